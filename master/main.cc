@@ -1,0 +1,2 @@
+// beamgate: the program's entry.
+int main() { return 0; }

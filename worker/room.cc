@@ -1,0 +1,1 @@
+// Marks the room until its first source lands.
