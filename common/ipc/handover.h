@@ -1,0 +1,40 @@
+// Handover: everything a worker inherits from the master, as named fields of one struct.
+//
+// Owner      The master fills it before fork(); the child owns what is in it and closes every other
+//            descriptor above 2.  Nothing else crosses the fork.
+// A binary upgrade will fill the same struct from what it receives instead of from what it created.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/base/unique_fd.h"
+#include "common/config/model.h"
+#include "common/metrics/metrics.h"
+
+namespace beamgate::ipc {
+
+struct InheritedListen {
+  uint32_t id = 0;  // config::Listen::id
+  UniqueFd fd;      // Bound, listening, non-blocking; this worker's own SO_REUSEPORT socket.
+};
+
+// Shared counts of client connections by address; see common/ipc/address_table.h.
+class AddressTable;
+
+struct Handover {
+  uint16_t slot = 0;        // 0 .. worker_processes - 1; the place that outlives its workers.
+  uint16_t worker = 0;      // Unique among the workers of this master's life; never reused while alive.
+  uint32_t generation = 0;  // Of the configuration.
+  std::shared_ptr<const config::Config> config;
+  UniqueFd bus;             // SOCK_SEQPACKET end.
+  UniqueFd arena;           // memfd for this slot's records; empty for a first worker.
+  UniqueFd log;             // The error log's descriptor; invalid means stderr.
+  std::vector<InheritedListen> listens;
+  metrics::Page* metrics = nullptr;                    // This worker's page.
+  std::vector<const metrics::Page*> metrics_all;       // Of every slot, this one included.
+  AddressTable* addresses = nullptr;
+};
+
+}  // namespace beamgate::ipc
