@@ -145,14 +145,18 @@ struct ApiAction {
   std::vector<std::string> keys;  // api_key; empty: only reachable as allow/deny says.
 };
 
-enum class Action : uint8_t { None, Return, Proxy, Static, WebSocket, Api, Status, Metrics };
+enum class Action : uint8_t { None, Return, Proxy, Static, WebSocket, Api, Status, Metrics, LivePage };
 
 enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase };
 
 struct AccessLog {
-  bool off = false;
+  // How a variable's bytes are written: \xHH, as within a JSON string, or as they are.
+  enum class Escape : uint8_t { Default, Json, None };
+
+  bool off = true;
   std::string path;
   Template format;
+  Escape escape = Escape::Default;
 };
 
 // What http, server and location share and inherit downwards.
@@ -161,6 +165,9 @@ struct Location {
   LocationMatch match = LocationMatch::Prefix;
   std::string pattern;
   std::shared_ptr<const Regex> regex;
+  // Nested locations: searched, as a server's own are, when this prefix is the longest; one that matches
+  // wins over this location and over the regexes of the level above.
+  std::vector<Location> locations;
 
   Action action = Action::None;
   ReturnAction return_action;
@@ -204,9 +211,9 @@ struct Http {
 
 struct Config {
   // Main context; applies at (re)start unless the table says otherwise.
-  std::string user;
-  std::string group;
-  std::string pid_path = "/run/beamgate.pid";
+  std::string user = "nobody";          // Who the workers are when the master is root; else unused.
+  std::string group;                    // Empty: the user's primary group.
+  std::string pid_path = "/run/beamgate.pid";  // Empty: "pid off".
   bool daemon = true;
   bool master_process = true;
   uint32_t worker_processes = 0;        // Never 0 once read: auto becomes the number of cores.
