@@ -1,0 +1,50 @@
+// Context: what the parts of a worker share, passed by reference instead of globals.
+//
+// Owner      Worker (worker/worker.h) makes the parts in this order and ends them in reverse.
+// Thread     Worker loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+
+namespace beamgate {
+
+class Settings;
+namespace uv {
+class Loop;
+}
+namespace record {
+class Arena;
+}
+namespace net {
+class Poller;
+class Connections;
+}  // namespace net
+namespace hub {
+class Hub;
+class Remote;
+}  // namespace hub
+namespace hook {
+class Webhooks;
+}
+
+struct Context {
+  uint16_t slot = 0;
+  uint16_t worker = 0;
+  uv::Loop& loop;
+  log::Log& log;
+  metrics::Page& metrics;
+  std::vector<const metrics::Page*> metrics_all;
+  Settings& settings;
+  record::Arena& arena;
+  net::Poller& poller;
+  net::Connections& connections;
+  hub::Hub& hub;
+  hub::Remote& remote;
+  hook::Webhooks& webhooks;
+};
+
+}  // namespace beamgate

@@ -1,0 +1,143 @@
+// Exchange: one HTTP request and its response, as handlers see it.
+//
+// Owner      The HTTP session of its connection; it dies when the response is complete, or when the client or
+//            the connection goes.  A handler that answers later keeps an ExchangeId and looks it up.
+// Thread     Worker loop thread only.
+// Limits     The response is written into the connection's outbound queue; write() says when to wait.
+// Errors     A handler always ends an exchange: respond(), finish(), upgrade() or abort().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/config/model.h"
+#include "worker/record/record.h"
+
+namespace beamgate::http {
+
+struct Field {
+  std::string_view name;   // As received.
+  std::string_view value;  // Without surrounding white space.
+};
+
+// Views borrow from the session's head buffer and are good as long as the exchange.
+struct Request {
+  std::string_view method;
+  std::string_view target;         // request_uri: as received.
+  std::string path;                // uri: percent-decoded, dot segments and double slashes merged.
+  std::string_view query;          // args: without "?", as received.
+  int version_minor = 1;           // HTTP/1.x
+  std::vector<Field> fields;
+  std::string host;                // Lower case, without port.
+  std::optional<uint64_t> content_length;
+  bool chunked = false;
+  bool keep_alive = true;
+  bool expect_continue = false;
+  bool upgrade_websocket = false;  // Connection: upgrade and Upgrade: websocket.
+
+  std::string remote_address;      // Text; the real client's where set_real_ip_from trusts the peer.
+  bool trusted_peer = false;       // The peer is in set_real_ip_from: its X-Forwarded-* are believed.
+
+  // What matched; alive as long as `config`.
+  std::shared_ptr<const config::Config> config;
+  const config::Server* server = nullptr;
+  const config::Location* location = nullptr;
+  std::vector<std::pair<std::string, std::string>> captures;  // "1", "2", ... and names, of the location's regex.
+
+  bool has_body() const { return chunked || content_length.value_or(0) > 0; }
+  // The first field of that name (case-insensitive); empty when there is none.
+  std::string_view field(std::string_view name) const;
+  bool has_field(std::string_view name) const;
+  // Value of an argument in the query, percent-decoded; empty when there is none.
+  std::string argument(std::string_view name) const;
+};
+
+struct ResponseField {
+  std::string name;
+  std::string value;
+};
+
+struct ResponseHead {
+  uint16_t status = 200;
+  std::vector<ResponseField> fields;       // Without Content-Length, Transfer-Encoding, Connection, Date, Server.
+  std::optional<uint64_t> content_length;  // Unknown: chunked, or until close for HTTP/1.0.
+};
+
+// Names an exchange while it lives.
+struct ExchangeId {
+  record::ConnId connection;
+  uint32_t number = 0;
+};
+
+// A handler's own state of one exchange.  Its destructor is the cancellation: it runs when the exchange ends,
+// whoever ended it.
+class Attachment {
+ public:
+  virtual ~Attachment() = default;
+  // Request body, de-chunked.  Returns how much was taken; less than all pauses the body until
+  // Exchange::resume_body().
+  virtual size_t on_body(std::string_view bytes);  // Default: takes and forgets.
+  virtual void on_body_end() {}
+  virtual void on_writable() {}                    // There is room again after write() said wait.
+};
+
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  virtual const Request& request() const = 0;
+  virtual ExchangeId id() const = 0;
+  virtual record::Record& record() = 0;
+
+  // Before the handler returns, if the body matters to it or if it answers later.
+  virtual void attach(std::unique_ptr<Attachment> attachment) = 0;
+  virtual void resume_body() = 0;
+  virtual bool body_complete() const = 0;
+
+  // A whole response.  HEAD, 204 and 304 send no body, framing is right all the same.
+  virtual void respond(uint16_t status, std::string_view content_type, std::string_view body,
+                       std::vector<ResponseField> fields = {}) = 0;
+  void respond_status(uint16_t status);  // With a short plain body.
+
+  // A streamed response.  write() queues all of it; false: wait for on_writable() before the next.
+  virtual void begin(ResponseHead head) = 0;
+  [[nodiscard]] virtual bool write(std::string_view bytes) = 0;
+  virtual void finish() = 0;
+  // The response can't be completed: the connection is cut so that the client notices; before begin() it is a 502.
+  virtual void abort() = 0;
+  virtual bool begun() const = 0;
+
+  // 101 with these fields; the connection leaves HTTP for `phase`, and bytes behind the head go there.
+  virtual void upgrade(const std::vector<ResponseField>& fields, record::Phase phase) = 0;
+};
+
+// What serves a location's action.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual void handle(Exchange& exchange) = 0;
+};
+
+// Finds living exchanges and dispatches requests to handlers; implemented by HttpLayer (http/http_layer.h).
+class Exchanges {
+ public:
+  virtual ~Exchanges() = default;
+  virtual Exchange* find(ExchangeId id) = 0;  // Null once it has ended.
+  virtual void set_handler(config::Action action, Handler& handler) = 0;
+};
+
+// Collects a whole body within the location's limit, then calls done(exchange, body).
+// For handlers that need all of it: exchange.attach(collect_body(...)).
+std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id,
+                                         std::function<void(Exchange&, std::string&& body)> done);
+
+// Expands $variables of a request (config/template.h).
+void expand(const config::Template& text, const Request& request, const record::Record& record, std::string& out);
+
+}  // namespace beamgate::http

@@ -1,0 +1,140 @@
+// Hub: this worker's part of PubSub: channels, who is subscribed here, and the way to the master's sequencer.
+//
+// Owner      One per worker.  It sees subscribers (ConnIds) and payloads, never a socket or a protocol:
+//            deliveries go to a Deliverer, which encodes once per protocol.
+// Thread     Worker loop thread only.
+// Order      One total order per channel, made by the master.  subscribe() is complete when the master has
+//            confirmed the worker's interest: every publication accepted afterwards is delivered here.
+// State      What must survive is in the record: Record::subscriptions, an array of Subscription in the arena
+//            that names the channel; the arrays here are an index over it.
+// Limits     kSubscriptionsMax per connection; channel names 1 to 255 bytes of UTF-8 without control bytes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/ipc/messages.h"
+#include "common/metrics/metrics.h"
+#include "worker/record/record.h"
+
+namespace beamgate::hub {
+
+// The way to the master; implemented by worker/bus_client.h.
+class Bus {
+ public:
+  virtual ~Bus() = default;
+  virtual void send_interest(std::string_view channel) = 0;
+  virtual void send_withdraw(std::string_view channel) = 0;
+  // False when the queue to the master is full; nothing was queued.
+  [[nodiscard]] virtual bool send_publish(const ipc::Publish& message) = 0;
+};
+
+struct Publication {
+  std::string_view channel;
+  std::string_view epoch;
+  uint64_t offset = 0;
+  ipc::PayloadKind kind = ipc::PayloadKind::Text;
+  std::string_view payload;
+  uint64_t except = 0;  // uid of a connection that doesn't get it.
+};
+
+class Deliverer {
+ public:
+  virtual ~Deliverer() = default;
+  // Hands one publication to every subscriber, in this order.  Must not change the subscriptions of any
+  // connection before it returns; a connection it gives up is closed later in the turn.
+  virtual void deliver(const Publication& publication, std::span<const uint32_t> slots) = 0;
+  // Publications up to `offset` were missed by this worker (Gap); subscribers can't be told the truth otherwise.
+  virtual void deliver_gap(std::string_view channel, uint64_t offset, std::span<const uint32_t> slots) = 0;
+};
+
+// What the master says about an accepted publication.
+struct PublishReceipt {
+  bool accepted = false;  // False: the bus was full or went away.
+  std::string_view epoch;
+  uint64_t offset = 0;
+};
+
+struct PublishOptions {
+  ipc::PayloadKind kind = ipc::PayloadKind::Text;
+  uint64_t except = 0;
+  std::string_view idempotency_key;
+};
+
+enum class Subscribed : uint8_t {
+  Now,      // Already a subscriber, or the interest was confirmed before.
+  Pending,  // on_subscribed will be called.
+};
+
+class Hub {
+ public:
+  static constexpr uint32_t kSubscriptionsMax = 1024;
+
+  using OnPublished = std::function<void(const PublishReceipt&)>;
+  // Told when a Pending subscription is complete; not when the connection has gone meanwhile.
+  using OnSubscribed = std::function<void(record::ConnId, std::string_view channel)>;
+
+  Hub(record::Arena& arena, Bus& bus, Deliverer& deliverer, metrics::Page& metrics);
+  ~Hub();
+
+  void set_on_subscribed(OnSubscribed on_subscribed) { on_subscribed_ = std::move(on_subscribed); }
+
+  // Invalid: not a channel name.  LimitReached: kSubscriptionsMax, or the arena is full.
+  Result<Subscribed> subscribe(record::Record& record, std::string_view channel);
+  bool unsubscribe(record::Record& record, std::string_view channel);  // False: was not subscribed.
+  void unsubscribe_all(record::Record& record);
+  bool is_subscribed(const record::Record& record, std::string_view channel) const;
+  // True when every subscription of the record is confirmed.
+  bool all_confirmed(const record::Record& record) const;
+  // Names of the record's channels.
+  std::vector<std::string_view> channels_of(const record::Record& record) const;
+
+  // Hands a publication to the master.  `done` may be empty; it is called once, later, from the bus.
+  // False (and `done` is not called): the bus is full; the caller slows its source down.
+  [[nodiscard]] bool publish(std::string_view channel, std::string_view payload, const PublishOptions& options,
+                             OnPublished done = {});
+  bool congested() const { return congested_; }
+  void set_congested(bool congested) { congested_ = congested; }
+
+  // Local channels with their local subscriber counts; names starting with `prefix`.
+  void for_each_channel(std::string_view prefix,
+                        const std::function<void(std::string_view name, size_t subscribers)>& visit) const;
+  size_t local_subscribers(std::string_view channel) const;
+
+  // From the bus.
+  void on_interest_ack(const ipc::InterestAck& message);
+  void on_deliver(const ipc::Deliver& message);
+  void on_gap(const ipc::Gap& message);
+  void on_publish_ack(const ipc::PublishAck& message);
+  void on_bus_lost();  // Fails every publication that waits.
+
+  static bool valid_channel(std::string_view name);
+
+ private:
+  struct Channel;
+
+  Channel& open_channel(std::string_view name);
+  void close_channel_if_empty(Channel& channel);
+  void remove_member(record::Record& record, uint32_t index);
+
+  record::Arena& arena_;
+  Bus& bus_;
+  Deliverer& deliverer_;
+  metrics::Page& metrics_;
+  OnSubscribed on_subscribed_;
+  std::unordered_map<std::string_view, std::unique_ptr<Channel>> channels_;  // Keys point into the Channel.
+  std::vector<Channel*> by_index_;
+  std::vector<uint32_t> free_indices_;
+  std::unordered_map<uint64_t, OnPublished> waiting_;
+  uint64_t next_ticket_ = 1;
+  bool congested_ = false;
+};
+
+}  // namespace beamgate::hub

@@ -1,0 +1,43 @@
+// Remote: questions to other workers ("Call" on the bus) and the answers to theirs.
+//
+// Owner      One per worker.  A method is one row of Method with a handler that turns a request body into a
+//            reply body; the bodies are encoded as common/ipc/wire.h messages or JSON, as the method says.
+// Limits     kCallsMax calls in flight; kAnswerMs until a missing answer is counted as none.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ipc/messages.h"
+
+namespace beamgate::hub {
+
+enum class Method : uint16_t {
+  Connection = 1,  // Look at, send to, close, subscribe or unsubscribe one connection: api/connection_ops.
+  Channels = 2,    // Channels with their local subscriber counts.
+  Info = 3,        // This worker's figures.
+};
+
+struct Answer {
+  uint16_t worker = 0;
+  bool answered = false;  // False: that worker ended, or there is none.
+  std::string body;
+};
+
+class Remote {
+ public:
+  using Handler = std::function<std::string(std::string_view body)>;
+  using OnAnswers = std::function<void(std::vector<Answer>&&)>;
+
+  virtual ~Remote() = default;
+
+  virtual void serve(Method method, Handler handler) = 0;
+  // Asks every worker, this one included.  False: kCallsMax, or the bus is full.
+  [[nodiscard]] virtual bool ask_all(Method method, std::string_view body, OnAnswers done) = 0;
+  [[nodiscard]] virtual bool ask(uint16_t worker, Method method, std::string_view body, OnAnswers done) = 0;
+};
+
+}  // namespace beamgate::hub

@@ -1,0 +1,164 @@
+// Connections: every client socket of this worker: reading, writing, back-pressure, deadlines, closing.
+//
+// Owner      One per worker.  Records live in the arena; a Record& is good until the next call that may close
+//            it, a ConnId for ever.
+// Thread     Worker loop thread only.
+// Reading    Level-triggered epoll set of its own, nested in the libuv loop.  Bytes land in one shared buffer
+//            and go to the phase's handler; what it leaves is the record's carry.  A connection that waits
+//            for nothing holds no buffer.
+// Writing    While a connection's bytes are being handled (its "turn"), small writes collect in one buffer and
+//            leave in one system call at its end; what the kernel doesn't take becomes frames.  Frames
+//            queued from elsewhere (fan-out) leave gathered, once per loop turn.
+// Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "common/base/unique_fd.h"
+#include "common/ipc/address_table.h"
+#include "common/metrics/metrics.h"
+#include "worker/net/phase_handler.h"
+#include "worker/net/poller.h"
+#include "worker/net/timer_wheel.h"
+#include "worker/record/arena.h"
+#include "worker/record/record.h"
+
+namespace beamgate::net {
+
+struct Peer {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+};
+
+// How many connections there may be: here, and per client address on the whole node.
+struct ConnectionLimits {
+  uint32_t per_worker = 0;
+  uint32_t per_address = 0;                // 0: no limit.
+  ipc::AddressTable* addresses = nullptr;  // May be null: no limit per address.
+};
+
+class Connections final : public PollTarget {
+ public:
+  static constexpr size_t kLandingBytes = 64 << 10;
+  static constexpr size_t kTurnBytes = 64 << 10;
+
+  Connections(record::Arena& arena, Poller& poller, metrics::Page& metrics, uint16_t worker);
+  ~Connections() override;
+
+  void set_handler(record::Phase phase, PhaseHandler& handler);  // Before the first connection.
+  void set_limits(const ConnectionLimits& limits) { limits_ = limits; }
+
+  // --- Coming and being found.
+  // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
+  record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
+  bool has_room() const { return active_ < limits_.per_worker; }
+  uint32_t active() const { return active_; }
+
+  record::ConnId id_of(const record::Record& record) const;
+  record::Record* find(record::ConnId id);    // Null once it is gone.
+  record::Record* find_uid(uint64_t uid);     // Of this worker only.
+  // Every live record, in slot order; `visit` may close the one it is given.
+  template <typename Visit>
+  void for_each(Visit&& visit) {
+    for (uint32_t slot = 0; slot < slots_touched_; ++slot) {
+      record::Record& record = arena_.records()[slot];
+      if (record.phase != record::Phase::Free) visit(record);
+    }
+  }
+
+  // --- Writing.  False: the queue would exceed outbound_limit (or the arena is full); nothing was queued.
+  // Copies: into the turn buffer during the record's own turn, else into a frame.
+  [[nodiscard]] bool send(record::Record& record, std::string_view bytes);
+  [[nodiscard]] bool send(record::Record& record, std::string_view head, std::string_view body);
+  // Shares: takes a reference of its own.  Leaves at the end of the loop turn.
+  [[nodiscard]] bool send_frame(record::Record& record, record::Ref frame);
+  // Removes the oldest queued frames of which the kernel has seen nothing, until at least `bytes` bytes are
+  // gone or none is left; returns how many frames went.
+  uint32_t drop_oldest(record::Record& record, size_t bytes);
+  size_t outbound_room(const record::Record& record) const;  // What send() would still take.
+  size_t outbound_queued(const record::Record& record) const;
+
+  // --- Reading.  A paused connection is not read; its carry waits.
+  void pause(record::Record& record, record::PauseReason reason);
+  void resume(record::Record& record, record::PauseReason reason);
+
+  // --- Phases and deadlines.
+  // The layer that its bytes go to from now on; carry is offered to it.
+  void enter_phase(record::Record& record, record::Phase phase);
+  // Absolute monotonic milliseconds, rounded up to a tick; 0 clears.
+  void set_deadline(record::Record& record, int64_t at_ms);
+  int64_t last_received_ms(const record::Record& record) const;  // Monotonic, exact to a tick.
+
+  // --- Closing.
+  // Sends what is queued, then FIN, then discards input until the peer's FIN or kLingerMs, so that no answer
+  // is lost to a reset.
+  void close_gracefully(record::Record& record);
+  void close_now(record::Record& record);  // Queued output is lost.
+
+  // --- The worker's loop.
+  void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
+  void end_turn();            // Dispatches ready carries, writes what is queued.  Before the loop waits.
+  bool has_pending_turn() const { return !ready_.empty(); }  // end_turn() left work that needs no I/O.
+
+  void on_ready(uint64_t token, uint32_t events) override;
+
+  record::Arena& arena() { return arena_; }
+
+ private:
+  static constexpr int64_t kLingerMs = 2'000;
+
+  // The connection whose bytes are being handled, and the writes it has made so far.
+  struct Turn {
+    record::ConnId id;
+    size_t bytes = 0;
+    std::unique_ptr<char[]> buffer;
+  };
+
+  void read_and_dispatch(record::Record& record);
+  void dispatch(record::Record& record, std::span<char> bytes);
+  void dispatch_carry(record::Record& record);
+  bool keep_carry(record::Record& record, std::span<const char> rest);
+  void drop_carry(record::Record& record);
+  bool in_turn(const record::Record& record) const;
+  void write_turn(record::Record& record);
+  bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
+  bool append_node(record::Record& record, record::Ref frame);
+  void pop_node(record::Record& record);
+  void drop_outbound(record::Record& record);
+  void flush(record::Record& record);
+  bool write_queue(record::Record& record);
+  void mark_dirty(record::Record& record);
+  void mark_ready(record::Record& record);
+  void update_interest(record::Record& record);
+  void begin_linger(record::Record& record);
+  void discard_input(record::Record& record);
+  void free_record(record::Record& record);
+  uint32_t slot_of(const record::Record& record) const;
+  uint64_t token_of(const record::Record& record) const;
+  PhaseHandler& handler_of(const record::Record& record);
+  uint64_t address_key(const record::Record& record) const;
+
+  record::Arena& arena_;
+  Poller& poller_;
+  metrics::Page& metrics_;
+  const uint16_t worker_;
+  ConnectionLimits limits_;
+  PhaseHandler* handlers_[4] = {};
+  TimerWheel wheel_;
+  std::unique_ptr<char[]> landing_;
+  Turn turn_;
+  std::vector<record::ConnId> dirty_;
+  std::vector<record::ConnId> ready_;
+  std::vector<uint32_t> free_slots_;
+  uint32_t slots_touched_ = 0;
+  uint32_t active_ = 0;
+  uint32_t nonce_;
+};
+
+}  // namespace beamgate::net

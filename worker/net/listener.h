@@ -1,0 +1,39 @@
+// Listener: accepts clients of one listening socket into Connections.
+//
+// Owner      Worker, one per inherited socket.  The socket is this worker's own SO_REUSEPORT socket; the
+//            master holds it too, so closing it here resets nobody.
+// Limits     Without room for a connection, or without a free descriptor, accepting pauses and the kernel
+//            queues; the worker starts it again when a connection has gone.
+#pragma once
+
+#include <cstdint>
+
+#include "common/base/unique_fd.h"
+#include "worker/net/connections.h"
+#include "worker/net/poller.h"
+
+namespace beamgate::net {
+
+class Listener final : public PollTarget {
+ public:
+  Listener(uint32_t id, UniqueFd socket, Poller& poller, Connections& connections, metrics::Page& metrics);
+  ~Listener() override;
+
+  uint32_t id() const { return id_; }
+  void start();  // Idempotent, as is pause().
+  void pause();
+
+  void on_ready(uint64_t token, uint32_t events) override;
+
+ private:
+  static constexpr int kAcceptsPerTurn = 64;
+
+  const uint32_t id_;
+  UniqueFd socket_;
+  Poller& poller_;
+  Connections& connections_;
+  metrics::Page& metrics_;
+  bool started_ = false;
+};
+
+}  // namespace beamgate::net

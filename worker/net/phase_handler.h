@@ -1,0 +1,36 @@
+// PhaseHandler: what a protocol layer does with a connection that is in its phase.
+//
+// Connections calls it; it never calls itself back from inside one of its own calls.  Any call may end the
+// connection: afterwards the record must be looked up again by its ConnId.
+#pragma once
+
+#include <span>
+
+#include "worker/record/record.h"
+
+namespace beamgate::net {
+
+class PhaseHandler {
+ public:
+  virtual ~PhaseHandler() = default;
+
+  // Bytes from the peer, carry first.  The span is writable scratch (WebSocket payloads are unmasked in
+  // place).  Returns how many were consumed; the rest is kept and offered again with more bytes behind it,
+  // so it must stay within the layer's limits.  To stop early, pause the connection with a reason.
+  virtual size_t on_bytes(record::Record& record, std::span<char> bytes) = 0;
+
+  // The peer sent FIN and everything before it was consumed or can't be completed.
+  virtual void on_end(record::Record& record) = 0;
+
+  // The outbound queue, not empty before, is now empty.
+  virtual void on_drained(record::Record& record) = 0;
+
+  // The deadline set with Connections::set_deadline has passed; the layer sets the next.
+  virtual void on_deadline(record::Record& record) = 0;
+
+  // The connection is about to be freed, for whatever reason; drop views and memberships.
+  // The socket may already be dead; nothing can be sent any more.
+  virtual void on_gone(record::Record& record) = 0;
+};
+
+}  // namespace beamgate::net

@@ -1,0 +1,59 @@
+// Application: what a WebSocket mode (echo, raw, ...) does with handshakes and messages.
+//
+// One object per mode and worker; everything about a connection is in its record.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "worker/http/exchange.h"
+#include "worker/record/record.h"
+
+namespace beamgate::ws {
+
+enum class Opcode : uint8_t { Continuation = 0, Text = 1, Binary = 2, Close = 8, Ping = 9, Pong = 10 };
+
+// RFC 6455 section 7.4.1 and the IANA registry.
+enum CloseCode : uint16_t {
+  kCloseNormal = 1000,
+  kCloseGoingAway = 1001,
+  kCloseProtocolError = 1002,
+  kCloseUnsupportedData = 1003,
+  kCloseNoStatus = 1005,   // Never on the wire.
+  kCloseAbnormal = 1006,   // Never on the wire.
+  kCloseInvalidPayload = 1007,
+  kClosePolicyViolation = 1008,
+  kCloseMessageTooBig = 1009,
+  kCloseInternalError = 1011,
+  kCloseServiceRestart = 1012,
+  kCloseTryAgainLater = 1013,
+};
+
+// How a connection ended: the first Close on either side, or kCloseAbnormal.
+struct Ending {
+  uint16_t code = kCloseAbnormal;
+  bool by_peer = true;
+};
+
+class Application {
+ public:
+  virtual ~Application() = default;
+
+  // The upgrade request is valid and its Origin allowed.  Ends in WebSockets::accept() or an ordinary
+  // response, now or later (then attach something to the exchange first).
+  virtual void on_handshake(http::Exchange& exchange) = 0;
+
+  // The connection is open; record.protocol and record.location_id are set.
+  virtual void on_open(record::Record& record) = 0;
+
+  // One whole message, text already validated as UTF-8.  The bytes are scratch, good during the call.
+  // Pause the connection (net::Connections::pause) to get no further message for now.
+  virtual void on_message(record::Record& record, Opcode opcode, std::span<char> payload) = 0;
+
+  // Once for every on_open, when the connection is about to go.  Nothing can be sent any more.
+  virtual void on_gone(record::Record& record, const Ending& ending) = 0;
+};
+
+}  // namespace beamgate::ws
