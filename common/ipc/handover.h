@@ -15,6 +15,8 @@
 
 namespace beamgate::ipc {
 
+constexpr uint16_t kSlotsMax = 256;  // Most workers at a time.
+
 struct InheritedListen {
   uint32_t id = 0;  // config::Listen::id
   UniqueFd fd;      // Bound, listening, non-blocking; this worker's own SO_REUSEPORT socket.
