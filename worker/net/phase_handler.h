@@ -14,6 +14,10 @@ class PhaseHandler {
  public:
   virtual ~PhaseHandler() = default;
 
+  // The connection has just come into this phase, by adopt() or enter_phase(), before any of its bytes: the
+  // layer sets its limits and its first deadline.  It may close the connection.
+  virtual void on_enter(record::Record& record) { static_cast<void>(record); }
+
   // Bytes from the peer, carry first.  The span is writable scratch (WebSocket payloads are unmasked in
   // place).  Returns how many were consumed; the rest is kept and offered again with more bytes behind it,
   // so it must stay within the layer's limits.  To stop early, pause the connection with a reason.
