@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/base/assert.h"
+#include "common/base/utf8.h"
 
 namespace beamgate::json {
 namespace {
@@ -13,28 +14,6 @@ void append_number(std::string& out, Number number) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, number);
   out.append(text, end.ptr);
-}
-
-// Length of the well-formed UTF-8 sequence at the front (Unicode 15, table 3-7); 0: there is none.
-size_t sequence_length(std::string_view text) {
-  const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
-  const auto continues = [&](size_t at, unsigned low = 0x80, unsigned high = 0xbf) {
-    return byte(at) >= low && byte(at) <= high;
-  };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return continues(1) ? 2 : 0;
-  if (lead >= 0xe0 && lead <= 0xef) {
-    const unsigned low = lead == 0xe0 ? 0xa0 : 0x80;
-    const unsigned high = lead == 0xed ? 0x9f : 0xbf;
-    return continues(1, low, high) && continues(2) ? 3 : 0;
-  }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    const unsigned low = lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = lead == 0xf4 ? 0x8f : 0xbf;
-    return continues(1, low, high) && continues(2) && continues(3) ? 4 : 0;
-  }
-  return 0;
 }
 
 void append_escaped(std::string& out, char c) {
@@ -200,7 +179,7 @@ void append_string(std::string& out, std::string_view text) {
     out.append(text.substr(0, run));
     text.remove_prefix(run);
     if (text.empty()) break;
-    const size_t sequence = sequence_length(text);
+    const size_t sequence = utf8_sequence_length(text);
     if (sequence == 0) {
       out += "\xef\xbf\xbd";
     } else if (sequence == 1) {

@@ -1,0 +1,71 @@
+// ConnectionOps: what an application may do to one connection, by webhook reply or by API call.
+//
+// Owner      One per worker; the raw mode and the API share it.
+// Thread     Worker loop thread only.
+// Limits     kUserBytesMax, kStateBytesMax; channels and queues as Hub and WebSockets say.
+// Errors     Refusals are answers, never side effects: a refused operation has changed nothing, except that
+//            send() may apply the slow-reader policy of the location.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/result.h"
+#include "worker/context.h"
+#include "worker/hub/hub.h"
+#include "worker/record/record.h"
+#include "worker/ws/websockets.h"
+
+namespace beamgate::proto {
+
+class ConnectionOps {
+ public:
+  static constexpr size_t kUserBytesMax = 255;
+  static constexpr size_t kStateBytesMax = 4096;
+
+  using OnConfirmed = std::function<void(record::Record&)>;
+
+  // Takes the hub's on_subscribed callback for itself.
+  ConnectionOps(Context& context, ws::WebSockets& websockets);
+
+  // Empty text clears.  Invalid: control bytes or no UTF-8 in a user; LimitReached: too long, arena full.
+  Result<void> set_user(record::Record& record, std::string_view user);
+  Result<void> set_state(record::Record& record, std::string_view state);
+  std::string_view user_of(const record::Record& record) const;
+  std::string_view state_of(const record::Record& record) const;
+
+  // Pending: use when_confirmed() before telling anybody that it is done.
+  Result<hub::Subscribed> subscribe(record::Record& record, std::string_view channel);
+  bool unsubscribe(record::Record& record, std::string_view channel);  // False: was not subscribed.
+
+  // False: not an open WebSocket, or its queue is full and the slow-reader policy has been applied.
+  bool send(record::Record& record, bool binary, std::string_view bytes);
+  // code: valid_close_code(); the reason is cut to 123 bytes.
+  void close(record::Record& record, uint16_t code, std::string_view reason);
+  // What an endpoint may send (RFC 6455 section 7.4): 1000 to 1003, 1007 to 1014, 3000 to 4999.
+  static bool valid_close_code(uint64_t code);
+
+  // Runs `done` when every subscription of the connection is confirmed: at once if they are.  It is dropped
+  // when the connection goes first.
+  void when_confirmed(record::Record& record, OnConfirmed done);
+
+  // Drops what waits for this connection; protocols call it when a connection goes.
+  void forget(const record::Record& record);
+
+ private:
+  struct Waiting {
+    record::ConnId id;
+    std::vector<OnConfirmed> done;
+  };
+
+  void on_subscribed(record::ConnId id);
+
+  Context& context_;
+  ws::WebSockets& websockets_;
+  std::unordered_map<uint32_t, Waiting> waiting_;  // By slot.
+};
+
+}  // namespace beamgate::proto
