@@ -48,6 +48,7 @@ struct AccessRule {
 struct NameValue {
   std::string name;
   Template value;
+  bool always = false;  // add_header: also with statuses of errors.
 };
 
 // "webhook NAME { ... }": one HTTP application that BeamGate calls.

@@ -1,0 +1,116 @@
+#include "common/config/directive.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "common/config/schema.h"
+
+namespace beamgate::config {
+namespace {
+
+struct ScopeName {
+  Scopes scope;
+  std::string_view name;
+};
+
+constexpr ScopeName kScopeNames[] = {
+    {kMain, "main"},         {kEvents, "events"},     {kHttp, "http"},       {kServer, "server"},
+    {kLocation, "location"}, {kUpstream, "upstream"}, {kWebhook, "webhook"},
+};
+
+// Levenshtein's distance with a row of the table at a time.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string scope_names(Scopes scopes) {
+  if (scopes == kAnywhere) return "any block";
+  std::vector<std::string_view> names;
+  for (const ScopeName& entry : kScopeNames) {
+    if ((scopes & entry.scope) != 0) names.push_back(entry.name);
+  }
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i != 0) out += i + 1 == names.size() ? " or " : ", ";
+    out += names[i];
+  }
+  return out;
+}
+
+std::span<const Area> areas() {
+  static const Area kAreas[] = {
+      {"MAIN", "Processes, logs and limits of the whole; outside of any block.", main_directives()},
+      {"EVENTS", "Connection limits of a worker.", events_directives()},
+      {"HTTP", "What all servers share.", http_directives()},
+      {"SERVERS", "Addresses and names.", server_directives()},
+      {"LOCATIONS",
+       "What answers which request.  A location has one action: return, proxy_pass, websocket, "
+       "api, status, metrics or live_page; without one it serves the files of its root or alias.",
+       location_directives()},
+      {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
+      {"UPSTREAMS", "Groups of application servers.", upstream_directives()},
+      {"WEBSOCKET", "Connections that BeamGate terminates.", websocket_directives()},
+      {"WEBHOOKS", "HTTP applications that are called for a connection's events.", webhook_directives()},
+      {"API", "The interface by which applications publish and steer connections.", api_directives()},
+  };
+  return kAreas;
+}
+
+const Directive* find_directive(std::string_view name, Scopes scope) {
+  for (const Area& area : areas()) {
+    for (const Directive& row : area.rows) {
+      if (row.name == name && (row.scopes & scope) != 0) return &row;
+    }
+  }
+  return nullptr;
+}
+
+Scopes scopes_of(std::string_view name) {
+  Scopes scopes = 0;
+  for (const Area& area : areas()) {
+    for (const Directive& row : area.rows) {
+      if (row.name == name) scopes |= row.scopes;
+    }
+  }
+  return scopes;
+}
+
+bool is_secret(std::string_view name) {
+  for (const Area& area : areas()) {
+    for (const Directive& row : area.rows) {
+      if (row.name == name && row.secret) return true;
+    }
+  }
+  return false;
+}
+
+std::string_view suggestion(std::string_view name, Scopes scope) {
+  if (name.size() > 64) return {};
+  // One slip for each three letters; in doubt the name that may stand here.
+  size_t best = 2 * (name.size() / 3) + 1;
+  std::string_view found;
+  for (const Area& area : areas()) {
+    for (const Directive& row : area.rows) {
+      const size_t cost = 2 * edit_distance(name, row.name) + ((row.scopes & scope) != 0 ? 0 : 1);
+      if (cost > best || (cost == best && !found.empty())) continue;
+      best = cost;
+      found = row.name;
+    }
+  }
+  return found;
+}
+
+}  // namespace beamgate::config

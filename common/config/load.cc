@@ -1,0 +1,106 @@
+#include "common/config/load.h"
+
+#include <unistd.h>
+
+#include "common/config/canonical.h"
+#include "common/config/identity.h"
+#include "common/config/loader.h"
+#include "common/config/statement.h"
+
+namespace beamgate::config {
+namespace {
+
+std::string current_directory() {
+  char buffer[4096];
+  return getcwd(buffer, sizeof buffer) == nullptr ? "/" : std::string(buffer) + "/";
+}
+
+// Absolute, with a "/" at its end.
+std::string prefix_of(const LoadOptions& options) {
+  std::string prefix = options.prefix.empty() ? std::string(kDefaultPrefix) : options.prefix;
+  if (!prefix.ends_with('/')) prefix += '/';
+  return prefix.starts_with('/') ? prefix : current_directory() + prefix;
+}
+
+std::string directory_of(const std::string& path) {
+  return path.substr(0, path.rfind('/') + 1);
+}
+
+// All servers at one address have one socket, hence the same options.
+void share_listen_options(Http& http, const std::map<std::string, ListenSeen>& seen) {
+  for (Server& server : http.servers) {
+    for (Listen& listen : server.listens) {
+      const Listen& shared = seen.at(listen.address.text).listen;
+      listen.backlog = shared.backlog;
+      listen.ipv6_only = shared.ipv6_only;
+    }
+  }
+}
+
+struct Reading {
+  LoadResult result;
+  Diagnostics diagnostics;
+  std::vector<Statement> statements;
+};
+
+void read_global_directives(Reading& reading, StatementReader& reader, const LoadOptions& options) {
+  if (options.global_directives.empty()) return;
+  // nginx forgives a missing ";" at the end of -g, as do we.
+  std::string text = options.global_directives;
+  const size_t last = text.find_last_not_of(" \t\r\n");
+  if (last != std::string::npos && text[last] != ';' && text[last] != '}') text += ';';
+  reader.read_text("command line", std::move(text), reading.statements);
+}
+
+LoadResult build(Reading& reading, const LoadOptions& options) {
+  LoadResult& result = reading.result;
+  if (!reading.diagnostics.has_errors()) {
+    Loader loader(result.sources, reading.diagnostics, prefix_of(options));
+    loader.run(reading.statements);
+    if (!reading.diagnostics.has_errors()) {
+      share_listen_options(loader.config->http, loader.listens);
+      assign_ids(loader.config->http);
+      loader.config->dump = canonical_text(reading.statements);
+      result.config = loader.config;
+    }
+  }
+  result.errors = reading.diagnostics.errors(result.sources);
+  result.warnings = reading.diagnostics.warnings(result.sources);
+  return std::move(result);
+}
+
+}  // namespace
+
+std::string configuration_path(const LoadOptions& options) {
+  const std::string prefix = prefix_of(options);
+  if (!options.path.empty()) return options.path.starts_with('/') ? options.path : prefix + options.path;
+  const std::string path = prefix + std::string(kDefaultFile);
+  return access(path.c_str(), F_OK) == 0 ? path : std::string();
+}
+
+LoadResult load(const LoadOptions& options) {
+  const std::string path = configuration_path(options);
+  if (path.empty()) return load_text(built_in_configuration(), options, std::string(kBuiltInName));
+  Reading reading;
+  StatementReader reader(reading.result.sources, reading.diagnostics, directory_of(path));
+  read_global_directives(reading, reader, options);
+  reader.read_file(path, {static_cast<uint32_t>(reading.result.sources.size()), 0, 0}, reading.statements);
+  return build(reading, options);
+}
+
+LoadResult load_text(std::string_view text, const LoadOptions& options, std::string name) {
+  Reading reading;
+  StatementReader reader(reading.result.sources, reading.diagnostics, prefix_of(options));
+  read_global_directives(reading, reader, options);
+  reader.read_text(std::move(name), std::string(text), reading.statements);
+  return build(reading, options);
+}
+
+std::string report(const LoadResult& result) {
+  std::string out;
+  for (const Diagnostic& warning : result.warnings) out += "beamgate: [warn] " + warning.text() + "\n";
+  for (const Diagnostic& error : result.errors) out += "beamgate: [emerg] " + error.text() + "\n";
+  return out;
+}
+
+}  // namespace beamgate::config

@@ -1,0 +1,21 @@
+// Schema: the tables of directives, one per area; each stands in the file of its name.
+#pragma once
+
+#include <span>
+
+#include "common/config/directive.h"
+
+namespace beamgate::config {
+
+std::span<const Directive> main_directives();       // schema_main.cc
+std::span<const Directive> events_directives();     // schema_events.cc
+std::span<const Directive> http_directives();       // schema_http.cc
+std::span<const Directive> server_directives();     // schema_server.cc
+std::span<const Directive> location_directives();   // schema_location.cc
+std::span<const Directive> proxy_directives();      // schema_proxy.cc
+std::span<const Directive> upstream_directives();   // schema_upstream.cc
+std::span<const Directive> websocket_directives();  // schema_websocket.cc
+std::span<const Directive> webhook_directives();    // schema_webhook.cc
+std::span<const Directive> api_directives();        // schema_api.cc
+
+}  // namespace beamgate::config

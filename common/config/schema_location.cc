@@ -1,0 +1,277 @@
+#include <algorithm>
+
+#include "common/config/field.h"
+#include "common/config/network.h"
+#include "common/config/regex.h"
+#include "common/config/schema.h"
+#include "common/config/store.h"
+
+namespace beamgate::config {
+namespace {
+
+bool is_regex(LocationMatch match) {
+  return match == LocationMatch::Regex || match == LocationMatch::RegexNoCase;
+}
+
+// The modifier may stand by itself or be the beginning of the pattern, as in nginx.
+bool split_matcher(Setting& setting, Location& location) {
+  struct Modifier {
+    std::string_view text;
+    LocationMatch match;
+  };
+  static constexpr Modifier kModifiers[] = {
+      {"=", LocationMatch::Exact},
+      {"^~", LocationMatch::PrefixFinal},
+      {"~*", LocationMatch::RegexNoCase},
+      {"~", LocationMatch::Regex},
+  };
+  location.match = LocationMatch::Prefix;
+  location.pattern = setting.arg(setting.count() - 1);
+  for (const Modifier& modifier : kModifiers) {
+    if (setting.count() == 2 && setting.arg(0) == modifier.text) {
+      location.match = modifier.match;
+      return true;
+    }
+    if (setting.count() == 1 && location.pattern.starts_with(modifier.text)) {
+      location.match = modifier.match;
+      location.pattern.erase(0, modifier.text.size());
+      return true;
+    }
+  }
+  if (setting.count() == 1) return true;
+  setting.fail(0, "expected \"=\", \"^~\", \"~\" or \"~*\"");
+  return false;
+}
+
+bool compile_pattern(Setting& setting, Frame& frame, Location& location) {
+  Regex::CompileError error;
+  location.regex = Regex::compile(location.pattern, location.match == LocationMatch::RegexNoCase, error);
+  if (location.regex == nullptr) {
+    setting.fail(setting.count() - 1, error.text + " at offset " + std::to_string(error.offset));
+    return false;
+  }
+  for (const Regex::Name& name : location.regex->names()) {
+    frame.captures.push_back(name.name);
+    setting.loader.captures.insert(name.name);
+  }
+  return true;
+}
+
+// False, with an error, when the pattern makes no sense here.
+bool check_pattern(Setting& setting, const Location& location) {
+  if (location.pattern.starts_with('@')) {
+    setting.fail(0, "named locations are not supported");
+    return false;
+  }
+  if (!is_regex(location.match) && !location.pattern.starts_with('/')) {
+    setting.fail(setting.count() - 1, "expected a pattern that starts with \"/\"");
+    return false;
+  }
+  if (setting.frame.scope != kLocation) return true;
+  const Location& outer = *setting.frame.location;
+  if (outer.match == LocationMatch::Exact) {
+    setting.error("location \"" + location.pattern + "\" cannot be inside the exact location \"" +
+                  outer.pattern + "\"");
+    return false;
+  }
+  if (!is_regex(location.match) && !location.pattern.starts_with(outer.pattern)) {
+    setting.error("location \"" + location.pattern + "\" is outside location \"" + outer.pattern + "\"");
+    return false;
+  }
+  return true;
+}
+
+bool is_duplicate(const std::vector<Location>& siblings, const Location& location) {
+  const auto kind = [](LocationMatch match) {
+    return match == LocationMatch::PrefixFinal ? LocationMatch::Prefix : match;
+  };
+  return std::any_of(siblings.begin(), siblings.end(), [&](const Location& other) {
+    return kind(other.match) == kind(location.match) && other.pattern == location.pattern;
+  });
+}
+
+// An inherited alias stands for the outer prefix; what this prefix adds to it belongs to the path.
+void inherit_alias(Location& location, const Location& outer) {
+  if (location.file.alias.empty()) return;
+  if (is_regex(location.match)) {
+    location.file.alias.clear();
+  } else {
+    location.file.alias += location.pattern.substr(outer.pattern.size());
+  }
+}
+
+void enter_location(Setting& setting) {
+  const Location& outer = *setting.frame.location;
+  std::vector<Location>& siblings =
+      setting.frame.scope == kServer ? setting.frame.server->locations : setting.frame.location->locations;
+  Location location = outer;
+  location.locations.clear();
+  location.regex = nullptr;
+  location.action = Action::None;
+  location.return_action = {};
+  location.proxy.upstream = nullptr;
+  Frame frame;
+  frame.scope = kLocation;
+  frame.parent = &setting.frame;
+  frame.server = setting.frame.server;
+  frame.location = &location;
+  if (!split_matcher(setting, location) || !check_pattern(setting, location)) return;
+  if (is_regex(location.match) && !compile_pattern(setting, frame, location)) return;
+  if (is_duplicate(siblings, location)) setting.error("duplicate location \"" + location.pattern + "\"");
+  inherit_alias(location, outer);
+  setting.loader.run_block(frame, setting.statement.children);
+  if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
+    location.action = Action::Static;
+  }
+  siblings.push_back(std::move(location));
+}
+
+bool is_redirect(uint64_t status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+void set_return(Setting& setting) {
+  ReturnAction& action = setting.frame.location->return_action;
+  const std::string& first = setting.arg(0);
+  const bool url = setting.count() == 1 && (first.starts_with("http://") || first.starts_with("https://") ||
+                                            first.starts_with("$scheme"));
+  uint64_t status = 302;
+  if (!url) {
+    const auto number = parse_number(first);
+    if (!number.has_value() || *number < 200 || *number > 599) {
+      return setting.fail(0, "expected a status from 200 to 599, or the URL of a redirect");
+    }
+    status = *number;
+  }
+  Template text;
+  const bool has_text = url || setting.count() == 2;
+  if (has_text && !setting.parse_template(url ? 0 : 1, text)) return;
+  if (has_text && is_redirect(status) && text.source().find_first_of("\r\n") != std::string::npos) {
+    return setting.fail(url ? 0 : 1, "a URL has no line break");
+  }
+  action.status = static_cast<uint16_t>(status);
+  action.text = std::move(text);
+  setting.choose(Action::Return);
+}
+
+void set_root(Setting& setting) {
+  if (setting.frame.said.contains("alias")) {
+    return setting.error("\"root\" and \"alias\" can't both be given in a location");
+  }
+  setting.frame.location->file.root = setting.path(0);
+  setting.frame.location->file.alias.clear();
+}
+
+void set_alias(Setting& setting) {
+  if (setting.frame.said.contains("root")) return;  // set_root has said it.
+  if (is_regex(setting.frame.location->match)) {
+    return setting.error("\"alias\" in a location given by a regular expression is not supported");
+  }
+  setting.frame.location->file.alias = setting.path(0);
+  setting.frame.location->file.root.clear();
+}
+
+void add_index(Setting& setting) {
+  for (size_t i = 0; i < setting.count(); ++i) {
+    const std::string& name = setting.arg(i);
+    if (name.empty() || name.find_first_of("$/") != std::string::npos) {
+      return setting.fail(i, "expected the name of a file, without \"/\" and variables");
+    }
+  }
+  store_words<&Location::file, &StaticAction::index>(setting);
+}
+
+void add_access_rule(Setting& setting) {
+  std::vector<AccessRule>& rules = setting.frame.location->access;
+  if (setting.first("access")) rules.clear();
+  AccessRule rule;
+  bool low_bits = false;
+  rule.allow = setting.row.name == "allow";
+  if (!parse_access_rule(setting.arg(), rule, low_bits)) {
+    return setting.fail(0, "expected an address, address/bits, \"unix:\" or \"all\"");
+  }
+  if (low_bits) setting.warn_at(setting.at(), "low address bits of " + setting.arg() + " are meaningless");
+  rules.push_back(rule);
+}
+
+void add_response_header(Setting& setting) {
+  std::vector<NameValue>& headers = setting.frame.location->add_headers;
+  if (setting.first(setting.row.name)) headers.clear();
+  const bool always = setting.count() == 3;
+  if (always && setting.arg(2) != "always") return setting.fail(2, "expected \"always\"");
+  const size_t before = headers.size();
+  store_field(setting, headers);
+  if (headers.size() > before) headers.back().always = always;
+}
+
+constexpr Directive kRows[] = {
+    {.name = "location",
+     .scopes = kServer | kLocation,
+     .arity = between(1, 2),
+     .body = Body::Block,
+     .phase = Phase::Enter,
+     .repeatable = true,
+     .set = enter_location,
+     .syntax = "[= | ~ | ~* | ^~] pattern",
+     .help = "Settings for requests whose path matches: = the whole path; ~ and ~* a regular expression, "
+             "with and "
+             "without regard to case; ^~ a prefix after which no regular expression is tried; else a prefix. "
+             " The "
+             "longest prefix is found first, then the first regular expression that matches wins over it.  A "
+             "pattern with braces needs quotes."},
+    {.name = "return",
+     .scopes = kServer | kLocation,
+     .arity = between(1, 2),
+     .set = set_return,
+     .syntax = "status [text | URL] | URL",
+     .help = "Answers at once.  Text and URL may contain variables.  In a server it answers all requests."},
+    {.name = "root",
+     .scopes = kHttpServerLocation,
+     .set = set_root,
+     .syntax = "directory",
+     .help = "Directory of files to serve; the request's path is appended."},
+    {.name = "alias",
+     .scopes = kLocation,
+     .set = set_alias,
+     .syntax = "path",
+     .help = "Directory of files to serve; what follows the location's prefix is appended."},
+    {.name = "index",
+     .scopes = kHttpServerLocation,
+     .arity = at_least(1),
+     .repeatable = true,
+     .set = add_index,
+     .syntax = "file ...",
+     .fallback = "index.html",
+     .help = "Files that answer for a directory, tried in this order."},
+    {.name = "allow",
+     .scopes = kHttpServerLocation,
+     .repeatable = true,
+     .set = add_access_rule,
+     .syntax = "address[/bits] | unix: | all",
+     .help =
+         "Lets clients in.  Rules are tried in the order written and the first that fits decides; when none "
+         "does, the client may enter.  Inherited only by blocks without allow and deny of their own."},
+    {.name = "deny",
+     .scopes = kHttpServerLocation,
+     .repeatable = true,
+     .set = add_access_rule,
+     .syntax = "address[/bits] | unix: | all",
+     .help = "Answers clients with 403; see allow."},
+    {.name = "add_header",
+     .scopes = kHttpServerLocation,
+     .arity = between(2, 3),
+     .repeatable = true,
+     .set = add_response_header,
+     .syntax = "field value [always]",
+     .help = "Adds a field to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, with "
+             "always to any.  Inherited only by blocks without an add_header of their own."},
+};
+static_assert(sound(kRows));
+
+}  // namespace
+
+std::span<const Directive> location_directives() {
+  return kRows;
+}
+
+}  // namespace beamgate::config

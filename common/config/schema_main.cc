@@ -1,0 +1,184 @@
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "common/config/schema.h"
+#include "common/config/store.h"
+
+namespace beamgate::config {
+namespace {
+
+uint32_t cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<uint32_t>(CPU_COUNT(&set));
+  return 1;
+}
+
+// A container without a user database still has to start as whoever it is, hence no error for the fallback.
+void set_user(Setting& setting) {
+  Config& config = *setting.loader.config;
+  const bool written = setting.statement.name.at.line != 0;
+  if (written && getpwnam(setting.arg(0).c_str()) == nullptr) return setting.fail(0, "no such user");
+  if (setting.count() == 2 && getgrnam(setting.arg(1).c_str()) == nullptr) {
+    return setting.fail(1, "no such group");
+  }
+  if (written && geteuid() != 0) {
+    setting.warn_at(setting.statement.name.at,
+                    "the \"user\" directive makes sense only if the master process runs with super-user "
+                    "privileges, ignored");
+  }
+  config.user = setting.arg(0);
+  config.group = setting.count() == 2 ? setting.arg(1) : "";
+}
+
+void set_worker_processes(Setting& setting) {
+  if (setting.arg() == "auto") setting.replace(0, std::to_string(cores()));
+  store_number<&Config::worker_processes>(setting);
+}
+
+void set_error_log(Setting& setting) {
+  Config& config = *setting.loader.config;
+  if (setting.arg(0).starts_with("syslog:")) return setting.fail(0, "syslog is not supported");
+  config.error_log_path = setting.arg(0) == "stderr" ? "stderr" : setting.path(0);
+  config.error_log_level = log::Level::Error;
+  if (setting.count() == 2 && !log::parse_level(setting.arg(1), config.error_log_level)) {
+    setting.fail(1, "expected debug, info, notice, warn, error, crit, alert or emerg");
+  }
+}
+
+void set_pid(Setting& setting) {
+  setting.loader.config->pid_path = setting.arg() == "off" ? "" : setting.path(0);
+}
+
+// The reader puts an included file's statements in the place of a well-formed include; what arrives here
+// has been counted and refused, or is empty.
+void set_include(Setting&) {}
+
+void enter_events(Setting& setting) {
+  Frame frame;
+  frame.scope = kEvents;
+  frame.parent = &setting.frame;
+  setting.loader.run_block(frame, setting.statement.children);
+}
+
+constexpr Directive kRows[] = {
+    {.name = "include",
+     .scopes = kAnywhere,
+     .repeatable = true,
+     .set = set_include,
+     .syntax = "file | pattern",
+     .applies = Applies::Now,
+     .help = "Reads other files in this place.  A relative path starts at the directory of the main "
+             "configuration file; a pattern without a match is no error."},
+    {.name = "user",
+     .scopes = kMain,
+     .arity = between(1, 2),
+     .set = set_user,
+     .syntax = "user [group]",
+     .fallback = "nobody",
+     .applies = Applies::Restart,
+     .help =
+         "Who the workers run as when the master is root.  Without a group it is the user's primary group."},
+    {.name = "worker_processes",
+     .scopes = kMain,
+     .set = set_worker_processes,
+     .syntax = "number | auto",
+     .fallback = "auto",
+     .min = "1",
+     .max = "512",
+     .applies = Applies::Now,
+     .help = "Number of workers; auto is one for each core."},
+    {.name = "worker_rlimit_nofile",
+     .scopes = kMain,
+     .set = store_number<&Config::worker_rlimit_nofile>,
+     .syntax = "number",
+     .fallback_help = "the limit that the master was started with",
+     .min = "64",
+     .max = "1073741816",
+     .applies = Applies::Restart,
+     .help = "Open files that a worker may have."},
+    {.name = "worker_shutdown_timeout",
+     .scopes = kMain,
+     .set = store_time<&Config::worker_shutdown_timeout_ms>,
+     .syntax = "time",
+     .fallback = "30s",
+     .min = "0",
+     .max = "1d",
+     .applies = Applies::Now,
+     .help = "Time that a graceful stop may take; closes of WebSockets are spread over it."},
+    {.name = "error_log",
+     .scopes = kMain,
+     .arity = between(1, 2),
+     .set = set_error_log,
+     .syntax = "file | stderr [level]",
+     .fallback = "stderr notice",
+     .applies = Applies::Now,
+     .help =
+         "Where and from which level on events are logged: debug, info, notice, warn, error (when no level "
+         "is given), crit, alert, emerg."},
+    {.name = "pid",
+     .scopes = kMain,
+     .set = set_pid,
+     .syntax = "file | off",
+     .fallback = "/run/beamgate.pid",
+     .applies = Applies::Restart,
+     .help = "File with the master's process id, which beamgate -s reads; off writes none."},
+    {.name = "daemon",
+     .scopes = kMain,
+     .set = store_flag<&Config::daemon>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .applies = Applies::Restart,
+     .help = "Whether the master detaches from the terminal that started it."},
+    {.name = "master_process",
+     .scopes = kMain,
+     .set = store_flag<&Config::master_process>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .applies = Applies::Restart,
+     .help = "off runs without worker processes; for developers."},
+    {.name = "working_directory",
+     .scopes = kMain,
+     .set = store_path<&Config::working_directory>,
+     .syntax = "directory",
+     .applies = Applies::Restart,
+     .help = "Current directory of the workers, where a core file would be written."},
+    {.name = "bus_queue",
+     .scopes = kMain,
+     .set = store_bytes<&Config::bus_queue_bytes>,
+     .syntax = "size",
+     .fallback = "64m",
+     .min = "1m",
+     .max = "16g",
+     .applies = Applies::Now,
+     .help = "Publications that the master holds for one worker that can't keep up; more are dropped and "
+             "counted."},
+    {.name = "publication_max",
+     .scopes = kMain,
+     .set = store_bytes<&Config::publication_bytes_max>,
+     .syntax = "size",
+     .fallback = "1m",
+     .min = "1k",
+     .max = "64m",
+     .applies = Applies::Now,
+     .help = "Largest payload of one publication; a bigger one is refused."},
+    {.name = "events",
+     .scopes = kMain,
+     .arity = exactly(0),
+     .body = Body::Block,
+     .phase = Phase::Enter,
+     .set = enter_events,
+     .applies = Applies::Now,
+     .help = "Holds the connection limits of a worker."},
+};
+static_assert(sound(kRows));
+
+}  // namespace
+
+std::span<const Directive> main_directives() {
+  return kRows;
+}
+
+}  // namespace beamgate::config

@@ -1,0 +1,298 @@
+#include <algorithm>
+
+#include "common/base/bytes.h"
+#include "common/config/schema.h"
+#include "common/config/store.h"
+#include "common/crypto/crypto.h"
+
+namespace beamgate::config {
+namespace {
+
+constexpr size_t kSecretBytesMin = 16;
+constexpr size_t kSecretsMax = 2;
+constexpr size_t kForwardedFieldsMax = 64;
+
+bool is_url(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!url.starts_with(scheme)) continue;
+    const std::string_view rest = url.substr(scheme.size());
+    const bool plain = std::all_of(rest.begin(), rest.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+    return plain && !rest.empty() && rest[0] != '/' && rest[0] != '?' && rest[0] != '#';
+  }
+  return false;
+}
+
+void set_url(Setting& setting) {
+  if (!is_url(setting.arg())) return setting.fail(0, "expected http://host[:port][/path] or https://...");
+  setting.frame.webhook->url = setting.arg();
+}
+
+void set_unix_socket(Setting& setting) {
+  std::string text = setting.arg();
+  if (text.starts_with("unix:")) text.erase(0, 5);
+  setting.replace(0, text);
+  setting.frame.webhook->unix_socket = setting.path(0);
+}
+
+// Standard Webhooks writes a secret as "whsec_" and base64; any other text is taken as it is.
+void set_secret(Setting& setting) {
+  static constexpr std::string_view kPrefix = "whsec_";
+  std::vector<std::string>& secrets = setting.frame.webhook->secrets;
+  std::string secret = setting.arg();
+  if (secret.starts_with(kPrefix)) {
+    const auto decoded = crypto::base64_decode(std::string_view(secret).substr(kPrefix.size()));
+    if (!decoded.has_value()) return setting.fail(0, "what follows \"whsec_\" is not base64");
+    secret = *decoded;
+  }
+  if (secret.size() < kSecretBytesMin) {
+    return setting.fail(0, "a secret has at least " + std::to_string(kSecretBytesMin) + " bytes");
+  }
+  if (secrets.size() >= kSecretsMax) return setting.fail(0, "more than two secrets");
+  secrets.push_back(std::move(secret));
+}
+
+void set_on_error(Setting& setting) {
+  if (setting.arg() == "allow") {
+    setting.frame.webhook->on_error = Webhook::OnError::Allow;
+  } else if (setting.arg() == "deny") {
+    setting.frame.webhook->on_error = Webhook::OnError::Deny;
+  } else {
+    setting.fail(0, "expected \"allow\" or \"deny\"");
+  }
+}
+
+// Fields that BeamGate writes itself, or that describe the handshake's own framing.
+bool is_reserved_field(std::string_view name) {
+  for (const std::string_view prefix : {"beamgate-", "ce-", "webhook-", "content-", "sec-websocket-"}) {
+    if (name.starts_with(prefix) && name != "sec-websocket-protocol") return true;
+  }
+  for (const std::string_view field :
+       {"connection", "upgrade", "host", "transfer-encoding", "te", "keep-alive"}) {
+    if (name == field) return true;
+  }
+  return false;
+}
+
+bool is_field_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+void set_forward_headers(Setting& setting) {
+  std::vector<std::string>& fields = setting.frame.webhook->forward_headers;
+  fields.clear();
+  if (setting.count() == 1 && setting.arg() == "none") return;
+  for (size_t i = 0; i < setting.count(); ++i) {
+    const std::string name = to_lower(setting.arg(i));
+    if (!is_field_name(name)) {
+      setting.fail(i, "expected a field name, of letters, digits and \"-\"");
+    } else if (is_reserved_field(name)) {
+      setting.fail(i, "this field can't be forwarded");
+    } else if (fields.size() >= kForwardedFieldsMax) {
+      setting.fail(i, "more than " + std::to_string(kForwardedFieldsMax) + " fields");
+    } else {
+      fields.push_back(name);
+    }
+  }
+}
+
+void define_webhook(Setting& setting) {
+  auto webhook = std::make_shared<Webhook>();
+  webhook->name = setting.arg();
+  Frame frame;
+  frame.scope = kWebhook;
+  frame.parent = &setting.frame;
+  frame.webhook = webhook.get();
+  setting.loader.set_fallbacks(frame);
+  setting.loader.run_block(frame, setting.statement.children);
+  if (webhook->name.empty() || webhook->name == "off") return setting.fail(0, "expected a name");
+  if (!frame.said.contains("url")) setting.error("no \"url\" in webhook \"" + webhook->name + "\"");
+  if (!frame.said.contains("secret") && webhook->secrets.empty()) {
+    setting.warn_at(setting.statement.name.at,
+                    "no \"secret\" in webhook \"" + webhook->name + "\": its calls are not signed");
+  }
+  if (!setting.loader.config->http.webhooks.emplace(webhook->name, webhook).second) {
+    setting.error("duplicate webhook \"" + webhook->name + "\"");
+  }
+}
+
+constexpr Directive kRows[] = {
+    {.name = "webhook",
+     .scopes = kHttp,
+     .body = Body::Block,
+     .phase = Phase::Define,
+     .repeatable = true,
+     .set = define_webhook,
+     .syntax = "name",
+     .help = "Defines an HTTP application that is told, by signed POST requests, what connections do."},
+    {.name = "url",
+     .scopes = kWebhook,
+     .set = set_url,
+     .syntax = "url",
+     .help = "Where events are posted to, http or https.  Required."},
+    {.name = "unix_socket",
+     .scopes = kWebhook,
+     .set = set_unix_socket,
+     .syntax = "path",
+     .help = "Connects to this unix socket; host and path of the url are sent as they are."},
+    {.name = "secret",
+     .scopes = kWebhook,
+     .repeatable = true,
+     .set = set_secret,
+     .syntax = "whsec_base64 | text",
+     .secret = true,
+     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  The first of two "
+             "signs, and "
+             "the second signs as well, for rotation."},
+    {.name = "timeout",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::timeout_ms>,
+     .syntax = "time",
+     .fallback = "10s",
+     .min = "1ms",
+     .max = "10m",
+     .help = "Time for a whole call."},
+    {.name = "connect_timeout",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::connect_timeout_ms>,
+     .syntax = "time",
+     .fallback = "2s",
+     .min = "1ms",
+     .max = "10m",
+     .help = "Time to connect, TLS included."},
+    {.name = "concurrency",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::concurrency>,
+     .syntax = "number",
+     .fallback = "128",
+     .min = "1",
+     .max = "65536",
+     .help = "Calls in flight, for each worker."},
+    {.name = "queue",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::queue>,
+     .syntax = "number",
+     .fallback = "10000",
+     .min = "0",
+     .max = "10000000",
+     .help = "Calls that wait for a free place, for each worker; more are answered as on_error says."},
+    {.name = "connection_queue",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::connection_queue>,
+     .syntax = "number",
+     .fallback = "16",
+     .min = "1",
+     .max = "65536",
+     .help =
+         "Messages of one connection that wait behind the one in flight; when they are so many, its socket "
+         "is no longer read."},
+    {.name = "reply_max",
+     .scopes = kWebhook,
+     .set = store_bytes<&Webhook::reply_bytes_max>,
+     .syntax = "size",
+     .fallback = "1m",
+     .min = "1k",
+     .max = "1g",
+     .help = "Largest reply; a bigger one is a failed call."},
+    {.name = "batch_max",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::batch_events_max>,
+     .syntax = "number",
+     .fallback = "100",
+     .min = "1",
+     .max = "10000",
+     .help = "Most events in one batch of those that nobody waits for, such as disconnected."},
+    {.name = "batch_delay",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::batch_delay_ms>,
+     .syntax = "time",
+     .fallback = "50ms",
+     .min = "0",
+     .max = "1h",
+     .help = "How long such an event waits for others."},
+    {.name = "event_queue",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::event_queue>,
+     .syntax = "number",
+     .fallback = "10000",
+     .min = "1",
+     .max = "10000000",
+     .help = "Such events that wait to be delivered, for each worker; at the limit the oldest is dropped and "
+             "counted."},
+    {.name = "retry_delay",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::retry_delay_ms>,
+     .syntax = "time",
+     .fallback = "500ms",
+     .min = "1ms",
+     .max = "1h",
+     .help = "Wait before such events are delivered again; doubles each time."},
+    {.name = "retry_delay_max",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::retry_delay_max_ms>,
+     .syntax = "time",
+     .fallback = "1m",
+     .min = "1ms",
+     .max = "1d",
+     .help = "The longest such wait."},
+    {.name = "retry_time",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::retry_time_ms>,
+     .syntax = "time",
+     .fallback = "1h",
+     .min = "0",
+     .max = "30d",
+     .help = "An event older than this is given up."},
+    {.name = "breaker_failures",
+     .scopes = kWebhook,
+     .set = store_number<&Webhook::breaker_failures>,
+     .syntax = "number",
+     .fallback = "10",
+     .min = "0",
+     .max = "1000000",
+     .help = "Failed calls in a row after which no call is made for a while; 0 always calls."},
+    {.name = "breaker_cooldown",
+     .scopes = kWebhook,
+     .set = store_time<&Webhook::breaker_cooldown_ms>,
+     .syntax = "time",
+     .fallback = "5s",
+     .min = "1ms",
+     .max = "1h",
+     .help = "How long no call is made; then a single one tries."},
+    {.name = "on_error",
+     .scopes = kWebhook,
+     .set = set_on_error,
+     .syntax = "allow | deny",
+     .fallback = "deny",
+     .help = "What a failed call means: allow goes on as if the application had agreed without a word, deny "
+             "refuses the connection, or closes it."},
+    {.name = "tls_verify",
+     .scopes = kWebhook,
+     .set = store_flag<&Webhook::tls_verify>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .help = "Whether the certificate of an https url is verified."},
+    {.name = "tls_ca_file",
+     .scopes = kWebhook,
+     .set = store_path<&Webhook::tls_ca_file>,
+     .syntax = "file",
+     .fallback_help = "the system's certificates",
+     .help = "Trusted certificates, in PEM format."},
+    {.name = "forward_headers",
+     .scopes = kWebhook,
+     .arity = at_least(1),
+     .set = set_forward_headers,
+     .syntax = "none | name ...",
+     .fallback = "authorization cookie origin user-agent",
+     .help = "Fields of the client's handshake that are passed on."},
+};
+static_assert(sound(kRows));
+
+}  // namespace
+
+std::span<const Directive> webhook_directives() {
+  return kRows;
+}
+
+}  // namespace beamgate::config

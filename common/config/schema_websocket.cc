@@ -1,0 +1,251 @@
+#include "common/base/bytes.h"
+#include "common/config/field.h"
+#include "common/config/schema.h"
+#include "common/config/store.h"
+
+namespace beamgate::config {
+namespace {
+
+constexpr size_t kChannelsMax = 64;  // Templates of websocket_subscribe in one location.
+
+void set_websocket(Setting& setting) {
+  WebSocketAction& action = setting.frame.location->websocket;
+  if (setting.arg() == "raw") {
+    action.mode = WebSocketAction::Mode::Raw;
+  } else if (setting.arg() == "echo") {
+    action.mode = WebSocketAction::Mode::Echo;
+  } else {
+    return setting.fail(0, "expected \"raw\" or \"echo\"");
+  }
+  setting.choose(Action::WebSocket);
+}
+
+void set_webhook(Setting& setting) {
+  const auto& webhooks = setting.loader.config->http.webhooks;
+  const auto found = webhooks.find(setting.arg());
+  if (setting.arg() == "off") {
+    setting.frame.location->websocket.webhook = nullptr;
+  } else if (found == webhooks.end()) {
+    setting.fail(0, "no webhook block of this name in http");
+  } else {
+    setting.frame.location->websocket.webhook = found->second;
+  }
+}
+
+void set_subscribe(Setting& setting) {
+  std::vector<Template>& channels = setting.frame.location->websocket.subscribe;
+  if (setting.first(setting.row.name)) channels.clear();
+  for (size_t i = 0; i < setting.count(); ++i) {
+    Template channel;
+    if (!setting.parse_template(i, channel)) continue;
+    if (channel.empty()) {
+      setting.fail(i, "expected a channel");
+    } else if (channels.size() >= kChannelsMax) {
+      setting.fail(i, "more than " + std::to_string(kChannelsMax) + " channels");
+    } else {
+      channels.push_back(std::move(channel));
+    }
+  }
+}
+
+void set_publish(Setting& setting) {
+  Template channel;
+  if (!setting.parse_template(0, channel)) return;
+  if (channel.empty()) return setting.fail(0, "expected a channel");
+  setting.frame.location->websocket.publish = std::move(channel);
+}
+
+void set_slow_reader(Setting& setting) {
+  WebSocketAction& action = setting.frame.location->websocket;
+  if (setting.arg() == "close") {
+    action.slow_reader = WebSocketAction::SlowReader::Close;
+  } else if (setting.arg() == "drop_oldest") {
+    action.slow_reader = WebSocketAction::SlowReader::DropOldest;
+  } else {
+    setting.fail(0, "expected \"close\" or \"drop_oldest\"");
+  }
+}
+
+// "scheme://host[:port]"; the host may start with "*.".  Browsers send "null" for pages without an origin.
+bool is_origin(std::string_view text) {
+  if (text == "null") return true;
+  const size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos || scheme == 0) return false;
+  const std::string_view host = text.substr(scheme + 3);
+  if (host.empty() || host.find_first_of("/?#@ ") != std::string_view::npos) return false;
+  const size_t star = host.find('*');
+  return star == std::string_view::npos || (star == 0 && host.starts_with("*.") && host.size() > 2 &&
+                                            host.find('*', 1) == std::string_view::npos);
+}
+
+void set_origins(Setting& setting) {
+  std::vector<std::string>& origins = setting.frame.location->websocket.origins;
+  origins.clear();
+  if (setting.count() == 1 && setting.arg() == "any") return;
+  for (size_t i = 0; i < setting.count(); ++i) {
+    if (!is_origin(setting.arg(i))) {
+      setting.fail(
+          i, "expected scheme://host[:port], the host with \"*.\" before it for subdomains, or \"null\"");
+    } else {
+      origins.push_back(to_lower(setting.arg(i)));
+    }
+  }
+}
+
+void set_subprotocols(Setting& setting) {
+  std::vector<std::string>& names = setting.frame.location->websocket.subprotocols;
+  names.clear();
+  if (setting.count() == 1 && setting.arg() == "none") return;
+  for (size_t i = 0; i < setting.count(); ++i) {
+    if (!is_token(setting.arg(i))) {
+      setting.fail(i, "expected an HTTP token");
+    } else {
+      names.push_back(setting.arg(i));
+    }
+  }
+}
+
+constexpr auto kSocket = &Location::websocket;
+
+constexpr Directive kRows[] = {
+    {.name = "websocket",
+     .scopes = kLocation,
+     .set = set_websocket,
+     .syntax = "raw | echo",
+     .help =
+         "Terminates WebSocket connections.  raw: each message goes to the webhook and its reply comes back; "
+         "without a webhook it is published to websocket_publish.  echo: each message is sent back."},
+    {.name = "webhook",
+     .scopes = kHttpServerLocation,
+     .set = set_webhook,
+     .syntax = "name | off",
+     .fallback_help = "off",
+     .help = "The webhook block whose application is asked about this location's connections."},
+    {.name = "websocket_subscribe",
+     .scopes = kHttpServerLocation,
+     .arity = at_least(1),
+     .repeatable = true,
+     .set = set_subscribe,
+     .syntax = "channel ...",
+     .help = "Channels that a connection joins at its handshake; may contain variables."},
+    {.name = "websocket_publish",
+     .scopes = kHttpServerLocation,
+     .set = set_publish,
+     .syntax = "channel",
+     .help = "Where a connection's messages are published when no webhook is asked; may contain variables."},
+    {.name = "websocket_message_max",
+     .scopes = kHttpServerLocation,
+     .set = store_bytes<kSocket, &WebSocketAction::message_bytes_max>,
+     .syntax = "size",
+     .fallback = "64k",
+     .min = "1",
+     .max = "64m",
+     .help = "Largest reassembled message; a bigger one closes the connection with 1009."},
+    {.name = "websocket_send_queue",
+     .scopes = kHttpServerLocation,
+     .set = store_bytes<kSocket, &WebSocketAction::send_queue_bytes>,
+     .syntax = "size",
+     .fallback = "1m",
+     .min = "1k",
+     .max = "1g",
+     .help = "Bytes that wait for one client; websocket_slow_reader says what happens when there are more."},
+    {.name = "websocket_slow_reader",
+     .scopes = kHttpServerLocation,
+     .set = set_slow_reader,
+     .syntax = "close | drop_oldest",
+     .fallback = "close",
+     .help =
+         "close ends a connection whose queue is full with 1008; drop_oldest forgets its oldest messages."},
+    {.name = "websocket_ping_interval",
+     .scopes = kHttpServerLocation,
+     .set = store_time<kSocket, &WebSocketAction::ping_interval_ms>,
+     .syntax = "time",
+     .fallback = "30s",
+     .min = "0",
+     .max = "1d",
+     .help = "Silence after which the client is pinged; 0 never pings."},
+    {.name = "websocket_idle_timeout",
+     .scopes = kHttpServerLocation,
+     .set = store_time<kSocket, &WebSocketAction::idle_timeout_ms>,
+     .syntax = "time",
+     .fallback = "75s",
+     .min = "0",
+     .max = "30d",
+     .help = "Silence, answers to pings included, after which the connection is closed; 0 never closes."},
+    {.name = "websocket_close_timeout",
+     .scopes = kHttpServerLocation,
+     .set = store_time<kSocket, &WebSocketAction::close_timeout_ms>,
+     .syntax = "time",
+     .fallback = "5s",
+     .min = "1ms",
+     .max = "1h",
+     .help = "How long the client's answer to a close is waited for."},
+    {.name = "websocket_origins",
+     .scopes = kHttpServerLocation,
+     .arity = at_least(1),
+     .set = set_origins,
+     .syntax = "any | origin ...",
+     .fallback = "any",
+     .help = "Origins whose pages may connect, such as https://example.com or https://*.example.com; others "
+             "get 403.  A request without Origin comes from no browser and is let in."},
+    {.name = "websocket_subprotocols",
+     .scopes = kHttpServerLocation,
+     .arity = at_least(1),
+     .set = set_subprotocols,
+     .syntax = "none | name ...",
+     .fallback = "none",
+     .help = "Subprotocols that are agreed to, in order of preference."},
+    {.name = "websocket_deflate",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kSocket, &WebSocketAction::deflate>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Agrees to permessage-deflate (RFC 7692)."},
+    {.name = "websocket_deflate_level",
+     .scopes = kHttpServerLocation,
+     .set = store_number<kSocket, &WebSocketAction::deflate_level>,
+     .syntax = "number",
+     .fallback = "1",
+     .min = "1",
+     .max = "9",
+     .help = "Effort of compression."},
+    {.name = "websocket_deflate_min",
+     .scopes = kHttpServerLocation,
+     .set = store_bytes<kSocket, &WebSocketAction::deflate_bytes_min>,
+     .syntax = "size",
+     .fallback = "256",
+     .min = "0",
+     .max = "64m",
+     .help = "Smaller messages go out uncompressed."},
+    {.name = "websocket_deflate_server_window_bits",
+     .scopes = kHttpServerLocation,
+     .set = store_number<kSocket, &WebSocketAction::deflate_server_window_bits>,
+     .syntax = "bits",
+     .fallback = "12",
+     .min = "9",
+     .max = "15",
+     .help = "Largest window for compression; bounds the memory of a connection."},
+    {.name = "websocket_deflate_client_window_bits",
+     .scopes = kHttpServerLocation,
+     .set = store_number<kSocket, &WebSocketAction::deflate_client_window_bits>,
+     .syntax = "bits",
+     .fallback = "15",
+     .min = "9",
+     .max = "15",
+     .help = "Largest window that the client may use."},
+    {.name = "websocket_deflate_context_takeover",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kSocket, &WebSocketAction::deflate_context_takeover>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .help = "off compresses each message by itself: less memory for each connection, larger messages."},
+};
+static_assert(sound(kRows));
+
+}  // namespace
+
+std::span<const Directive> websocket_directives() {
+  return kRows;
+}
+
+}  // namespace beamgate::config

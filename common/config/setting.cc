@@ -1,0 +1,57 @@
+#include "common/config/setting.h"
+
+#include "common/config/loader.h"
+
+namespace beamgate::config {
+
+void Setting::fail(size_t i, const std::string& expected) {
+  const bool hidden = row.secret;
+  loader.diagnostics.error(at(i), "invalid value " + (hidden ? "" : "\"" + arg(i) + "\" ") + "in \"" +
+                                      std::string(row.name) + "\" directive: " + expected);
+}
+
+void Setting::error(const std::string& message) {
+  loader.diagnostics.error(statement.name.at, message);
+}
+
+void Setting::error_at(Position at, const std::string& message) {
+  loader.diagnostics.error(at, message);
+}
+
+void Setting::warn_at(Position at, const std::string& message) {
+  loader.diagnostics.warn(at, message);
+}
+
+bool Setting::first(std::string_view key) {
+  return frame.begun.insert(key).second;
+}
+
+bool Setting::parse_template(size_t i, Template& out) {
+  std::string why;
+  if (!Template::parse(arg(i), out, why)) {
+    fail(i, why);
+    return false;
+  }
+  loader.check_variables(frame, out, at(i));
+  return true;
+}
+
+std::string Setting::path(size_t i) {
+  if (arg(i).empty()) fail(i, "expected a path");
+  if (arg(i).find('$') != std::string::npos) fail(i, "variables are not supported in this path");
+  replace(i, loader.absolute(arg(i)));
+  return arg(i);
+}
+
+bool Setting::choose(Action action) {
+  if (frame.action != nullptr) {
+    error("\"" + statement.name.text + "\" is a second action for this location, after \"" +
+          frame.action->name.text + "\" at " + loader.place_of(*frame.action));
+    return false;
+  }
+  frame.action = &statement;
+  frame.location->action = action;
+  return true;
+}
+
+}  // namespace beamgate::config

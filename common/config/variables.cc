@@ -1,0 +1,69 @@
+#include "common/config/variables.h"
+
+#include <algorithm>
+
+namespace beamgate::config {
+namespace {
+
+constexpr std::string_view kNames[] = {
+    "args",
+    "body_bytes_sent",
+    "bytes_sent",
+    "connection",
+    "connection_id",
+    "connection_requests",
+    "content_length",
+    "content_type",
+    "document_uri",
+    "host",
+    "hostname",
+    "is_args",
+    "msec",
+    "pid",
+    "proxy_add_x_forwarded_for",
+    "proxy_host",
+    "proxy_port",
+    "query_string",
+    "remote_addr",
+    "remote_port",
+    "remote_user",
+    "request",
+    "request_length",
+    "request_method",
+    "request_time",
+    "request_uri",
+    "scheme",
+    "server_addr",
+    "server_name",
+    "server_port",
+    "server_protocol",
+    "status",
+    "time_iso8601",
+    "time_local",
+    "upstream_addr",
+    "upstream_response_time",
+    "upstream_status",
+    "uri",
+};
+static_assert(std::is_sorted(std::begin(kNames), std::end(kNames)));
+
+constexpr std::string_view kPrefixes[] = {"arg_", "cookie_", "http_", "sent_http_"};
+
+}  // namespace
+
+std::span<const std::string_view> variable_names() {
+  return kNames;
+}
+std::span<const std::string_view> variable_prefixes() {
+  return kPrefixes;
+}
+
+bool is_known_variable(std::string_view name) {
+  if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') return true;
+  if (std::binary_search(std::begin(kNames), std::end(kNames), name)) return true;
+  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [name](std::string_view prefix) {
+    return name.size() > prefix.size() && name.starts_with(prefix);
+  });
+}
+
+}  // namespace beamgate::config
