@@ -5,6 +5,7 @@ namespace {
 
 void index(const config::Location& location, std::unordered_map<uint32_t, const config::Location*>& out) {
   out[location.id] = &location;
+  for (const config::Location& nested : location.locations) index(nested, out);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct Handover {
   metrics::Page* metrics = nullptr;                    // This worker's page.
   std::vector<const metrics::Page*> metrics_all;       // Of every slot, this one included.
   AddressTable* addresses = nullptr;
+  uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in `addresses`.
 };
 
 }  // namespace beamgate::ipc

@@ -27,7 +27,7 @@ constexpr size_t kRefUnit = 16;
 struct Record;
 
 struct Span {
-  uint8_t size_class = 0;    // kClassFree, kClassRunHead, kClassRunTail or an index into the class table.
+  uint8_t size_class = 0;    // kClassFree, kClassRunHead or an index into the class table.
   uint8_t run_order = 0;     // RunHead: log2 of the run's length in spans.
   uint16_t live = 0;         // Blocks in use.
   uint16_t touched = 0;      // Blocks handed out at least once; the rest was never written.
@@ -84,6 +84,9 @@ class Arena {
   void give_spans(uint32_t first, uint8_t order);
   void link(uint8_t size_class, uint32_t span);
   void unlink(uint8_t size_class, uint32_t span);
+  char* block_start(uint32_t span, uint8_t size_class, uint16_t block) const;
+  uint16_t load_block_link(uint32_t span, uint8_t size_class, uint16_t block) const;
+  void store_block_link(uint32_t span, uint8_t size_class, uint16_t block, uint16_t next);
   char* span_start(uint32_t span) const { return heap_ + static_cast<size_t>(span) * kSpanBytes; }
   uint32_t span_of(Ref ref) const;
   Ref ref_of(const char* address) const { return static_cast<Ref>((address - base_) / kRefUnit); }

@@ -20,10 +20,10 @@ struct ConnId {
   bool operator==(const ConnId&) const = default;
 };
 
-//   Free      -- accept ----------------------------> Http
-//   Http      -- 101 sent --------------------------> WebSocket
-//   Http, WebSocket -- close_gracefully() ----------> Closing (flush, FIN, discard input until EOF or deadline)
-//   any       -- close_now(), Closing done ---------> Free
+//   Free            -- adopt() --------------------------> Http
+//   Http            -- enter_phase(), 101 sent ----------> WebSocket
+//   Http, WebSocket -- close_gracefully() ---------------> Closing  (flush, FIN, discard until FIN or deadline)
+//   any             -- close_now(), Closing done --------> Free
 enum class Phase : uint8_t { Free, Http, WebSocket, Closing };
 
 enum class Protocol : uint8_t { None, Raw, Echo };
@@ -43,7 +43,7 @@ enum RecordFlag : uint8_t {
   kFlagPeerClosed = 1 << 2,    // The peer has sent FIN.
   kFlagWriteShut = 1 << 3,     // We have sent FIN.
   kFlagReady = 1 << 4,         // In the list of connections with unread carry to dispatch.
-  kFlagCloseWhenFlushed = 1 << 5,
+  kFlagReadArmed = 1 << 5,     // EPOLLIN is in the set; disarmed only when input comes while paused.
 };
 
 // RFC 6455 section 7: who has sent Close.
@@ -120,7 +120,7 @@ struct alignas(64) Record {
   uint32_t messages_sent = 0;
   uint32_t subscription_count = 0;
   uint32_t keepalive_count = 0;  // Requests answered on this connection.
-  uint32_t turn = 0;             // Loop turn in which it last had a share.
+  uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
   uint32_t reserved[3] = {};
 };
 static_assert(std::is_trivially_copyable_v<Record>);

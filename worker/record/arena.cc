@@ -1,0 +1,238 @@
+#include "worker/record/arena.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <utility>
+
+#include "worker/record/record.h"
+
+namespace beamgate::record {
+namespace {
+
+// Block sizes up to half a span, about 1.33 apart so that at most a third is wasted.  Larger blocks are runs
+// of 2^order whole spans.
+constexpr uint32_t kClassBytes[] = {16,   32,   48,   64,   96,   128,  192,   256,   384,   512,  768,
+                                    1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 21824, 32768};
+constexpr uint8_t kClasses = std::size(kClassBytes);
+constexpr uint8_t kClassFree = 255;
+constexpr uint8_t kClassRunHead = 254;
+constexpr uint8_t kOrderMax = 10;  // 2^10 spans are kBlockBytesMax.
+static_assert((Arena::kSpanBytes << kOrderMax) == Arena::kBlockBytesMax);
+
+constexpr size_t kHeaderBytes = 4096;
+constexpr uint64_t kMagic = 0x314e4552'41474221;  // "!BGARENA1" cut to eight bytes.
+
+struct Header {
+  uint64_t magic = kMagic;
+  uint32_t record_bytes = sizeof(Record);
+  uint32_t slots = 0;
+  Ref roots[static_cast<size_t>(Arena::Root::kCount)] = {};
+};
+static_assert(sizeof(Header) <= kHeaderBytes);
+
+uint8_t class_for(size_t bytes) {
+  const auto* found = std::lower_bound(std::begin(kClassBytes), std::end(kClassBytes), bytes);
+  return static_cast<uint8_t>(found - std::begin(kClassBytes));
+}
+
+uint16_t blocks_in_span(uint8_t size_class) {
+  return static_cast<uint16_t>(Arena::kSpanBytes / kClassBytes[size_class]);
+}
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Where the parts begin; the heap starts on a span boundary so that a span can be punched out whole.
+struct Layout {
+  explicit Layout(uint32_t slots)
+      : records(kHeaderBytes),
+        spans(round_up(records + size_t{slots} * sizeof(Record), 4096)),
+        span_count(static_cast<uint32_t>(Arena::kHeapBytesMax / Arena::kSpanBytes)),
+        heap(round_up(spans + span_count * sizeof(Span), Arena::kSpanBytes)),
+        end(heap + Arena::kHeapBytesMax) {}
+
+  size_t records;
+  size_t spans;
+  uint32_t span_count;
+  size_t heap;
+  size_t end;
+};
+
+}  // namespace
+
+Result<Arena> Arena::map(UniqueFd fd, uint32_t slots) {
+  const Layout layout(slots);
+  int flags = MAP_SHARED | MAP_NORESERVE;
+  if (fd.valid()) {
+    if (ftruncate(fd.get(), static_cast<off_t>(layout.end)) != 0) return system_error("can't size the arena");
+  } else {
+    flags |= MAP_ANONYMOUS;
+  }
+  void* base = mmap(nullptr, layout.end, PROT_READ | PROT_WRITE, flags, fd.get(), 0);
+  if (base == MAP_FAILED) return system_error("can't map the arena");
+  madvise(base, layout.end, MADV_DONTDUMP);  // Clients' bytes stay out of core files.
+  auto* header = new (base) Header;
+  header->slots = slots;
+  return Arena(static_cast<char*>(base), layout.end, slots);
+}
+
+Arena::Arena(char* base, size_t mapped_bytes, uint32_t slots)
+    : base_(base), mapped_bytes_(mapped_bytes), slots_(slots), classes_(kClasses), free_runs_(kOrderMax + 1) {
+  const Layout layout(slots);
+  records_ = reinterpret_cast<Record*>(base_ + layout.records);
+  spans_ = reinterpret_cast<Span*>(base_ + layout.spans);
+  span_count_ = layout.span_count;
+  heap_ = base_ + layout.heap;
+}
+
+Arena::Arena(Arena&& other) noexcept
+    : base_(std::exchange(other.base_, nullptr)),
+      mapped_bytes_(other.mapped_bytes_),
+      slots_(other.slots_),
+      records_(other.records_),
+      spans_(other.spans_),
+      span_count_(other.span_count_),
+      heap_(other.heap_),
+      classes_(std::move(other.classes_)),
+      free_runs_(std::move(other.free_runs_)),
+      spans_touched_(other.spans_touched_),
+      bytes_live_(other.bytes_live_) {}
+
+Arena::~Arena() {
+  if (base_ != nullptr) munmap(base_, mapped_bytes_);
+}
+
+Ref& Arena::root(Root which) const {
+  return reinterpret_cast<Header*>(base_)->roots[static_cast<size_t>(which)];
+}
+
+Ref Arena::allocate(size_t bytes) {
+  if (bytes > kBlockBytesMax) return kNull;
+  const uint8_t size_class = class_for(bytes);
+  const Ref ref = size_class < kClasses ? allocate_block(size_class) : allocate_run(bytes);
+  if (ref != kNull) bytes_live_ += capacity(ref);
+  return ref;
+}
+
+Ref Arena::allocate_block(uint8_t size_class) {
+  ClassList& list = classes_[size_class];
+  if (list.first == 0) {
+    const uint32_t fresh = take_spans(0);
+    if (fresh == span_count_) return kNull;
+    spans_[fresh] = Span{.size_class = size_class};
+    link(size_class, fresh);
+  }
+  const uint32_t index = list.first - 1;
+  Span& span = spans_[index];
+  uint16_t block = 0;
+  if (span.free_head != 0) {
+    block = static_cast<uint16_t>(span.free_head - 1);
+    span.free_head = load_block_link(index, size_class, block);
+  } else {
+    block = span.touched++;
+  }
+  if (++span.live == blocks_in_span(size_class)) unlink(size_class, index);
+  return ref_of(block_start(index, size_class, block));
+}
+
+Ref Arena::allocate_run(size_t bytes) {
+  const size_t spans = round_up(bytes, kSpanBytes) / kSpanBytes;
+  const auto order = static_cast<uint8_t>(std::bit_width(spans - 1));
+  const uint32_t first = take_spans(order);
+  if (first == span_count_) return kNull;
+  spans_[first] = Span{.size_class = kClassRunHead, .run_order = order, .live = 1};
+  return ref_of(span_start(first));
+}
+
+void Arena::release(Ref ref) {
+  if (ref == kNull) return;
+  bytes_live_ -= capacity(ref);
+  const uint32_t index = span_of(ref);
+  Span& span = spans_[index];
+  if (span.size_class == kClassRunHead) {
+    give_spans(index, span.run_order);
+    return;
+  }
+  const uint8_t size_class = span.size_class;
+  const size_t offset = static_cast<size_t>(at(ref) - span_start(index));
+  const auto block = static_cast<uint16_t>(offset / kClassBytes[size_class]);
+  BG_ASSERT(span.live > 0 && offset % kClassBytes[size_class] == 0);
+  store_block_link(index, size_class, block, span.free_head);
+  span.free_head = static_cast<uint16_t>(block + 1);
+  const bool was_full = span.live-- == blocks_in_span(size_class);
+  if (was_full) link(size_class, index);
+  // The class's only span with room stays, so that one block coming and going doesn't punch holes.
+  const bool only = classes_[size_class].first == index + 1 && span.next == 0;
+  if (span.live == 0 && !only) {
+    unlink(size_class, index);
+    give_spans(index, 0);
+  }
+}
+
+size_t Arena::capacity(Ref ref) const {
+  const Span& span = spans_[span_of(ref)];
+  return span.size_class == kClassRunHead ? kSpanBytes << span.run_order : kClassBytes[span.size_class];
+}
+
+// Returns span_count_ when the heap is full.  Runs of an order are reused for that order only: a freed run
+// costs address space, not memory, and the heap's address space is far larger than any worker's memory.
+uint32_t Arena::take_spans(uint8_t order) {
+  std::vector<uint32_t>& free = free_runs_[order];
+  if (!free.empty()) {
+    const uint32_t first = free.back();
+    free.pop_back();
+    return first;
+  }
+  const uint32_t count = uint32_t{1} << order;
+  if (spans_touched_ + count > span_count_) return span_count_;
+  const uint32_t first = spans_touched_;
+  spans_touched_ += count;
+  return first;
+}
+
+void Arena::give_spans(uint32_t first, uint8_t order) {
+  spans_[first] = Span{.size_class = kClassFree};
+  madvise(span_start(first), kSpanBytes << order, MADV_REMOVE);
+  free_runs_[order].push_back(first);
+}
+
+void Arena::link(uint8_t size_class, uint32_t span) {
+  ClassList& list = classes_[size_class];
+  spans_[span].previous = 0;
+  spans_[span].next = list.first;
+  if (list.first != 0) spans_[list.first - 1].previous = span + 1;
+  list.first = span + 1;
+}
+
+void Arena::unlink(uint8_t size_class, uint32_t span) {
+  Span& entry = spans_[span];
+  if (entry.previous != 0) {
+    spans_[entry.previous - 1].next = entry.next;
+  } else {
+    classes_[size_class].first = entry.next;
+  }
+  if (entry.next != 0) spans_[entry.next - 1].previous = entry.previous;
+  entry.next = entry.previous = 0;
+}
+
+uint32_t Arena::span_of(Ref ref) const {
+  return static_cast<uint32_t>((base_ + static_cast<size_t>(ref) * kRefUnit - heap_) / kSpanBytes);
+}
+
+char* Arena::block_start(uint32_t span, uint8_t size_class, uint16_t block) const {
+  return span_start(span) + size_t{block} * kClassBytes[size_class];
+}
+
+// A free block holds the next one's index + 1 in its first two bytes.
+uint16_t Arena::load_block_link(uint32_t span, uint8_t size_class, uint16_t block) const {
+  return *reinterpret_cast<uint16_t*>(block_start(span, size_class, block));
+}
+
+void Arena::store_block_link(uint32_t span, uint8_t size_class, uint16_t block, uint16_t next) {
+  *reinterpret_cast<uint16_t*>(block_start(span, size_class, block)) = next;
+}
+
+}  // namespace beamgate::record
