@@ -41,6 +41,8 @@ struct ConnectionLimits {
   uint32_t per_worker = 0;
   uint32_t per_address = 0;                // 0: no limit.
   ipc::AddressTable* addresses = nullptr;  // May be null: no limit per address.
+  uint16_t slot = 0;                       // This worker's column of the table.
+  uint64_t address_seed = 0;               // The node's key for hashing addresses.
 };
 
 class Connections final : public PollTarget {
@@ -89,7 +91,7 @@ class Connections final : public PollTarget {
   void resume(record::Record& record, record::PauseReason reason);
 
   // --- Phases and deadlines.
-  // The layer that its bytes go to from now on; carry is offered to it.
+  // The layer that its bytes go to from now on; carry is offered to it.  The old layer is not told.
   void enter_phase(record::Record& record, record::Phase phase);
   // Absolute monotonic milliseconds, rounded up to a tick; 0 clears.
   void set_deadline(record::Record& record, int64_t at_ms);
@@ -97,21 +99,22 @@ class Connections final : public PollTarget {
 
   // --- Closing.
   // Sends what is queued, then FIN, then discards input until the peer's FIN or kLingerMs, so that no answer
-  // is lost to a reset.
+  // is lost to a reset.  The layer's on_gone comes at once, and no further bytes.
   void close_gracefully(record::Record& record);
   void close_now(record::Record& record);  // Queued output is lost.
 
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
   void end_turn();            // Dispatches ready carries, writes what is queued.  Before the loop waits.
-  bool has_pending_turn() const { return !ready_.empty(); }  // end_turn() left work that needs no I/O.
+  bool has_pending_turn() const { return !ready_.empty() || !dirty_.empty(); }  // Work that needs no I/O.
 
   void on_ready(uint64_t token, uint32_t events) override;
 
   record::Arena& arena() { return arena_; }
 
  private:
-  static constexpr int64_t kLingerMs = 2'000;
+  static constexpr int64_t kLingerMs = 2'000;        // FIN sent: wait for the peer's.
+  static constexpr int64_t kFlushStallMs = 10'000;   // Closing, and the peer takes nothing.
 
   // The connection whose bytes are being handled, and the writes it has made so far.
   struct Turn {
@@ -120,29 +123,34 @@ class Connections final : public PollTarget {
     std::unique_ptr<char[]> buffer;
   };
 
-  void read_and_dispatch(record::Record& record);
+  uint32_t take_slot();
+  uint32_t slot_of(const record::Record& record) const;
+  uint64_t address_key(const record::Record& record) const;
+  PhaseHandler& handler_of(const record::Record& record);
+
+  std::span<char> land_carry(const record::Record& record);
+  void read(record::Record& record);
   void dispatch(record::Record& record, std::span<char> bytes);
-  void dispatch_carry(record::Record& record);
-  bool keep_carry(record::Record& record, std::span<const char> rest);
+  void keep_carry(record::Record& record, std::span<const char> rest);
   void drop_carry(record::Record& record);
+  void maybe_end(record::Record& record);
+  void discard_input(record::Record& record);
+
   bool in_turn(const record::Record& record) const;
+  void finish_turn(record::Record& record);
   void write_turn(record::Record& record);
   bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
-  bool append_node(record::Record& record, record::Ref frame);
-  void pop_node(record::Record& record);
-  void drop_outbound(record::Record& record);
+  bool append_frame(record::Record& record, record::Ref frame);
+  void pop_frame(record::Record& record);
+  void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
-  bool write_queue(record::Record& record);
+
   void mark_dirty(record::Record& record);
   void mark_ready(record::Record& record);
-  void update_interest(record::Record& record);
+  void arm(record::Record& record, bool read, bool write);
+  void leave_phase(record::Record& record);
   void begin_linger(record::Record& record);
-  void discard_input(record::Record& record);
   void free_record(record::Record& record);
-  uint32_t slot_of(const record::Record& record) const;
-  uint64_t token_of(const record::Record& record) const;
-  PhaseHandler& handler_of(const record::Record& record);
-  uint64_t address_key(const record::Record& record) const;
 
   record::Arena& arena_;
   Poller& poller_;
@@ -151,10 +159,11 @@ class Connections final : public PollTarget {
   ConnectionLimits limits_;
   PhaseHandler* handlers_[4] = {};
   TimerWheel wheel_;
-  std::unique_ptr<char[]> landing_;
+  std::vector<char> landing_;
   Turn turn_;
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
+  std::vector<record::ConnId> batch_;  // dirty_ or ready_ while it is worked off.
   std::vector<uint32_t> free_slots_;
   uint32_t slots_touched_ = 0;
   uint32_t active_ = 0;

@@ -26,14 +26,14 @@ class PhaseHandler {
   // The peer sent FIN and everything before it was consumed or can't be completed.
   virtual void on_end(record::Record& record) = 0;
 
-  // The outbound queue, not empty before, is now empty.
+  // Everything sent so far is with the kernel; called after something was sent.
   virtual void on_drained(record::Record& record) = 0;
 
   // The deadline set with Connections::set_deadline has passed; the layer sets the next.
   virtual void on_deadline(record::Record& record) = 0;
 
-  // The connection is about to be freed, for whatever reason; drop views and memberships.
-  // The socket may already be dead; nothing can be sent any more.
+  // The connection leaves: it was closed by either side, or the layer closed it itself.  Called once; drop
+  // views and memberships.  What was queued before close_gracefully() still goes out, nothing more can be sent.
   virtual void on_gone(record::Record& record) = 0;
 };
 

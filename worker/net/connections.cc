@@ -1,0 +1,602 @@
+#include "worker/net/connections.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "worker/record/frame.h"
+#include "worker/record/uid.h"
+
+namespace beamgate::net {
+namespace {
+
+using metrics::Metric;
+using record::ConnId;
+using record::kNull;
+using record::Phase;
+using record::Record;
+using record::Ref;
+
+constexpr int kIovecsMax = 64;
+constexpr uint32_t kNoLimitYet = 256 << 10;  // Until the first layer sets its own outbound limit.
+
+// One entry of an outbound queue.
+struct OutboundNode {
+  Ref next = kNull;
+  Ref frame = kNull;
+};
+
+uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }
+
+void store_peer(const Peer& peer, Record& record) {
+  record.peer_family = static_cast<uint8_t>(peer.address.ss_family);
+  if (peer.address.ss_family == AF_INET) {
+    const auto& in = reinterpret_cast<const sockaddr_in&>(peer.address);
+    memcpy(record.peer_address, &in.sin_addr, sizeof in.sin_addr);
+    record.peer_port = ntohs(in.sin_port);
+  } else if (peer.address.ss_family == AF_INET6) {
+    const auto& in = reinterpret_cast<const sockaddr_in6&>(peer.address);
+    memcpy(record.peer_address, &in.sin6_addr, sizeof in.sin6_addr);
+    record.peer_port = ntohs(in.sin6_port);
+  }
+}
+
+uint64_t socket_cookie(int fd) {
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+  return cookie;
+}
+
+}  // namespace
+
+Connections::Connections(record::Arena& arena, Poller& poller, metrics::Page& metrics, uint16_t worker)
+    : arena_(arena),
+      poller_(poller),
+      metrics_(metrics),
+      worker_(worker),
+      wheel_(arena.records(), monotonic_ms()),
+      landing_(kLandingBytes),
+      nonce_(static_cast<uint32_t>(crypto::random_u64())) {
+  turn_.buffer = std::make_unique<char[]>(kTurnBytes);
+  limits_.per_worker = arena.slots();
+  poller_.set_client_target(*this);
+}
+
+Connections::~Connections() {
+  for_each([this](Record& record) { close_now(record); });
+}
+
+void Connections::set_handler(Phase phase, PhaseHandler& handler) {
+  handlers_[static_cast<size_t>(phase)] = &handler;
+}
+
+PhaseHandler& Connections::handler_of(const Record& record) {
+  PhaseHandler* handler = handlers_[static_cast<size_t>(record.phase)];
+  BG_ASSERT(handler != nullptr);
+  return *handler;
+}
+
+// --- Coming, being found, going.
+
+uint32_t Connections::take_slot() {
+  if (!free_slots_.empty()) {
+    const uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+  return slots_touched_ < arena_.slots() ? slots_touched_++ : UINT32_MAX;
+}
+
+Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id) {
+  Record fresh;
+  store_peer(peer, fresh);
+  if (limits_.addresses != nullptr && limits_.per_address > 0 && fresh.peer_family != AF_UNIX) {
+    const auto admission =
+        limits_.addresses->try_acquire(limits_.slot, address_key(fresh), limits_.per_address);
+    if (!admission.admitted) {
+      metrics_.add(Metric::ConnectionsRefusedLimit);
+      return nullptr;
+    }
+    fresh.address_entry = admission.entry;
+  }
+  const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
+  if (slot == UINT32_MAX) {
+    if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, fresh.address_entry);
+    metrics_.add(Metric::ConnectionsRefusedLimit);
+    return nullptr;
+  }
+  Record& record = arena_.records()[slot];
+  fresh.generation = record.generation + 1;
+  fresh.fd = socket.get();
+  fresh.phase = Phase::Http;
+  fresh.flags = record::kFlagReadArmed;
+  fresh.uid = record::make_uid(worker_, slot, ++nonce_);
+  fresh.so_cookie = socket_cookie(fresh.fd);
+  fresh.accepted_ms = wall_ms();
+  fresh.listen_id = listen_id;
+  fresh.last_received_tick = wheel_.now_tick();
+  fresh.outbound_limit = kNoLimitYet;
+  record = fresh;
+  if (!poller_.add_client(record.fd, token_for(slot, record.generation), EPOLLIN).ok()) {
+    record.phase = Phase::Free;
+    free_slots_.push_back(slot);
+    return nullptr;
+  }
+  socket.release();
+  ++active_;
+  metrics_.add(Metric::ConnectionsAccepted);
+  metrics_.add(Metric::ConnectionsActive);
+  handler_of(record).on_enter(record);
+  return find(ConnId{slot, fresh.generation});
+}
+
+uint32_t Connections::slot_of(const Record& record) const {
+  return static_cast<uint32_t>(&record - arena_.records());
+}
+
+ConnId Connections::id_of(const Record& record) const { return ConnId{slot_of(record), record.generation}; }
+
+Record* Connections::find(ConnId id) {
+  if (id.slot >= slots_touched_) return nullptr;
+  Record& record = arena_.records()[id.slot];
+  return record.phase != Phase::Free && record.generation == id.generation ? &record : nullptr;
+}
+
+Record* Connections::find_uid(uint64_t uid) {
+  const uint32_t slot = record::uid_slot(uid);
+  if (slot >= slots_touched_) return nullptr;
+  Record& record = arena_.records()[slot];
+  return record.phase != Phase::Free && record.uid == uid ? &record : nullptr;
+}
+
+// A client with IPv6 owns its /64; counting single addresses would be no limit to it.
+uint64_t Connections::address_key(const Record& record) const {
+  const size_t bytes = record.peer_family == AF_INET6 ? 8 : 4;
+  uint64_t key = limits_.address_seed ^ load_le<uint64_t>(record.peer_address) ^ uint64_t{bytes} << 56;
+  key ^= key >> 31;
+  key *= 0x7fb5d329728ea185u;
+  key ^= key >> 27;
+  key *= 0x81dadef4bc2dd44du;
+  return key ^ key >> 33;
+}
+
+void Connections::free_record(Record& record) {
+  if (in_turn(record)) turn_.bytes = 0;
+  wheel_.disarm(record);
+  drop_carry(record);
+  while (record.outbound_head != kNull) pop_frame(record);
+  for (const Ref ref : {record.message, record.ws.control, record.user, record.app_state, record.handshake}) {
+    arena_.release(ref);
+  }
+  poller_.remove_client(record.fd);
+  shutdown(record.fd, SHUT_RDWR);  // Whoever else may hold the descriptor, the connection ends here.
+  close(record.fd);
+  if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
+  const uint32_t generation = record.generation;
+  record = Record{};
+  record.generation = generation + 1;
+  free_slots_.push_back(slot_of(record));
+  --active_;
+  metrics_.subtract(Metric::ConnectionsActive);
+}
+
+// --- Reading.
+
+void Connections::on_ready(uint64_t token, uint32_t events) {
+  Record* record = find(ConnId{static_cast<uint32_t>(token >> 32), static_cast<uint32_t>(token)});
+  if (record == nullptr) return;  // Closed earlier in this round.
+  if (events & EPOLLOUT) {
+    const ConnId id = id_of(*record);
+    flush(*record);
+    if ((record = find(id)) == nullptr) return;
+  }
+  if (record->phase == Phase::Closing) {
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) discard_input(*record);
+    return;
+  }
+  if (record->pauses != 0) {
+    // Input is left in the kernel, and the set is only told so now that it matters.
+    if (events & (EPOLLERR | EPOLLHUP)) return close_now(*record);
+    arm(*record, false, record->flags & record::kFlagWantWrite);
+    return;
+  }
+  if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) read(*record);
+}
+
+// The carry, copied to where new bytes will follow it.
+std::span<char> Connections::land_carry(const Record& record) {
+  if (landing_.size() < record.carry_bytes + kLandingBytes / 2) landing_.resize(record.carry_bytes + kLandingBytes);
+  if (record.carry_bytes > 0) memcpy(landing_.data(), arena_.at(record.carry), record.carry_bytes);
+  return {landing_.data(), record.carry_bytes};
+}
+
+void Connections::read(Record& record) {
+  const size_t carried = land_carry(record).size();
+  const ssize_t received = recv(record.fd, landing_.data() + carried, landing_.size() - carried, 0);
+  if (received > 0) {
+    record.bytes_received += static_cast<uint64_t>(received);
+    record.last_received_tick = wheel_.now_tick();
+    metrics_.add(Metric::BytesReceived, static_cast<uint64_t>(received));
+    return dispatch(record, {landing_.data(), carried + static_cast<size_t>(received)});
+  }
+  if (received < 0) {
+    if (errno == EAGAIN || errno == EINTR) return;
+    return close_now(record);
+  }
+  record.flags |= record::kFlagPeerClosed;
+  arm(record, false, record.flags & record::kFlagWantWrite);
+  maybe_end(record);
+}
+
+// `bytes` are the whole of the carry and what came after it.
+void Connections::dispatch(Record& record, std::span<char> bytes) {
+  const ConnId id = id_of(record);
+  turn_.id = id;
+  turn_.bytes = 0;
+  while (!bytes.empty() && record.pauses == 0) {
+    const Phase phase = record.phase;
+    const size_t used = handler_of(record).on_bytes(record, bytes);
+    if (find(id) == nullptr) {
+      turn_.id = {};
+      return;
+    }
+    bytes = bytes.subspan(used);
+    if (record.phase == phase) break;
+    if (record.phase == Phase::Closing) bytes = {};
+  }
+  if (record.phase == Phase::Closing) {
+    drop_carry(record);
+  } else {
+    keep_carry(record, bytes);
+  }
+  finish_turn(record);
+}
+
+void Connections::keep_carry(Record& record, std::span<const char> rest) {
+  if (rest.empty()) return drop_carry(record);
+  if (record.carry == kNull || arena_.capacity(record.carry) < rest.size()) {
+    // The bytes are in the landing buffer, so the old block may go first.
+    drop_carry(record);
+    record.carry = arena_.allocate(rest.size());
+    if (record.carry == kNull) return close_now(record);  // Memory is at its limit: this client goes.
+  }
+  memcpy(arena_.at(record.carry), rest.data(), rest.size());
+  record.carry_bytes = static_cast<uint32_t>(rest.size());
+}
+
+void Connections::drop_carry(Record& record) {
+  arena_.release(record.carry);
+  record.carry = kNull;
+  record.carry_bytes = 0;
+}
+
+// The layer hears of the peer's FIN when it can do something about it.
+void Connections::maybe_end(Record& record) {
+  const bool ended = record.flags & record::kFlagPeerClosed;
+  if (ended && record.pauses == 0 && record.phase != Phase::Closing) handler_of(record).on_end(record);
+}
+
+void Connections::discard_input(Record& record) {
+  const ssize_t received = recv(record.fd, landing_.data(), landing_.size(), 0);
+  if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  record.flags |= record::kFlagPeerClosed;
+  if (received < 0 || record.flags & record::kFlagWriteShut) return free_record(record);
+  arm(record, false, record.flags & record::kFlagWantWrite);
+}
+
+void Connections::pause(Record& record, record::PauseReason reason) {
+  record.pauses |= reason;
+  if (reason == record::kPauseTurn) mark_ready(record);
+}
+
+void Connections::resume(Record& record, record::PauseReason reason) {
+  if ((record.pauses & reason) == 0) return;
+  record.pauses = static_cast<uint8_t>(record.pauses & ~reason);
+  if (record.pauses != 0 || record.phase == Phase::Closing) return;
+  const bool peer_closed = record.flags & record::kFlagPeerClosed;
+  if (!peer_closed) arm(record, true, record.flags & record::kFlagWantWrite);
+  if (record.carry_bytes > 0 || peer_closed || in_turn(record)) mark_ready(record);
+}
+
+// --- Writing.
+
+bool Connections::in_turn(const Record& record) const { return turn_.id == id_of(record); }
+
+size_t Connections::outbound_queued(const Record& record) const {
+  return record.outbound_bytes + (in_turn(record) ? turn_.bytes : 0);
+}
+
+size_t Connections::outbound_room(const Record& record) const {
+  const size_t queued = outbound_queued(record);
+  return queued < record.outbound_limit ? record.outbound_limit - queued : 0;
+}
+
+bool Connections::send(Record& record, std::string_view bytes) { return send(record, bytes, {}); }
+
+bool Connections::send(Record& record, std::string_view head, std::string_view body) {
+  const size_t size = head.size() + body.size();
+  if (size > outbound_room(record)) return false;
+  if (!in_turn(record) || record.outbound_head != kNull || size > kTurnBytes) {
+    if (in_turn(record)) write_turn(record);
+    return queue_copy(record, head, body);
+  }
+  if (turn_.bytes + size > kTurnBytes) {
+    write_turn(record);
+    if (record.outbound_head != kNull) return queue_copy(record, head, body);
+  }
+  memcpy(turn_.buffer.get() + turn_.bytes, head.data(), head.size());
+  if (!body.empty()) memcpy(turn_.buffer.get() + turn_.bytes + head.size(), body.data(), body.size());
+  turn_.bytes += size;
+  return true;
+}
+
+bool Connections::send_frame(Record& record, Ref frame) {
+  const size_t size = record::frame_bytes(arena_, frame).size();
+  if (size > outbound_room(record)) return false;
+  if (in_turn(record)) write_turn(record);
+  if (!append_frame(record, frame)) return false;
+  record::retain_frame(arena_, frame);
+  return true;
+}
+
+bool Connections::queue_copy(Record& record, std::string_view head, std::string_view body) {
+  const Ref frame = record::make_frame(arena_, head.size() + body.size());
+  if (frame == kNull) return false;
+  char* to = record::frame_bytes(arena_, frame).data();
+  memcpy(to, head.data(), head.size());
+  if (!body.empty()) memcpy(to + head.size(), body.data(), body.size());
+  if (append_frame(record, frame)) return true;
+  record::release_frame(arena_, frame);
+  return false;
+}
+
+// Takes over one reference of the frame when it succeeds.
+bool Connections::append_frame(Record& record, Ref frame) {
+  const Ref node = arena_.allocate(sizeof(OutboundNode));
+  if (node == kNull) return false;
+  *arena_.at<OutboundNode>(node) = OutboundNode{kNull, frame};
+  if (record.outbound_head == kNull) {
+    record.outbound_head = node;
+  } else {
+    arena_.at<OutboundNode>(record.outbound_tail)->next = node;
+  }
+  record.outbound_tail = node;
+  record.outbound_bytes += static_cast<uint32_t>(record::frame_bytes(arena_, frame).size());
+  mark_dirty(record);
+  return true;
+}
+
+// Removes the oldest frame; its bytes that are not with the kernel leave outbound_bytes.
+void Connections::pop_frame(Record& record) {
+  const Ref head = record.outbound_head;
+  const OutboundNode node = *arena_.at<OutboundNode>(head);
+  const auto size = static_cast<uint32_t>(record::frame_bytes(arena_, node.frame).size());
+  record.outbound_bytes -= size - record.outbound_offset;
+  record.outbound_offset = 0;
+  record.outbound_head = node.next;
+  if (node.next == kNull) record.outbound_tail = kNull;
+  record::release_frame(arena_, node.frame);
+  arena_.release(head);
+}
+
+uint32_t Connections::drop_oldest(Record& record, size_t bytes) {
+  if (record.outbound_head == kNull) return 0;
+  uint32_t dropped = 0;
+  size_t gone = 0;
+  // A frame that the kernel has begun must be finished, or the stream is broken.
+  Ref keep = record.outbound_offset > 0 ? record.outbound_head : kNull;
+  while (gone < bytes) {
+    const Ref victim = keep == kNull ? record.outbound_head : arena_.at<OutboundNode>(keep)->next;
+    if (victim == kNull) break;
+    const OutboundNode node = *arena_.at<OutboundNode>(victim);
+    const size_t size = record::frame_bytes(arena_, node.frame).size();
+    if (keep == kNull) {
+      record.outbound_head = node.next;
+    } else {
+      arena_.at<OutboundNode>(keep)->next = node.next;
+    }
+    if (record.outbound_tail == victim) record.outbound_tail = keep;
+    record.outbound_bytes -= static_cast<uint32_t>(size);
+    record::release_frame(arena_, node.frame);
+    arena_.release(victim);
+    gone += size;
+    ++dropped;
+  }
+  return dropped;
+}
+
+// Ends the turn: what it wrote goes to the kernel.
+void Connections::finish_turn(Record& record) {
+  const ConnId id = turn_.id;
+  const bool wrote = turn_.bytes > 0;
+  write_turn(record);
+  turn_.id = {};
+  if (find(id) == nullptr) return;
+  if (record.phase == Phase::Closing) {
+    if (record.outbound_head == kNull) begin_linger(record);
+    return;
+  }
+  if (wrote && record.outbound_head == kNull) handler_of(record).on_drained(record);
+}
+
+void Connections::write_turn(Record& record) {
+  size_t written = 0;
+  if (turn_.bytes == 0) return;
+  if (record.outbound_head == kNull && (record.flags & record::kFlagWantWrite) == 0) {
+    const ssize_t sent = ::send(record.fd, turn_.buffer.get(), turn_.bytes, MSG_NOSIGNAL);
+    if (sent > 0) {
+      written = static_cast<size_t>(sent);
+      record.bytes_sent += written;
+      metrics_.add(Metric::BytesSent, written);
+    }
+    // An error other than a full buffer shows again when the socket is read.
+  }
+  const std::string_view rest(turn_.buffer.get() + written, turn_.bytes - written);
+  turn_.bytes = 0;
+  if (!rest.empty() && !queue_copy(record, rest, {})) {
+    // The arena is full, and a part may already be out: the stream can't be kept whole.
+    shutdown(record.fd, SHUT_RDWR);
+  }
+}
+
+// Writes what is queued, gathered, until the kernel has enough.
+void Connections::flush(Record& record) {
+  const bool had_output = record.outbound_head != kNull;
+  while (record.outbound_head != kNull) {
+    iovec vectors[kIovecsMax];
+    size_t count = 0;
+    size_t offset = record.outbound_offset;
+    for (Ref at = record.outbound_head; at != kNull && count < kIovecsMax;) {
+      const OutboundNode* node = arena_.at<OutboundNode>(at);
+      const std::span<char> bytes = record::frame_bytes(arena_, node->frame).subspan(offset);
+      vectors[count++] = {bytes.data(), bytes.size()};
+      offset = 0;
+      at = node->next;
+    }
+    msghdr message{};
+    message.msg_iov = vectors;
+    message.msg_iovlen = count;
+    const ssize_t sent = sendmsg(record.fd, &message, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return close_now(record);
+      return arm(record, record.flags & record::kFlagReadArmed, true);
+    }
+    consume_outbound(record, static_cast<size_t>(sent));
+  }
+  if (record.flags & record::kFlagWantWrite) arm(record, record.flags & record::kFlagReadArmed, false);
+  if (record.phase == Phase::Closing) return begin_linger(record);
+  if (had_output) handler_of(record).on_drained(record);
+}
+
+void Connections::consume_outbound(Record& record, size_t bytes) {
+  record.bytes_sent += bytes;
+  metrics_.add(Metric::BytesSent, bytes);
+  if (record.phase == Phase::Closing) set_deadline(record, monotonic_ms() + kFlushStallMs);
+  while (bytes > 0) {
+    const OutboundNode* node = arena_.at<OutboundNode>(record.outbound_head);
+    const size_t left = record::frame_bytes(arena_, node->frame).size() - record.outbound_offset;
+    if (bytes < left) {
+      record.outbound_offset += static_cast<uint32_t>(bytes);
+      record.outbound_bytes -= static_cast<uint32_t>(bytes);
+      return;
+    }
+    bytes -= left;
+    pop_frame(record);
+  }
+}
+
+// --- Lists of this loop turn, and the epoll set.
+
+void Connections::mark_dirty(Record& record) {
+  if (record.flags & (record::kFlagDirty | record::kFlagWantWrite)) return;
+  record.flags |= record::kFlagDirty;
+  dirty_.push_back(id_of(record));
+}
+
+void Connections::mark_ready(Record& record) {
+  if (record.flags & record::kFlagReady) return;
+  record.flags |= record::kFlagReady;
+  ready_.push_back(id_of(record));
+}
+
+void Connections::arm(Record& record, bool read, bool write) {
+  uint8_t flags = static_cast<uint8_t>(record.flags & ~(record::kFlagReadArmed | record::kFlagWantWrite));
+  if (read) flags |= record::kFlagReadArmed;
+  if (write) flags |= record::kFlagWantWrite;
+  if (flags == record.flags) return;
+  record.flags = flags;
+  poller_.modify_client(record.fd, token_for(slot_of(record), record.generation),
+                        (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u));
+}
+
+void Connections::end_turn() {
+  batch_.swap(ready_);
+  for (const ConnId id : batch_) {
+    Record* record = find(id);
+    if (record == nullptr) continue;
+    record->flags = static_cast<uint8_t>(record->flags & ~record::kFlagReady);
+    record->pauses = static_cast<uint8_t>(record->pauses & ~record::kPauseTurn);
+    if (record->pauses != 0 || record->phase == Phase::Closing) continue;
+    if ((record->flags & record::kFlagPeerClosed) == 0) {
+      arm(*record, true, record->flags & record::kFlagWantWrite);
+    }
+    if (record->carry_bytes > 0) dispatch(*record, land_carry(*record));
+    if ((record = find(id)) != nullptr) maybe_end(*record);
+  }
+  batch_.clear();
+  batch_.swap(dirty_);
+  for (const ConnId id : batch_) {
+    Record* record = find(id);
+    if (record == nullptr) continue;
+    record->flags = static_cast<uint8_t>(record->flags & ~record::kFlagDirty);
+    if ((record->flags & record::kFlagWantWrite) == 0) flush(*record);
+  }
+  batch_.clear();
+}
+
+// --- Phases, deadlines, closing.
+
+void Connections::enter_phase(Record& record, Phase phase) {
+  BG_ASSERT(phase != Phase::Free && phase != Phase::Closing);
+  record.phase = phase;
+  const ConnId id = id_of(record);
+  handler_of(record).on_enter(record);
+  if (find(id) != nullptr && record.carry_bytes > 0 && !in_turn(record)) mark_ready(record);
+}
+
+void Connections::set_deadline(Record& record, int64_t at_ms) {
+  if (at_ms == 0) return wheel_.disarm(record);
+  wheel_.arm(record, wheel_.tick_at(at_ms));
+}
+
+int64_t Connections::last_received_ms(const Record& record) const {
+  return wheel_.time_of(record.last_received_tick);
+}
+
+void Connections::tick(int64_t now_ms) {
+  wheel_.advance(now_ms, [this](Record& record) {
+    if (record.phase == Phase::Closing) return free_record(record);
+    handler_of(record).on_deadline(record);
+  });
+}
+
+// The layer lets go; afterwards the connection is only a socket with bytes to flush.
+void Connections::leave_phase(Record& record) {
+  PhaseHandler& handler = handler_of(record);
+  record.phase = Phase::Closing;
+  handler.on_gone(record);
+}
+
+void Connections::close_gracefully(Record& record) {
+  if (record.phase == Phase::Closing) return;
+  leave_phase(record);
+  if (!in_turn(record)) drop_carry(record);
+  record.pauses = 0;
+  set_deadline(record, monotonic_ms() + kFlushStallMs);
+  if ((record.flags & record::kFlagPeerClosed) == 0) arm(record, true, record.flags & record::kFlagWantWrite);
+  if (record.outbound_head == kNull && !in_turn(record)) begin_linger(record);
+}
+
+void Connections::close_now(Record& record) {
+  if (record.phase != Phase::Closing) leave_phase(record);
+  free_record(record);
+}
+
+void Connections::begin_linger(Record& record) {
+  if (record.flags & record::kFlagPeerClosed) return free_record(record);
+  if (record.flags & record::kFlagWriteShut) return;
+  record.flags |= record::kFlagWriteShut;
+  shutdown(record.fd, SHUT_WR);
+  set_deadline(record, monotonic_ms() + kLingerMs);
+}
+
+}  // namespace beamgate::net
