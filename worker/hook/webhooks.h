@@ -31,8 +31,6 @@ struct Subject {
   std::string_view user;
   std::string_view state;
   std::string_view forward_fields;  // "name: value\r\n" lines of the handshake, already filtered.
-  std::string_view uri;             // Target of the handshake with its query, sent as beamgate-uri with
-                                    // beamgate.connect: "/chat?name=ann".  Empty afterwards.
 };
 
 struct Call {

@@ -48,10 +48,10 @@ struct Publication {
 class Deliverer {
  public:
   virtual ~Deliverer() = default;
-  // Hands one publication to every subscriber, in this order.  Must not change the subscriptions of any
-  // connection before it returns; a connection it gives up is closed later in the turn.
+  // Hands one publication to every subscriber, from the last to the first: the connection it is at may be
+  // closed meanwhile, no other may.
   virtual void deliver(const Publication& publication, std::span<const uint32_t> slots) = 0;
-  // Publications up to `offset` were missed by this worker (Gap); subscribers can't be told the truth otherwise.
+  // This worker missed the channel's publications up to `offset` (Gap).  Same rule.
   virtual void deliver_gap(std::string_view channel, uint64_t offset, std::span<const uint32_t> slots) = 0;
 };
 
@@ -85,6 +85,8 @@ class Hub {
   ~Hub();
 
   void set_on_subscribed(OnSubscribed on_subscribed) { on_subscribed_ = std::move(on_subscribed); }
+  // Told when publish() has room again after it said false.
+  void add_on_room(std::function<void()> on_room) { on_room_.push_back(std::move(on_room)); }
 
   // Invalid: not a channel name.  LimitReached: kSubscriptionsMax, or the arena is full.
   Result<Subscribed> subscribe(record::Record& record, std::string_view channel);
@@ -100,8 +102,6 @@ class Hub {
   // False (and `done` is not called): the bus is full; the caller slows its source down.
   [[nodiscard]] bool publish(std::string_view channel, std::string_view payload, const PublishOptions& options,
                              OnPublished done = {});
-  bool congested() const { return congested_; }
-  void set_congested(bool congested) { congested_ = congested; }
 
   // Local channels with their local subscriber counts; names starting with `prefix`.
   void for_each_channel(std::string_view prefix,
@@ -113,28 +113,39 @@ class Hub {
   void on_deliver(const ipc::Deliver& message);
   void on_gap(const ipc::Gap& message);
   void on_publish_ack(const ipc::PublishAck& message);
+  void on_room();
   void on_bus_lost();  // Fails every publication that waits.
 
   static bool valid_channel(std::string_view name);
 
  private:
   struct Channel;
+  struct ChannelBlock;
+  struct Subscription;
 
-  Channel& open_channel(std::string_view name);
-  void close_channel_if_empty(Channel& channel);
-  void remove_member(record::Record& record, uint32_t index);
+  Channel* open_channel(std::string_view name);
+  void close_if_unused(Channel& channel);
+  Channel* find_channel(std::string_view name) const;
+  Channel& channel_of(const Subscription& subscription) const;
+  ChannelBlock& block_of(const Channel& channel) const;
+  std::span<Subscription> subscriptions_of(const record::Record& record) const;
+  Subscription* find_subscription(const record::Record& record, std::string_view channel) const;
+  bool grow_subscriptions(record::Record& record);
+  void leave_channel(record::Record& record, Subscription& subscription);
+  uint32_t slot_of(const record::Record& record) const;
 
   record::Arena& arena_;
   Bus& bus_;
   Deliverer& deliverer_;
   metrics::Page& metrics_;
   OnSubscribed on_subscribed_;
-  std::unordered_map<std::string_view, std::unique_ptr<Channel>> channels_;  // Keys point into the Channel.
-  std::vector<Channel*> by_index_;
+  std::vector<std::function<void()>> on_room_;
+  std::unordered_map<std::string_view, Channel*> by_name_;  // Keys point into the channel's block.
+  std::vector<std::unique_ptr<Channel>> channels_;          // By index; null where free.
   std::vector<uint32_t> free_indices_;
   std::unordered_map<uint64_t, OnPublished> waiting_;
   uint64_t next_ticket_ = 1;
-  bool congested_ = false;
+  bool refused_ = false;  // publish() said false; somebody waits for room.
 };
 
 }  // namespace beamgate::hub

@@ -1,0 +1,116 @@
+#include "worker/bus_client.h"
+
+#include <utility>
+
+namespace beamgate {
+
+using metrics::Metric;
+
+BusClient::BusClient(uv::Loop& loop, UniqueFd socket, metrics::Page& metrics, BusControl& control)
+    : channel_(std::move(socket)), metrics_(metrics), control_(control) {
+  auto watcher = uv::PollWatcher::open(loop, channel_.descriptor(), [this](uv::PollWatcher::Ready ready) {
+    on_ready(ready);
+  });
+  BG_ASSERT(watcher.ok());
+  watcher_ = std::move(watcher).value();
+}
+
+BusClient::~BusClient() = default;
+
+void BusClient::start(hub::Hub& hub, RemoteCalls& remote) {
+  hub_ = &hub;
+  remote_ = &remote;
+  watcher_->watch(true, false);
+}
+
+bool BusClient::send_publish(const ipc::Publish& message) {
+  if (!room_for(message.payload.size())) {
+    full_ = true;
+    return false;
+  }
+  send(message);
+  return true;
+}
+
+bool BusClient::send_call(const ipc::Call& message) {
+  if (!room_for(message.body.size())) return false;
+  send(message);
+  return true;
+}
+
+void BusClient::end_turn() {
+  if (lost_ || !channel_.wants_writable()) return;
+  const uint64_t before = channel_.bytes_sent();
+  if (!channel_.flush().ok()) return lose();
+  metrics_.add(Metric::BusBytesSent, channel_.bytes_sent() - before);
+  watcher_->watch(true, channel_.wants_writable());
+  if (full_ && channel_.queued_bytes() < kQueueBytesMax / 2) {
+    full_ = false;
+    hub_->on_room();
+  }
+}
+
+void BusClient::on_ready(uv::PollWatcher::Ready ready) {
+  if (ready.readable) {
+    const uint64_t before = channel_.bytes_received();
+    const auto received = channel_.receive([this](const ipc::Frame& frame) { return on_frame(frame); });
+    metrics_.add(Metric::BusBytesReceived, channel_.bytes_received() - before);
+    if (!received.ok()) return lose();
+  }
+  if (ready.writable) end_turn();
+}
+
+void BusClient::lose() {
+  if (lost_) return;
+  lost_ = true;
+  watcher_->stop();
+  hub_->on_bus_lost();
+  remote_->on_bus_lost();
+  control_.on_bus_lost();
+}
+
+namespace {
+
+// Decodes one message and hands it on; false for a body that is not exactly one such message.
+template <typename Message, typename Handle>
+bool handle(const ipc::Frame& frame, Handle&& on_message) {
+  Message message;
+  if (!ipc::decode(frame.body, message)) return false;
+  on_message(message);
+  return true;
+}
+
+}  // namespace
+
+bool BusClient::on_frame(const ipc::Frame& frame) {
+  metrics_.add(Metric::BusFramesReceived);
+  switch (frame.kind) {
+    case ipc::Kind::Deliver:
+      return handle<ipc::Deliver>(frame, [this](const auto& message) { hub_->on_deliver(message); });
+    case ipc::Kind::InterestAck:
+      return handle<ipc::InterestAck>(frame, [this](const auto& message) { hub_->on_interest_ack(message); });
+    case ipc::Kind::PublishAck:
+      return handle<ipc::PublishAck>(frame, [this](const auto& message) { hub_->on_publish_ack(message); });
+    case ipc::Kind::Gap:
+      return handle<ipc::Gap>(frame, [this](const auto& message) { hub_->on_gap(message); });
+    case ipc::Kind::Request:
+      return handle<ipc::Request>(frame, [this](const auto& message) { remote_->on_request(message); });
+    case ipc::Kind::CallReply:
+      return handle<ipc::CallReply>(frame, [this](const auto& message) { remote_->on_call_reply(message); });
+    case ipc::Kind::Prepare:
+      return handle<ipc::Prepare>(
+          frame, [&](const auto& message) { control_.on_prepare(message, *frame.descriptors); });
+    case ipc::Kind::Commit:
+      return handle<ipc::Commit>(frame, [this](const auto& message) { control_.on_commit(message.generation); });
+    case ipc::Kind::Abort:
+      return handle<ipc::Abort>(frame, [this](const auto& message) { control_.on_abort(message.generation); });
+    case ipc::Kind::Stop:
+      return handle<ipc::Stop>(frame, [this](const auto& message) { control_.on_stop(message.graceful); });
+    case ipc::Kind::ReopenLogs:
+      return handle<ipc::ReopenLogs>(frame, [this](const auto&) { control_.on_reopen_logs(); });
+    default:
+      return false;  // Not for a worker.
+  }
+}
+
+}  // namespace beamgate

@@ -1,0 +1,77 @@
+// Bus client: the worker's end of the bus.
+//
+// Owner      Worker; hub and remote calls go through it, control messages to a BusControl.
+// Thread     Worker loop thread only.
+// Limits     kQueueBytesMax queued to the master: publications above it are refused and their source slows
+//            down; control messages and interests are few and always queued.
+// Errors     When the bus breaks, on_bus_lost() is called once and everything sent later is dropped.
+#pragma once
+
+#include <memory>
+
+#include "common/ipc/channel.h"
+#include "common/metrics/metrics.h"
+#include "common/uv/poll_watcher.h"
+#include "worker/hub/hub.h"
+#include "worker/remote_calls.h"
+
+namespace beamgate {
+
+// What the master tells a worker to do.
+class BusControl {
+ public:
+  virtual ~BusControl() = default;
+  virtual void on_prepare(const ipc::Prepare& message, ipc::Descriptors& descriptors) = 0;
+  virtual void on_commit(uint32_t generation) = 0;
+  virtual void on_abort(uint32_t generation) = 0;
+  virtual void on_stop(bool graceful) = 0;
+  virtual void on_reopen_logs() = 0;
+  virtual void on_bus_lost() = 0;
+};
+
+class BusClient final : public hub::Bus, public RemoteCalls::Sender {
+ public:
+  static constexpr size_t kQueueBytesMax = 8 << 20;
+
+  BusClient(uv::Loop& loop, UniqueFd socket, metrics::Page& metrics, BusControl& control);
+  ~BusClient() override;
+
+  // Frames are handled from here on.
+  void start(hub::Hub& hub, RemoteCalls& remote);
+
+  template <typename Message>
+  void send(const Message& message) {
+    if (lost_) return;
+    channel_.send(message);
+    metrics_.add(metrics::Metric::BusFramesSent);
+  }
+
+  // hub::Bus
+  void send_interest(std::string_view channel) override { send(ipc::Interest{channel}); }
+  void send_withdraw(std::string_view channel) override { send(ipc::Withdraw{channel}); }
+  bool send_publish(const ipc::Publish& message) override;
+
+  // RemoteCalls::Sender
+  bool send_call(const ipc::Call& message) override;
+  void send_reply(const ipc::Reply& message) override { send(message); }
+
+  // Writes what is queued; before the loop waits.
+  void end_turn();
+
+ private:
+  void on_ready(uv::PollWatcher::Ready ready);
+  bool on_frame(const ipc::Frame& frame);
+  bool room_for(size_t bytes) const { return !lost_ && channel_.queued_bytes() + bytes <= kQueueBytesMax; }
+  void lose();
+
+  ipc::Channel channel_;
+  metrics::Page& metrics_;
+  BusControl& control_;
+  hub::Hub* hub_ = nullptr;
+  RemoteCalls* remote_ = nullptr;
+  std::unique_ptr<uv::PollWatcher> watcher_;
+  bool full_ = false;  // A publication was refused since there was last room.
+  bool lost_ = false;
+};
+
+}  // namespace beamgate

@@ -1,0 +1,305 @@
+#include "worker/hub/hub.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace beamgate::hub {
+
+using metrics::Metric;
+using record::ConnId;
+using record::kNull;
+using record::Record;
+using record::Ref;
+
+// What of a channel must survive: in the arena, named by every subscription to it.
+struct Hub::ChannelBlock {
+  uint64_t offset = 0;      // Of the newest publication delivered here.
+  char epoch[16] = {};      // Zero-terminated.
+  uint32_t index = 0;       // Of the Channel; rebuilt with it.
+  uint32_t name_bytes = 0;  // The name follows.
+
+  char* name_start() { return reinterpret_cast<char*>(this + 1); }
+  std::string_view name() { return {name_start(), name_bytes}; }
+  std::string_view epoch_text() const { return {epoch, strnlen(epoch, sizeof epoch)}; }
+};
+
+// One entry of Record::subscriptions.
+struct Hub::Subscription {
+  Ref channel = kNull;     // ChannelBlock
+  uint32_t position = 0;   // In the Channel's arrays.
+};
+
+// The index over the subscriptions of one channel.
+struct Hub::Channel {
+  Ref block = kNull;
+  bool confirmed = false;          // The master has acknowledged the interest.
+  std::vector<uint32_t> slots;     // Subscribers.
+  std::vector<uint32_t> entries;   // Parallel: which of the subscriber's subscriptions this is.
+  std::vector<ConnId> pending;     // Who is told when the interest is confirmed.
+};
+
+Hub::Hub(record::Arena& arena, Bus& bus, Deliverer& deliverer, metrics::Page& metrics)
+    : arena_(arena), bus_(bus), deliverer_(deliverer), metrics_(metrics) {}
+
+Hub::~Hub() = default;
+
+bool Hub::valid_channel(std::string_view name) {
+  if (name.empty() || name.size() > ipc::kChannelNameBytesMax) return false;
+  return std::none_of(name.begin(), name.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
+// --- Looking things up.
+
+uint32_t Hub::slot_of(const Record& record) const { return static_cast<uint32_t>(&record - arena_.records()); }
+
+Hub::ChannelBlock& Hub::block_of(const Channel& channel) const { return *arena_.at<ChannelBlock>(channel.block); }
+
+Hub::Channel& Hub::channel_of(const Subscription& subscription) const {
+  return *channels_[arena_.at<ChannelBlock>(subscription.channel)->index];
+}
+
+Hub::Channel* Hub::find_channel(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::span<Hub::Subscription> Hub::subscriptions_of(const Record& record) const {
+  if (record.subscription_count == 0) return {};
+  return {arena_.at<Subscription>(record.subscriptions), record.subscription_count};
+}
+
+Hub::Subscription* Hub::find_subscription(const Record& record, std::string_view channel) const {
+  for (Subscription& subscription : subscriptions_of(record)) {
+    if (arena_.at<ChannelBlock>(subscription.channel)->name() == channel) return &subscription;
+  }
+  return nullptr;
+}
+
+bool Hub::is_subscribed(const Record& record, std::string_view channel) const {
+  return find_subscription(record, channel) != nullptr;
+}
+
+bool Hub::all_confirmed(const Record& record) const {
+  const auto subscriptions = subscriptions_of(record);
+  return std::all_of(subscriptions.begin(), subscriptions.end(),
+                     [this](const Subscription& subscription) { return channel_of(subscription).confirmed; });
+}
+
+std::vector<std::string_view> Hub::channels_of(const Record& record) const {
+  std::vector<std::string_view> names;
+  for (const Subscription& subscription : subscriptions_of(record)) {
+    names.push_back(arena_.at<ChannelBlock>(subscription.channel)->name());
+  }
+  return names;
+}
+
+void Hub::for_each_channel(std::string_view prefix,
+                           const std::function<void(std::string_view, size_t)>& visit) const {
+  for (const auto& [name, channel] : by_name_) {
+    if (!channel->slots.empty() && name.starts_with(prefix)) visit(name, channel->slots.size());
+  }
+}
+
+size_t Hub::local_subscribers(std::string_view channel) const {
+  const Channel* found = find_channel(channel);
+  return found == nullptr ? 0 : found->slots.size();
+}
+
+// --- Subscribing.
+
+Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
+  if (!valid_channel(name)) return Error{Code::Invalid, 0, "not a channel name"};
+  if (const Subscription* held = find_subscription(record, name)) {
+    return channel_of(*held).confirmed ? Subscribed::Now : Subscribed::Pending;
+  }
+  if (record.subscription_count >= kSubscriptionsMax) {
+    return Error{Code::LimitReached, 0, "too many subscriptions on this connection"};
+  }
+  Channel* channel = find_channel(name);
+  if (channel == nullptr) channel = open_channel(name);
+  if (channel == nullptr) return Error{Code::LimitReached, 0, "no memory for another channel"};
+  if (!grow_subscriptions(record)) {
+    close_if_unused(*channel);
+    return Error{Code::LimitReached, 0, "no memory for another subscription"};
+  }
+  const auto position = static_cast<uint32_t>(channel->slots.size());
+  arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel->block, position};
+  channel->slots.push_back(slot_of(record));
+  channel->entries.push_back(record.subscription_count++);
+  metrics_.add(Metric::HubSubscriptions);
+  if (channel->confirmed) return Subscribed::Now;
+  channel->pending.push_back(ConnId{slot_of(record), record.generation});
+  return Subscribed::Pending;
+}
+
+Hub::Channel* Hub::open_channel(std::string_view name) {
+  const Ref block = arena_.allocate(sizeof(ChannelBlock) + name.size());
+  if (block == kNull) return nullptr;
+  auto* header = new (arena_.at(block)) ChannelBlock;
+  header->name_bytes = static_cast<uint32_t>(name.size());
+  memcpy(header->name_start(), name.data(), name.size());
+  if (free_indices_.empty()) {
+    free_indices_.push_back(static_cast<uint32_t>(channels_.size()));
+    channels_.emplace_back();
+  }
+  header->index = free_indices_.back();
+  free_indices_.pop_back();
+  auto channel = std::make_unique<Channel>();
+  channel->block = block;
+  Channel* opened = channel.get();
+  channels_[header->index] = std::move(channel);
+  by_name_.emplace(header->name(), opened);
+  metrics_.add(Metric::HubChannels);
+  bus_.send_interest(name);
+  return opened;
+}
+
+// A channel whose interest is not yet confirmed stays until it is: the confirmation of an earlier interest
+// must not be taken for that of a later one.
+void Hub::close_if_unused(Channel& channel) {
+  if (!channel.slots.empty() || !channel.confirmed) return;
+  ChannelBlock& block = block_of(channel);
+  bus_.send_withdraw(block.name());
+  by_name_.erase(block.name());
+  const uint32_t index = block.index;
+  arena_.release(channel.block);
+  channels_[index].reset();
+  free_indices_.push_back(index);
+  metrics_.subtract(Metric::HubChannels);
+}
+
+// Makes room for one more entry.
+bool Hub::grow_subscriptions(Record& record) {
+  const size_t bytes = record.subscription_count * sizeof(Subscription);
+  if (record.subscriptions != kNull && arena_.capacity(record.subscriptions) >= bytes + sizeof(Subscription)) {
+    return true;
+  }
+  const Ref larger = arena_.allocate(std::max(bytes * 2, sizeof(Subscription)));
+  if (larger == kNull) return false;
+  if (bytes > 0) memcpy(arena_.at(larger), arena_.at(record.subscriptions), bytes);
+  arena_.release(record.subscriptions);
+  record.subscriptions = larger;
+  return true;
+}
+
+bool Hub::unsubscribe(Record& record, std::string_view channel) {
+  Subscription* subscription = find_subscription(record, channel);
+  if (subscription == nullptr) return false;
+  leave_channel(record, *subscription);
+  const std::span<Subscription> all = subscriptions_of(record);
+  if (subscription != &all.back()) {
+    *subscription = all.back();
+    channel_of(*subscription).entries[subscription->position] = static_cast<uint32_t>(subscription - all.data());
+  }
+  --record.subscription_count;
+  return true;
+}
+
+void Hub::unsubscribe_all(Record& record) {
+  for (Subscription& subscription : subscriptions_of(record)) leave_channel(record, subscription);
+  record.subscription_count = 0;
+  arena_.release(record.subscriptions);
+  record.subscriptions = kNull;
+}
+
+// Takes the subscriber out of the channel's arrays; the last one fills its place.
+void Hub::leave_channel(Record& record, Subscription& subscription) {
+  Channel& channel = channel_of(subscription);
+  const uint32_t at = subscription.position;
+  const uint32_t last_slot = channel.slots.back();
+  const uint32_t last_entry = channel.entries.back();
+  channel.slots[at] = last_slot;
+  channel.entries[at] = last_entry;
+  arena_.at<Subscription>(arena_.records()[last_slot].subscriptions)[last_entry].position = at;
+  channel.slots.pop_back();
+  channel.entries.pop_back();
+  std::erase(channel.pending, ConnId{slot_of(record), record.generation});
+  metrics_.subtract(Metric::HubSubscriptions);
+  close_if_unused(channel);
+}
+
+// --- Publishing.
+
+bool Hub::publish(std::string_view channel, std::string_view payload, const PublishOptions& options,
+                  OnPublished done) {
+  ipc::Publish message;
+  message.ticket = done ? next_ticket_++ : 0;
+  message.except = options.except;
+  message.payload_kind = options.kind;
+  message.channel = channel;
+  message.payload = payload;
+  message.idempotency_key = options.idempotency_key;
+  if (!bus_.send_publish(message)) {
+    refused_ = true;
+    return false;
+  }
+  metrics_.add(Metric::HubPublications);
+  if (done) waiting_.emplace(message.ticket, std::move(done));
+  return true;
+}
+
+// --- From the bus.
+
+void Hub::on_interest_ack(const ipc::InterestAck& message) {
+  Channel* channel = find_channel(message.channel);
+  if (channel == nullptr || channel->confirmed) return;
+  channel->confirmed = true;
+  ChannelBlock& block = block_of(*channel);
+  block.offset = message.offset;
+  const size_t epoch_bytes = std::min(message.epoch.size(), sizeof block.epoch - 1);
+  memcpy(block.epoch, message.epoch.data(), epoch_bytes);
+  block.epoch[epoch_bytes] = '\0';
+  const std::vector<ConnId> pending = std::move(channel->pending);
+  channel->pending.clear();
+  close_if_unused(*channel);
+  if (!on_subscribed_) return;
+  for (const ConnId id : pending) on_subscribed_(id, message.channel);
+}
+
+void Hub::on_deliver(const ipc::Deliver& message) {
+  Channel* channel = find_channel(message.channel);
+  if (channel == nullptr || channel->slots.empty()) return;  // It crossed our Withdraw.
+  ChannelBlock& block = block_of(*channel);
+  block.offset = message.offset;
+  metrics_.add(Metric::HubDeliveries, channel->slots.size());
+  const Publication publication{.channel = message.channel,
+                                .epoch = block.epoch_text(),
+                                .offset = message.offset,
+                                .kind = message.payload_kind,
+                                .payload = message.payload,
+                                .except = message.except};
+  deliverer_.deliver(publication, channel->slots);
+}
+
+void Hub::on_gap(const ipc::Gap& message) {
+  metrics_.add(Metric::HubGaps);
+  Channel* channel = find_channel(message.channel);
+  if (channel == nullptr || channel->slots.empty()) return;
+  block_of(*channel).offset = message.offset;
+  deliverer_.deliver_gap(message.channel, message.offset, channel->slots);
+}
+
+void Hub::on_publish_ack(const ipc::PublishAck& message) {
+  const auto found = waiting_.find(message.ticket);
+  if (found == waiting_.end()) return;
+  const OnPublished done = std::move(found->second);
+  waiting_.erase(found);
+  done(PublishReceipt{.accepted = true, .epoch = message.epoch, .offset = message.offset});
+}
+
+void Hub::on_room() {
+  if (!refused_) return;
+  refused_ = false;
+  for (const auto& told : on_room_) told();
+}
+
+void Hub::on_bus_lost() {
+  const auto waiting = std::move(waiting_);
+  waiting_.clear();
+  for (const auto& [ticket, done] : waiting) done(PublishReceipt{});
+}
+
+}  // namespace beamgate::hub

@@ -1,0 +1,54 @@
+// Remote calls: hub::Remote over the bus: which calls wait for which answers.
+//
+// Owner      Worker.
+// Thread     Worker loop thread only.
+// Limits     kCallsMax calls in flight.  The master answers for workers that end, so a call ends; when the
+//            bus is lost every call ends with the answers it has.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "common/ipc/messages.h"
+#include "worker/hub/remote.h"
+
+namespace beamgate {
+
+class RemoteCalls final : public hub::Remote {
+ public:
+  static constexpr size_t kCallsMax = 4096;
+
+  class Sender {
+   public:
+    virtual ~Sender() = default;
+    [[nodiscard]] virtual bool send_call(const ipc::Call& message) = 0;
+    virtual void send_reply(const ipc::Reply& message) = 0;
+  };
+
+  explicit RemoteCalls(Sender& sender) : sender_(sender) {}
+
+  // hub::Remote
+  void serve(hub::Method method, Handler handler) override;
+  bool ask_all(hub::Method method, std::string_view body, OnAnswers done) override;
+  bool ask(uint16_t worker, hub::Method method, std::string_view body, OnAnswers done) override;
+
+  // From the bus.
+  void on_request(const ipc::Request& message);
+  void on_call_reply(const ipc::CallReply& message);
+  void on_bus_lost();
+
+ private:
+  struct Waiting {
+    std::vector<hub::Answer> answers;
+    OnAnswers done;
+  };
+
+  bool start(ipc::Call call, OnAnswers done);
+
+  Sender& sender_;
+  std::unordered_map<uint16_t, Handler> handlers_;
+  std::unordered_map<uint64_t, Waiting> waiting_;
+  uint64_t next_ticket_ = 1;
+};
+
+}  // namespace beamgate
