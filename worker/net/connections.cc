@@ -173,7 +173,7 @@ void Connections::free_record(Record& record) {
   wheel_.disarm(record);
   drop_carry(record);
   while (record.outbound_head != kNull) pop_frame(record);
-  for (const Ref ref : {record.message, record.ws.control, record.user, record.app_state, record.handshake}) {
+  for (const Ref ref : {record.message, record.user, record.app_state, record.handshake}) {
     arena_.release(ref);
   }
   poller_.remove_client(record.fd);
@@ -439,12 +439,19 @@ void Connections::write_turn(Record& record) {
     }
     // An error other than a full buffer shows again when the socket is read.
   }
-  const std::string_view rest(turn_.buffer.get() + written, turn_.bytes - written);
+  const size_t left = turn_.bytes - written;
   turn_.bytes = 0;
-  if (!rest.empty() && !queue_copy(record, rest, {})) {
+  if (left == 0) return;
+  // What the kernel has begun mustn't be dropped from the queue, so its last byte marks the frame as begun.
+  const size_t begun = written > 0 ? 1 : 0;
+  if (!queue_copy(record, {turn_.buffer.get() + written - begun, left + begun}, {})) {
     // The arena is full, and a part may already be out: the stream can't be kept whole.
     shutdown(record.fd, SHUT_RDWR);
+    return;
   }
+  if (begun == 0) return;
+  record.outbound_offset = 1;
+  record.outbound_bytes -= 1;
 }
 
 // Writes what is queued, gathered, until the kernel has enough.

@@ -53,20 +53,18 @@ enum class CloseState : uint8_t { Open, SentClose, ReceivedClose, Both };
 struct WebSocketState {
   uint64_t payload_remaining = 0;  // Of the frame in progress.
   uint8_t mask[4] = {};            // Rotated so that mask[0] applies to the next byte.
-  uint8_t frame_opcode = 0;
-  uint8_t frame_flags = 0;         // kFrameInProgress, kFrameFin, kFrameRsv1.
+  uint8_t frame_flags = 0;         // FrameFlag, ws/message_reader.h.
   uint8_t message_opcode = 0;      // Text or Binary; 0: no message begun.
-  uint8_t message_flags = 0;       // kMessageCompressed.
-  uint8_t deflate_flags = 0;       // Negotiated parameters, ws/deflate.h; 0: no permessage-deflate.
+  uint8_t message_flags = 0;       // MessageFlag, ws/message_reader.h.
+  uint8_t utf8_state = 0;          // Of the validator, for a text message in pieces.
+  uint8_t deflate_flags = 0;       // DeflateFlag, ws/deflate.h; 0: no permessage-deflate.
   uint8_t deflate_window_bits = 0; // Low nibble server - 0..15, high nibble client.
   CloseState close = CloseState::Open;
-  uint8_t ping_unanswered = 0;
-  uint8_t utf8_state = 0;          // Of the validator, for a fragmented text message.
-  uint8_t control_size = 0;        // Bytes of `control` used.
+  uint8_t closed_by_peer = 0;      // Who was first, once `close` is not Open.
   uint16_t close_code = 0;         // What we sent or received first; 0: none yet.
   uint16_t unused = 0;
-  uint32_t utf8_pending = 0;       // Bytes of the message already validated.
-  Ref control = kNull;             // Payload of a control frame in progress, at most 125 bytes.
+  Ref sent_history = kNull;        // ws/history.h: windows of a compression with context takeover.
+  Ref received_history = kNull;
 };
 
 struct alignas(64) Record {
