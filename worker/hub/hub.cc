@@ -194,7 +194,7 @@ bool Hub::unsubscribe(Record& record, std::string_view channel) {
     *subscription = all.back();
     channel_of(*subscription).entries[subscription->position] = static_cast<uint32_t>(subscription - all.data());
   }
-  --record.subscription_count;
+  if (--record.subscription_count == 0) unsubscribe_all(record);
   return true;
 }
 

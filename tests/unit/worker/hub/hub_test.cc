@@ -1,0 +1,183 @@
+// The hub's index over subscriptions: interest is declared with the first subscriber and withdrawn with the
+// last, a subscription is complete only when confirmed, and members stay right through any sequence.
+#include "worker/hub/hub.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+
+namespace beamgate::hub {
+namespace {
+
+using record::Record;
+using testing::ElementsAre;
+
+class FakeBus : public Bus {
+ public:
+  void send_interest(std::string_view channel) override { log.push_back("+" + std::string(channel)); }
+  void send_withdraw(std::string_view channel) override { log.push_back("-" + std::string(channel)); }
+  bool send_publish(const ipc::Publish& message) override {
+    if (full) return false;
+    tickets.push_back(message.ticket);
+    return true;
+  }
+  std::vector<std::string> log;
+  std::vector<uint64_t> tickets;
+  bool full = false;
+};
+
+class FakeDeliverer : public Deliverer {
+ public:
+  void deliver(const Publication&, std::span<const uint32_t> slots) override {
+    delivered.assign(slots.begin(), slots.end());
+  }
+  void deliver_gap(std::string_view, uint64_t, std::span<const uint32_t> slots) override {
+    delivered.assign(slots.begin(), slots.end());
+  }
+  std::vector<uint32_t> delivered;
+};
+
+class HubTest : public testing::Test {
+ protected:
+  HubTest() : arena_(std::move(record::Arena::map(UniqueFd(), 64)).value()) {
+    for (uint32_t slot = 0; slot < 64; ++slot) {
+      arena_.records()[slot] = Record{};
+      arena_.records()[slot].generation = 1;
+    }
+  }
+  Record& at(uint32_t slot) { return arena_.records()[slot]; }
+  void confirm(std::string_view channel, uint64_t offset = 0) {
+    hub_.on_interest_ack({.channel = channel, .epoch = "epoch", .offset = offset});
+  }
+  std::set<uint32_t> deliver(std::string_view channel) {
+    deliverer_.delivered.clear();
+    hub_.on_deliver({.offset = 1, .channel = channel, .payload = "x"});
+    return {deliverer_.delivered.begin(), deliverer_.delivered.end()};
+  }
+
+  record::Arena arena_;
+  metrics::Page page_{};
+  FakeBus bus_;
+  FakeDeliverer deliverer_;
+  Hub hub_{arena_, bus_, deliverer_, page_};
+};
+
+TEST_F(HubTest, InterestWithTheFirstWithdrawalWithTheLast) {
+  EXPECT_EQ(hub_.subscribe(at(1), "a").value(), Subscribed::Pending);
+  EXPECT_EQ(hub_.subscribe(at(2), "a").value(), Subscribed::Pending);
+  confirm("a");
+  EXPECT_EQ(hub_.subscribe(at(3), "a").value(), Subscribed::Now);
+  EXPECT_EQ(hub_.subscribe(at(3), "a").value(), Subscribed::Now);
+  EXPECT_THAT(bus_.log, ElementsAre("+a"));
+  EXPECT_EQ(deliver("a"), (std::set<uint32_t>{1, 2, 3}));
+  hub_.unsubscribe_all(at(1));
+  EXPECT_TRUE(hub_.unsubscribe(at(2), "a"));
+  EXPECT_FALSE(hub_.unsubscribe(at(2), "a"));
+  EXPECT_EQ(deliver("a"), std::set<uint32_t>{3});
+  hub_.unsubscribe_all(at(3));
+  EXPECT_THAT(bus_.log, ElementsAre("+a", "-a"));
+  EXPECT_EQ(arena_.bytes_live(), 0u);
+}
+
+TEST_F(HubTest, ThoseWhoWaitAreToldOnceConfirmedAndOnlyIfTheyAreStillThere) {
+  std::vector<uint32_t> told;
+  hub_.set_on_subscribed([&](record::ConnId id, std::string_view) { told.push_back(id.slot); });
+  ASSERT_TRUE(hub_.subscribe(at(1), "a").ok());
+  ASSERT_TRUE(hub_.subscribe(at(2), "a").ok());
+  EXPECT_FALSE(hub_.all_confirmed(at(1)));
+  hub_.unsubscribe_all(at(1));
+  confirm("a");
+  EXPECT_THAT(told, ElementsAre(2));
+  EXPECT_TRUE(hub_.all_confirmed(at(2)));
+  hub_.unsubscribe_all(at(2));
+}
+
+TEST_F(HubTest, ALateConfirmationIsNotTakenForTheNextInterest) {
+  ASSERT_TRUE(hub_.subscribe(at(1), "a").ok());
+  hub_.unsubscribe_all(at(1));
+  EXPECT_THAT(bus_.log, ElementsAre("+a")) << "withdrawn only when the first interest is confirmed";
+  EXPECT_EQ(hub_.subscribe(at(2), "a").value(), Subscribed::Pending);
+  confirm("a");
+  EXPECT_TRUE(hub_.all_confirmed(at(2)));
+  EXPECT_THAT(bus_.log, ElementsAre("+a"));
+  hub_.unsubscribe_all(at(2));
+  EXPECT_THAT(bus_.log, ElementsAre("+a", "-a"));
+}
+
+TEST_F(HubTest, ChannelNamesAreChecked) {
+  EXPECT_EQ(hub_.subscribe(at(1), "").error().code, Code::Invalid);
+  EXPECT_EQ(hub_.subscribe(at(1), std::string(256, 'a')).error().code, Code::Invalid);
+  EXPECT_EQ(hub_.subscribe(at(1), "a\nb").error().code, Code::Invalid);
+  EXPECT_TRUE(hub_.subscribe(at(1), std::string(255, 'a')).ok());
+  hub_.unsubscribe_all(at(1));
+  confirm(std::string(255, 'a'));
+}
+
+TEST_F(HubTest, OneConnectionsSubscriptionsAreBounded) {
+  for (uint32_t i = 0; i < Hub::kSubscriptionsMax; ++i) {
+    ASSERT_TRUE(hub_.subscribe(at(1), "c" + std::to_string(i)).ok());
+  }
+  EXPECT_EQ(hub_.subscribe(at(1), "one more").error().code, Code::LimitReached);
+  hub_.unsubscribe_all(at(1));
+  for (uint32_t i = 0; i < Hub::kSubscriptionsMax; ++i) confirm("c" + std::to_string(i));
+  EXPECT_EQ(arena_.bytes_live(), 0u);
+}
+
+TEST_F(HubTest, MembersAgainstAModel) {
+  std::mt19937 random(3);
+  std::map<std::string, std::set<uint32_t>> model;
+  const auto name = [&] { return "channel-" + std::to_string(random() % 12); };
+  for (int step = 0; step < 30'000; ++step) {
+    const uint32_t slot = static_cast<uint32_t>(random() % 64);
+    const std::string channel = name();
+    switch (random() % 4) {
+      case 0:
+      case 1:
+        ASSERT_TRUE(hub_.subscribe(at(slot), channel).ok());
+        confirm(channel);
+        model[channel].insert(slot);
+        break;
+      case 2:
+        ASSERT_EQ(hub_.unsubscribe(at(slot), channel), model[channel].erase(slot) == 1);
+        break;
+      default:
+        if (random() % 8 == 0) {
+          hub_.unsubscribe_all(at(slot));
+          for (auto& [unused, members] : model) members.erase(slot);
+        }
+    }
+    if (step % 64 == 0) {
+      for (const auto& [checked, members] : model) ASSERT_EQ(deliver(checked), members);
+    }
+  }
+  for (uint32_t slot = 0; slot < 64; ++slot) hub_.unsubscribe_all(at(slot));
+  EXPECT_EQ(arena_.bytes_live(), 0u);
+}
+
+TEST_F(HubTest, PublishTellsTheReceiptAndWhenThereIsRoomAgain) {
+  uint64_t offset = 0;
+  ASSERT_TRUE(hub_.publish("a", "x", {}, [&](const PublishReceipt& receipt) { offset = receipt.offset; }));
+  hub_.on_publish_ack({.ticket = bus_.tickets.at(0), .offset = 42, .epoch = "e"});
+  EXPECT_EQ(offset, 42u);
+  int rooms = 0;
+  hub_.add_on_room([&] { ++rooms; });
+  hub_.on_room();
+  EXPECT_EQ(rooms, 0) << "nobody was refused";
+  bus_.full = true;
+  EXPECT_FALSE(hub_.publish("a", "x", {}));
+  hub_.on_room();
+  EXPECT_EQ(rooms, 1);
+}
+
+TEST_F(HubTest, ALostBusFailsWhatWaits) {
+  bool accepted = true;
+  ASSERT_TRUE(hub_.publish("a", "x", {}, [&](const PublishReceipt& receipt) { accepted = receipt.accepted; }));
+  hub_.on_bus_lost();
+  EXPECT_FALSE(accepted);
+}
+
+}  // namespace
+}  // namespace beamgate::hub

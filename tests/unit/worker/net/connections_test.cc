@@ -1,0 +1,304 @@
+// Connections over real socket pairs: bytes arrive whatever way they are cut, writes keep their order through
+// every path, back-pressure holds, and closing loses no answer.
+#include "worker/net/connections.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <functional>
+
+#include "common/base/clock.h"
+#include "worker/record/frame.h"
+
+namespace beamgate::net {
+namespace {
+
+using record::ConnId;
+using record::Phase;
+using record::Record;
+
+// A layer whose behaviour each test fills in.
+class Layer : public PhaseHandler {
+ public:
+  size_t on_bytes(Record& record, std::span<char> bytes) override {
+    return bytes_handler ? bytes_handler(record, bytes) : bytes.size();
+  }
+  void on_end(Record& record) override {
+    ++ends;
+    if (connections != nullptr) connections->close_gracefully(record);
+  }
+  void on_drained(Record&) override { ++drained; }
+  void on_deadline(Record&) override { ++deadlines; }
+  void on_gone(Record&) override { ++gone; }
+
+  std::function<size_t(Record&, std::span<char>)> bytes_handler;
+  Connections* connections = nullptr;
+  int ends = 0;
+  int drained = 0;
+  int deadlines = 0;
+  int gone = 0;
+};
+
+class ConnectionsTest : public testing::Test {
+ protected:
+  ConnectionsTest()
+      : arena_(std::move(record::Arena::map(UniqueFd(), 8)).value()),
+        poller_(std::move(Poller::create()).value()),
+        connections_(std::make_unique<Connections>(arena_, poller_, page_, uint16_t{1})) {
+    connections_->set_handler(Phase::Http, http_);
+    connections_->set_handler(Phase::WebSocket, websocket_);
+    http_.connections = websocket_.connections = connections_.get();
+  }
+  ~ConnectionsTest() override {
+    connections_.reset();
+    EXPECT_EQ(arena_.bytes_live(), 0u) << "a connection left something behind";
+  }
+
+  Record* open() {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    peer_.reset(ends[1]);
+    Peer peer;
+    peer.address.ss_family = AF_UNIX;
+    return connections_->adopt(UniqueFd(ends[0]), peer, 1);
+  }
+  void turn() {
+    poller_.dispatch();
+    connections_->end_turn();
+  }
+  void peer_sends(std::string_view bytes) {
+    ASSERT_EQ(::send(peer_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  std::string peer_reads() {
+    std::string out(1 << 20, '\0');
+    const ssize_t got = ::recv(peer_.get(), out.data(), out.size(), 0);
+    out.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return out;
+  }
+  bool peer_sees_end() {
+    char byte = 0;
+    return ::recv(peer_.get(), &byte, 1, 0) == 0;
+  }
+
+  metrics::Page page_{};
+  record::Arena arena_;
+  Poller poller_;
+  Layer http_;
+  Layer websocket_;
+  std::unique_ptr<Connections> connections_;
+  UniqueFd peer_;
+};
+
+TEST_F(ConnectionsTest, WhatIsNotConsumedIsOfferedAgainWithMoreBehindIt) {
+  std::vector<std::string> seen;
+  http_.bytes_handler = [&](Record&, std::span<char> bytes) {
+    seen.emplace_back(bytes.data(), bytes.size());
+    return bytes.size() >= 6 ? bytes.size() : 0;
+  };
+  Record* record = open();
+  for (const char* piece : {"ab", "cd", "ef"}) {
+    peer_sends(piece);
+    turn();
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"ab", "abcd", "abcdef"}));
+  EXPECT_EQ(record->carry_bytes, 0u);
+}
+
+TEST_F(ConnectionsTest, WritesKeepTheirOrderThroughTurnBufferFramesAndKernel) {
+  std::string expected;
+  http_.bytes_handler = [&](Record& record, std::span<char> bytes) {
+    EXPECT_TRUE(connections_->send(record, "one ", "two "));
+    const record::FrameHolder frame(arena_, record::make_frame(arena_, "three "));
+    EXPECT_TRUE(connections_->send_frame(record, frame.get()));
+    EXPECT_TRUE(connections_->send(record, "four "));
+    return bytes.size();
+  };
+  Record* record = open();
+  peer_sends("go");
+  turn();
+  EXPECT_TRUE(connections_->send(*record, "five"));
+  turn();
+  EXPECT_EQ(peer_reads(), "one two three four five");
+}
+
+TEST_F(ConnectionsTest, AFullKernelBufferLosesNothing) {
+  Record* record = open();
+  record->outbound_limit = 8 << 20;
+  std::string sent;
+  for (int i = 0; i < 2'000; ++i) {
+    const std::string piece = "message " + std::to_string(i) + std::string(1'000, 'x');
+    if (!connections_->send(*record, piece)) break;
+    sent += piece;
+  }
+  std::string got;
+  for (int i = 0; i < 1'000 && got.size() < sent.size(); ++i) {
+    turn();
+    got += peer_reads();
+  }
+  EXPECT_EQ(got, sent);
+  EXPECT_EQ(connections_->outbound_queued(*record), 0u);
+  EXPECT_GT(http_.drained, 0);
+}
+
+TEST_F(ConnectionsTest, TheLimitRefusesAndDropOldestMakesRoomBehindABegunFrame) {
+  Record* record = open();
+  record->outbound_limit = 4 << 20;
+  const std::string block(64 << 10, 'a');
+  while (connections_->send(*record, block)) {
+  }
+  connections_->end_turn();  // The kernel takes its share; a frame is begun.
+  ASSERT_GT(connections_->outbound_queued(*record), 0u);
+  record->outbound_limit = static_cast<uint32_t>(connections_->outbound_queued(*record));
+  EXPECT_FALSE(connections_->send(*record, "new"));
+  EXPECT_EQ(connections_->drop_oldest(*record, 100 << 10), 2u);
+  EXPECT_TRUE(connections_->send(*record, "new"));
+  std::string got;
+  for (int i = 0; i < 1'000 && !got.ends_with("new"); ++i) {
+    got += peer_reads();
+    turn();
+  }
+  EXPECT_EQ((got.size() - 3) % block.size(), 0u) << "a frame was cut";
+}
+
+TEST_F(ConnectionsTest, APausedConnectionIsNotReadAndGoesOnWhereItStopped) {
+  std::string seen;
+  http_.bytes_handler = [&](Record& record, std::span<char> bytes) -> size_t {
+    seen.push_back(bytes[0]);
+    connections_->pause(record, record::kPauseWebhook);
+    return 1;
+  };
+  Record* record = open();
+  peer_sends("abc");
+  turn();
+  turn();
+  EXPECT_EQ(seen, "a");
+  peer_sends("d");
+  turn();
+  EXPECT_EQ(seen, "a");
+  for (int i = 0; i < 3; ++i) {
+    connections_->resume(*record, record::kPauseWebhook);
+    turn();
+  }
+  EXPECT_EQ(seen, "abcd");
+}
+
+TEST_F(ConnectionsTest, ATurnsShareGoesOnInTheNextTurnWithoutNewInput) {
+  std::string seen;
+  http_.bytes_handler = [&](Record& record, std::span<char> bytes) -> size_t {
+    seen.push_back(bytes[0]);
+    connections_->pause(record, record::kPauseTurn);
+    return 1;
+  };
+  open();
+  peer_sends("abc");
+  turn();
+  EXPECT_TRUE(connections_->has_pending_turn());
+  turn();
+  turn();
+  EXPECT_EQ(seen, "abc");
+}
+
+TEST_F(ConnectionsTest, AnotherPhaseGetsTheBytesBehind) {
+  std::string seen;
+  http_.bytes_handler = [&](Record& record, std::span<char>) -> size_t {
+    connections_->enter_phase(record, Phase::WebSocket);
+    return 4;
+  };
+  websocket_.bytes_handler = [&](Record&, std::span<char> bytes) {
+    seen.assign(bytes.data(), bytes.size());
+    return bytes.size();
+  };
+  open();
+  peer_sends("HEADrest");
+  turn();
+  EXPECT_EQ(seen, "rest");
+}
+
+TEST_F(ConnectionsTest, AGracefulCloseSendsEverythingThenFinThenWaitsForThePeer) {
+  http_.bytes_handler = [&](Record& record, std::span<char> bytes) {
+    EXPECT_TRUE(connections_->send(record, "answer"));
+    connections_->close_gracefully(record);
+    return bytes.size();
+  };
+  Record* record = open();
+  const ConnId id = connections_->id_of(*record);
+  peer_sends("request");
+  turn();
+  EXPECT_EQ(http_.gone, 1);
+  EXPECT_EQ(peer_reads(), "answer");
+  EXPECT_TRUE(peer_sees_end());
+  peer_sends("late bytes that nobody wants");
+  turn();
+  EXPECT_NE(connections_->find(id), nullptr);
+  shutdown(peer_.get(), SHUT_WR);
+  turn();
+  EXPECT_EQ(connections_->find(id), nullptr);
+  EXPECT_EQ(http_.gone, 1);
+}
+
+TEST_F(ConnectionsTest, ThePeersEndWaitsForAPause) {
+  Record* record = open();
+  connections_->pause(*record, record::kPauseExchange);
+  shutdown(peer_.get(), SHUT_WR);
+  turn();
+  EXPECT_EQ(http_.ends, 0);
+  connections_->resume(*record, record::kPauseExchange);
+  turn();
+  turn();
+  EXPECT_EQ(http_.ends, 1);
+}
+
+TEST_F(ConnectionsTest, SlotsAreReusedUnderAnotherGeneration) {
+  Record* record = open();
+  const ConnId first = connections_->id_of(*record);
+  const uint64_t uid = record->uid;
+  EXPECT_EQ(connections_->find_uid(uid), record);
+  connections_->close_now(*record);
+  EXPECT_EQ(connections_->find(first), nullptr);
+  Record* again = open();
+  EXPECT_EQ(connections_->id_of(*again).slot, first.slot);
+  EXPECT_NE(connections_->id_of(*again), first);
+  EXPECT_EQ(connections_->find_uid(uid), nullptr);
+  EXPECT_EQ(connections_->active(), 1u);
+}
+
+TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
+  auto table = ipc::AddressTable::create(4);
+  ASSERT_TRUE(table.ok());
+  connections_->set_limits({.per_worker = 3, .per_address = 2, .addresses = table.value().get(), .slot = 2});
+  Peer peer;
+  auto& in = reinterpret_cast<sockaddr_in&>(peer.address);
+  in.sin_family = AF_INET;
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto connect = [&] {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    close(ends[1]);
+    return connections_->adopt(UniqueFd(ends[0]), peer, 1);
+  };
+  Record* first = connect();
+  EXPECT_NE(first, nullptr);
+  EXPECT_NE(connect(), nullptr);
+  EXPECT_EQ(connect(), nullptr) << "a third of the same address";
+  connections_->close_now(*first);
+  EXPECT_NE(connect(), nullptr);
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+  EXPECT_NE(connect(), nullptr);
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 2);
+  EXPECT_EQ(connect(), nullptr) << "a fourth on this worker";
+  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedLimit), 2u);
+}
+
+TEST_F(ConnectionsTest, DeadlinesReachTheLayer) {
+  Record* record = open();
+  const int64_t now = monotonic_ms();
+  connections_->set_deadline(*record, now + 100);
+  connections_->tick(now + 50);
+  EXPECT_EQ(http_.deadlines, 0);
+  connections_->tick(now + 300);
+  EXPECT_EQ(http_.deadlines, 1);
+}
+
+}  // namespace
+}  // namespace beamgate::net
