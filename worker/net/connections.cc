@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -454,9 +455,23 @@ void Connections::write_turn(Record& record) {
   record.outbound_bytes -= 1;
 }
 
+Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, size_t count) {
+  if (in_turn(record)) write_turn(record);
+  if (record.outbound_head != kNull) return Error{Code::WouldBlock, 0, "earlier output is still queued"};
+  const ssize_t sent = sendfile(record.fd, file, &offset, count);
+  if (sent >= 0) {
+    record.bytes_sent += static_cast<uint64_t>(sent);
+    metrics_.add(Metric::BytesSent, static_cast<uint64_t>(sent));
+    return static_cast<size_t>(sent);
+  }
+  if (errno != EAGAIN && errno != EINTR) return system_error("sendfile failed");
+  arm(record, record.flags & record::kFlagReadArmed, true);
+  return Error{Code::WouldBlock, 0, "the kernel's buffer is full"};
+}
+
 // Writes what is queued, gathered, until the kernel has enough.
 void Connections::flush(Record& record) {
-  const bool had_output = record.outbound_head != kNull;
+  const bool awaited = record.outbound_head != kNull || record.flags & record::kFlagWantWrite;
   while (record.outbound_head != kNull) {
     iovec vectors[kIovecsMax];
     size_t count = 0;
@@ -481,7 +496,7 @@ void Connections::flush(Record& record) {
   }
   if (record.flags & record::kFlagWantWrite) arm(record, record.flags & record::kFlagReadArmed, false);
   if (record.phase == Phase::Closing) return begin_linger(record);
-  if (had_output) handler_of(record).on_drained(record);
+  if (awaited) handler_of(record).on_drained(record);
 }
 
 void Connections::consume_outbound(Record& record, size_t bytes) {

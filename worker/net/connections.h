@@ -80,6 +80,9 @@ class Connections final : public PollTarget {
   [[nodiscard]] bool send(record::Record& record, std::string_view head, std::string_view body);
   // Shares: takes a reference of its own.  Leaves at the end of the loop turn.
   [[nodiscard]] bool send_frame(record::Record& record, record::Ref frame);
+  // Part of a file, kernel to kernel, behind everything sent before.  Advances offset and returns the bytes
+  // taken; 0 at the file's end.  WouldBlock: on_drained() will say when to go on.
+  Result<size_t> send_file(record::Record& record, int file, off_t& offset, size_t count);
   // Removes the oldest queued frames of which the kernel has seen nothing, until at least `bytes` bytes are
   // gone or none is left; returns how many frames went.
   uint32_t drop_oldest(record::Record& record, size_t bytes);
