@@ -82,6 +82,8 @@ class ConnectionsTest : public testing::Test {
   }
 
   metrics::Page page_{};
+  std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_ =
+      std::move(ipc::AddressTable::create(4)).value();
   record::Arena arena_;
   Poller poller_;
   Layer http_;
@@ -264,9 +266,7 @@ TEST_F(ConnectionsTest, SlotsAreReusedUnderAnotherGeneration) {
 }
 
 TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
-  auto table = ipc::AddressTable::create(4);
-  ASSERT_TRUE(table.ok());
-  connections_->set_limits({.per_worker = 3, .per_address = 2, .addresses = table.value().get(), .slot = 2});
+  connections_->set_limits({.per_worker = 3, .per_address = 2, .addresses = addresses_.get(), .slot = 2});
   Peer peer;
   auto& in = reinterpret_cast<sockaddr_in&>(peer.address);
   in.sin_family = AF_INET;
