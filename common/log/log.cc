@@ -83,7 +83,11 @@ Result<void> Log::open(const std::string& path, Level level) {
 
 Result<void> Log::reopen() { return open(path_, level_); }
 
-void Log::adopt(UniqueFd sink) { sink_ = std::move(sink); }
+void Log::inherit(UniqueFd sink, std::string path, Level level) {
+  path_ = std::move(path);
+  level_ = level;
+  sink_ = std::move(sink);
+}
 
 // Counts each event by the second and lets the first kRepeatsMax of a second through; what was held back is
 // reported when the next second begins.

@@ -51,8 +51,8 @@ class Log {
   Result<void> open(const std::string& path, Level level);
   Result<void> reopen();  // After a rotation; keeps path and level.
 
-  // Writes to this descriptor instead of opening the path; for a worker that inherits its master's sink.
-  void adopt(UniqueFd sink);
+  // Writes to a sink that the master has opened, or to stderr if it is invalid; reopen() takes the path.
+  void inherit(UniqueFd sink, std::string path, Level level);
   int descriptor() const { return sink_.valid() ? sink_.get() : 2; }
 
   void set_role(std::string role) { role_ = std::move(role); }

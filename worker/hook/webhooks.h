@@ -118,4 +118,9 @@ class Webhooks {
   virtual void drain(int64_t at_ms, std::function<void()> done) = 0;
 };
 
+// The implementation over libcurl.  The parts it borrows must outlive it; it needs no more of a worker, so
+// that it can be made before the Context.
+std::unique_ptr<Webhooks> make_webhooks(uv::Loop& loop, log::Log& log, metrics::Page& metrics,
+                                        record::Arena& arena);
+
 }  // namespace beamgate::hook
