@@ -142,7 +142,7 @@ constexpr Directive kRows[] = {
      .set = set_secret,
      .syntax = "whsec_base64 | text",
      .secret = true,
-     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  The first of two "
+     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  With a second "
              "signs, and "
              "the second signs as well, for rotation."},
     {.name = "timeout",
