@@ -21,6 +21,10 @@ bool parse_port(std::string_view text, uint16_t& out) {
   return true;
 }
 
+bool is_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 void set_text(Address& address) {
   char host[INET6_ADDRSTRLEN] = {};
   if (address.storage.ss_family == AF_INET6) {
@@ -180,7 +184,11 @@ bool listen_addresses(std::string_view text, std::vector<Address>& out, std::str
   std::string host = "*";
   std::optional<uint16_t> port;
   uint16_t number = 0;
-  if (parse_port(text, number)) {
+  if (is_digits(text)) {
+    if (!parse_port(text, number)) {
+      error = "expected a port from 0 to 65535";
+      return false;
+    }
     port = number;
   } else if (!split_authority(text, host, port, error)) {
     return false;
