@@ -104,7 +104,7 @@ bool ConnectionCalls::perform(const ConnectionCall& call, record::Record& record
       ops_.close(record, call.code, call.reason);
       return true;
     case ConnectionOp::Subscribe:
-      return ops_.subscribe(record, call.channel);
+      return ops_.subscribe(record, call.channel).ok();
     case ConnectionOp::Unsubscribe:
       ops_.unsubscribe(record, call.channel);
       return true;

@@ -25,7 +25,6 @@ constexpr Row kRows[] = {
 
 // Centrifugo's "force disconnect": clients of its protocols don't come back after it.
 constexpr uint16_t kCloseForced = 3503;
-constexpr size_t kCloseReasonBytesMax = 123;  // RFC 6455 section 5.5: 125 bytes less the code.
 
 const Row* find_row(std::string_view name) {
   for (const Row& row : kRows) {
@@ -50,12 +49,6 @@ const char* read_target(const json::Value& params, ConnectionCall& call) {
 }
 
 }  // namespace
-
-bool valid_close(uint64_t code, std::string_view reason) {
-  const bool assigned = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-  const bool free_use = code >= 3000 && code <= 4999;
-  return (assigned || free_use) && reason.size() <= kCloseReasonBytesMax;
-}
 
 bool Methods::known(std::string_view method) { return find_row(method) != nullptr; }
 
@@ -106,8 +99,8 @@ void Methods::disconnect(const json::Value& params, Done done) {
   if (const json::Value* wanted = params.find("disconnect"); wanted != nullptr && !wanted->is_null()) {
     const uint64_t code = wanted->get_uint("code").value_or(0);
     call.reason = wanted->get_string("reason").value_or("");
-    if (!valid_close(code, call.reason)) {
-      return done(Reply::failed(ErrorCode::BadRequest, "not a close code or reason"));
+    if (!proto::ConnectionOps::valid_close_code(code)) {
+      return done(Reply::failed(ErrorCode::BadRequest, "not a close code"));
     }
     call.code = static_cast<uint16_t>(code);
   }

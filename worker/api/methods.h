@@ -52,7 +52,4 @@ class Methods {
   NodeCalls& nodes_;
 };
 
-// A close code that an endpoint may send (RFC 6455 section 7.4), with a reason of at most 123 bytes.
-bool valid_close(uint64_t code, std::string_view reason);
-
 }  // namespace beamgate::api
