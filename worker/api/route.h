@@ -5,8 +5,7 @@
 //   PREFIX METHOD                 Method
 //   PREFIX connections/ID         Connection
 //   PREFIX users/ID               User; the id is all that follows
-// PREFIX is the location as it is written ("/api/", "/api", "= /api"); of a regex location it is everything up
-// to the end of its first capture.  A slash behind PREFIX doesn't count.
+// PREFIX is the location (location_path.h).
 #pragma once
 
 #include <string>
