@@ -1,6 +1,6 @@
-// Figures: the gateway's counters from /status, with the last two minutes as sparklines.
+// Figures: the gateway's counters from /status, with the last minute as sparklines.
 
-const POLL_MS = 2_000;
+const POLL_MS = 1_000;
 const POINTS_MAX = 60;
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -8,7 +8,7 @@ import {RoomSocket} from "./room_socket.js";
 import {RoomView, read_frame} from "./room_view.js";
 
 const $ = (id) => document.getElementById(id);
-const ROOM_FORM = /^[\p{L}\p{N}_.-]{1,64}$/u;
+const ROOM_FORM = /^[A-Za-z0-9_.:-]{1,64}$/;
 const ANIMALS = ["Otter", "Heron", "Lynx", "Badger", "Swift", "Marten", "Wren", "Fox", "Seal", "Hare", "Owl", "Elk"];
 // Own messages come back from the room; they are known by their ids.
 const OWN_IDS_MAX = 200;
@@ -46,6 +46,7 @@ const view = new RoomView({log: $("log"), empty: $("empty"), newer: $("newer")})
 const own_ids = [];
 let who = "";
 let room = "";
+let was_away = false;  // Disconnected since the room was entered.
 
 const socket = new RoomSocket({
   on_message(data) {
@@ -64,8 +65,12 @@ function show_state(state, seconds) {
     $("connection-text").textContent = texts[state];
   }
   $("send").disabled = state !== "open";
-  // Counting down is for the eye; a screen reader is told the state once.
-  $("hint").setAttribute("aria-live", state === "waiting" ? "off" : "polite");
+  if (state === "waiting") was_away = true;
+  if (state === "open" && was_away) {
+    was_away = false;
+    view.note("Back again. What was said meanwhile is not shown.");
+  }
+  // Counting down is for the eye; a screen reader hears the state from the pill, once.
   $("hint").textContent = state === "waiting" ? `The gateway is not reachable. Next try in ${seconds} s.` : "";
 }
 
@@ -88,6 +93,7 @@ function enter(next_room, next_name) {
     `room.onopen = () => room.send("hello");`,
   ].join("\n");
   if (!moved) return;
+  was_away = false;
   view.clear();
   socket.join(room);
 }
