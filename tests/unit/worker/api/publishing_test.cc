@@ -1,12 +1,10 @@
-// The methods over a hub with a fake bus: what reaches the bus, what the caller is told and when, and that every
+// Publishing over a hub with a fake bus: what reaches the bus, what the caller is told and when, and that every
 // wrong command is answered with the code that says why and changes nothing.
-#include "worker/api/methods.h"
+#include "worker/api/publishing.h"
 
 #include <gtest/gtest.h>
 
 #include <optional>
-
-#include "worker/api/batch.h"
 
 namespace beamgate::api {
 namespace {
