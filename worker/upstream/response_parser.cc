@@ -11,13 +11,14 @@ namespace {
 
 constexpr std::string_view kProtocol = "HTTP/1.";
 
-// A line of a head, without its CRLF: no control byte but tab, and no folding of the line before.
+// A line of a head, without its CRLF: no control byte but tab, no folding of the line before, no empty name
+// (llhttp lets the last two pass).
 bool is_clean_line(std::string_view line) {
   for (const char byte : line) {
     const auto value = static_cast<unsigned char>(byte);
     if ((value < 0x20 && value != '\t') || value == 0x7f) return false;
   }
-  return line.empty() || (line[0] != ' ' && line[0] != '\t');
+  return line.empty() || (line[0] != ' ' && line[0] != '\t' && line[0] != ':');
 }
 
 }  // namespace
