@@ -47,11 +47,16 @@ void set_port(Address& address, uint16_t port) {
   set_text(address);
 }
 
-bool resolve(const std::string& host, uint16_t port, std::vector<Address>& out, std::string& error) {
+bool resolve(const std::string& host, uint16_t port, Names names, std::vector<Address>& out,
+             std::string& error) {
   Address numeric;
   if (numeric_address(host, port, numeric)) {
     out.push_back(numeric);
     return true;
+  }
+  if (names == Names::Refuse) {
+    error = "expected a numeric address";
+    return false;
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -176,7 +181,7 @@ bool split_authority(std::string_view text, std::string& host, std::optional<uin
   return false;
 }
 
-bool listen_addresses(std::string_view text, std::vector<Address>& out, std::string& error) {
+bool listen_addresses(std::string_view text, Names names, std::vector<Address>& out, std::string& error) {
   if (text.starts_with("unix:")) {
     out.emplace_back();
     return unix_address(text.substr(5), out.back(), error);
@@ -194,10 +199,10 @@ bool listen_addresses(std::string_view text, std::vector<Address>& out, std::str
     return false;
   }
   if (host == "*") host = "0.0.0.0";
-  return resolve(host, port.value_or(80), out, error);
+  return resolve(host, port.value_or(80), names, out, error);
 }
 
-bool server_addresses(std::string_view text, uint16_t default_port, std::vector<Address>& out,
+bool server_addresses(std::string_view text, uint16_t default_port, Names names, std::vector<Address>& out,
                       std::string& error) {
   if (text.starts_with("unix:")) {
     out.emplace_back();
@@ -210,7 +215,7 @@ bool server_addresses(std::string_view text, uint16_t default_port, std::vector<
     error = "expected a host";
     return false;
   }
-  return resolve(host, port.value_or(default_port), out, error);
+  return resolve(host, port.value_or(default_port), names, out, error);
 }
 
 bool parse_access_rule(std::string_view text, AccessRule& out, bool& low_bits) {

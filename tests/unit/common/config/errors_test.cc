@@ -171,7 +171,8 @@ TEST(Errors, Variables) {
 
 TEST(Errors, Listen) {
   const std::string prefix = "f:2:8: invalid value ";
-  EXPECT_EQ(in("server", "listen 65536;"), prefix + "\"65536\" in \"listen\" directive: expected a port from 0 to 65535");
+  EXPECT_EQ(in("server", "listen 65536;"),
+            prefix + "\"65536\" in \"listen\" directive: expected a port from 0 to 65535");
   EXPECT_THAT(in("server", "listen 1.2.3.4:x;"), HasSubstr("expected a port from 0 to 65535"));
   EXPECT_THAT(in("server", "listen [::1;"), HasSubstr("expected \"]\" after an IPv6 address"));
   EXPECT_THAT(in("server", "listen [::g]:80;"), HasSubstr("invalid IPv6 address"));
