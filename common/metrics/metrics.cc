@@ -61,6 +61,12 @@ uint64_t sum(std::span<const Page* const> pages, Metric metric) {
   return total;
 }
 
+void reset_gauges(Page& page) {
+  for (size_t i = 0; i < std::size(kRows); ++i) {
+    if (kRows[i].kind == Kind::Gauge) page.cells[i].store(0, std::memory_order_relaxed);
+  }
+}
+
 const char* name_of(Metric metric) { return kRows[static_cast<size_t>(metric)].name; }
 
 std::string expose_text(std::span<const Page* const> pages) {

@@ -75,6 +75,9 @@ struct Page {
 // Prometheus text format 0.0.4, each metric summed over the pages.
 std::string expose_text(std::span<const Page* const> pages);
 
+// For the page of a worker that is dead: gauges become 0, counters stay.
+void reset_gauges(Page& page);
+
 // The sum of one metric over the pages.
 uint64_t sum(std::span<const Page* const> pages, Metric metric);
 
