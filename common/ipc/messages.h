@@ -20,6 +20,8 @@ namespace beamgate::ipc {
 constexpr uint16_t kBusVersion = 1;
 constexpr uint32_t kFrameBytesMax = (16 << 20) + 4096;
 constexpr uint32_t kChannelNameBytesMax = 255;
+constexpr uint32_t kIdempotencyKeyBytesMax = 255;
+constexpr uint32_t kCallBodyBytesMax = 16 << 20;  // Of a Call or Reply; fits a frame with any other fields.
 
 enum class Kind : uint16_t {
   // Worker to master.
@@ -185,7 +187,8 @@ struct CallReply {
 };
 
 // Reload, first step: a new configuration.  Descriptors travel with the packet: first a memfd with the
-// configuration's text, then one listening socket per entry of `listens` (their stable ids).
+// configuration's text, then one socket per entry of `listens`: the stable ids of the listens that are new.
+// They are bound; they begin to listen just before Commit is sent.
 // The worker builds everything that can fail and answers Prepared; nothing changes yet.
 struct Prepare {
   static constexpr Kind kKind = Kind::Prepare;
@@ -226,6 +229,8 @@ struct Stop {
   static void visit(V& v, M& m) { v(m.graceful); }
 };
 
+// The log files were rotated, or another error log is configured.  The descriptor of the error log travels with
+// it, for Log::adopt(); the worker opens its access logs again by itself.
 struct ReopenLogs {
   static constexpr Kind kKind = Kind::ReopenLogs;
   template <typename V, typename M>
