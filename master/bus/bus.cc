@@ -1,0 +1,264 @@
+#include "master/bus/bus.h"
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+
+namespace beamgate::master {
+namespace {
+
+// Zero bytes would blur the limits of composed keys; the worker refuses such names before they come here.
+bool valid_name(std::string_view name) {
+  return !name.empty() && name.size() <= ipc::kChannelNameBytesMax && name.find('\0') == name.npos;
+}
+
+template <typename Message, typename Handler>
+bool decode_and(const ipc::Frame& frame, Handler handler) {
+  Message message;
+  return ipc::decode(frame.body, message) && handler(message);
+}
+
+}  // namespace
+
+Bus::~Bus() {
+  for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
+    if (ports_[slot]) loop_.unwatch(watches_[slot]);
+  }
+}
+
+Result<void> Bus::attach(uint16_t slot, uint16_t worker, UniqueFd socket) {
+  BG_ASSERT(slot < ipc::kSlotsMax && !ports_[slot]);
+  auto port = std::make_unique<Port>(slot, worker, std::move(socket));
+  auto watch = loop_.watch(port->channel().descriptor(),
+                           [this, slot](EventLoop::Ready ready) { on_port_ready(slot, ready); });
+  if (!watch.ok()) return watch.error();
+  watches_[slot] = watch.value();
+  ports_[slot] = std::move(port);
+  interests_[slot] = 0;
+  worker_of_[slot] = worker;
+  return {};
+}
+
+void Bus::detach(uint16_t slot) {
+  if (ports_[slot]) close(slot);
+}
+
+void Bus::close(uint16_t slot) {
+  const int64_t now_ms = monotonic_ms();
+  loop_.unwatch(watches_[slot]);
+  ports_[slot].reset();
+  if (interests_[slot] > 0) channels_.drop_slot(slot, now_ms);
+  calls_.drop_slot(slot, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
+}
+
+void Bus::end(uint16_t slot, const char* reason) {
+  close(slot);
+  observer_.on_misbehaved(slot, reason);
+}
+
+void Bus::mark(Port& port) {
+  if (port.dirty) return;
+  port.dirty = true;
+  dirty_.push_back(port.slot());
+}
+
+void Bus::on_port_ready(uint16_t slot, EventLoop::Ready ready) {
+  Port& port = *ports_[slot];
+  if (ready.writable) mark(port);
+  if (!ready.readable) return;
+  const auto received = port.channel().receive([&](const ipc::Frame& frame) { return handle(port, frame); });
+  if (received.ok()) return;
+  if (received.error().code == Code::Closed) {
+    close(slot);
+    observer_.on_bus_closed(slot);
+  } else {
+    end(slot, received.error().text);
+  }
+}
+
+void Bus::flush() {
+  for (size_t i = 0; i < dirty_.size(); ++i) {  // Ending a port may mark others: by index.
+    const uint16_t slot = dirty_[i];
+    Port* port = ports_[slot].get();
+    if (port == nullptr) continue;
+    port->dirty = false;
+    const bool was_missing = port->missing();
+    port->flush(queue_bytes_);
+    if (port->stuck(queue_bytes_)) {
+      end(slot, "does not read its bus");
+      continue;
+    }
+    if (was_missing && !port->missing()) {
+      log_.warn("bus_queue_recovered", {{"worker", port->worker()}, {"dropped", port->dropped()}});
+    }
+    loop_.want_writable(watches_[slot], port->wants_writable());
+  }
+  dirty_.clear();
+}
+
+void Bus::expire(int64_t now_ms) {
+  channels_.expire(now_ms);
+  calls_.expire(now_ms, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
+}
+
+bool Bus::handle(Port& port, const ipc::Frame& frame) {
+  if (!port.said_hello && frame.kind != ipc::Kind::Hello) return false;
+  switch (frame.kind) {
+    case ipc::Kind::Publish:
+      return decode_and<ipc::Publish>(frame, [&](auto& message) { return on_publish(port, message); });
+    case ipc::Kind::Interest:
+      return decode_and<ipc::Interest>(frame, [&](auto& message) { return on_interest(port, message); });
+    case ipc::Kind::Withdraw:
+      return decode_and<ipc::Withdraw>(frame, [&](auto& message) { return on_withdraw(port, message); });
+    case ipc::Kind::Call:
+      return decode_and<ipc::Call>(frame, [&](auto& message) { return on_call(port, message); });
+    case ipc::Kind::Reply:
+      return decode_and<ipc::Reply>(frame, [&](auto& message) { return on_reply(port, message); });
+    case ipc::Kind::Hello:
+      return decode_and<ipc::Hello>(frame, [&](auto& message) { return on_hello(port, message); });
+    case ipc::Kind::Ready:
+      return decode_and<ipc::Ready>(frame, [&](auto& message) {
+        port.serving = true;
+        observer_.on_ready(port.slot(), message.generation);
+        return true;
+      });
+    case ipc::Kind::Prepared:
+      return decode_and<ipc::Prepared>(frame, [&](auto& message) {
+        observer_.on_prepared(port.slot(), message);
+        return true;
+      });
+    default:
+      return false;  // Unknown, or one that only the master sends.
+  }
+}
+
+bool Bus::on_hello(Port& port, const ipc::Hello& hello) {
+  if (port.said_hello || hello.version != ipc::kBusVersion || hello.worker != port.worker()) return false;
+  port.said_hello = true;
+  return true;
+}
+
+bool Bus::on_interest(Port& port, const ipc::Interest& interest) {
+  if (!valid_name(interest.channel)) return false;
+  const HubChannel* known = channels_.find(interest.channel);
+  if (known == nullptr || !known->interested.contains(port.slot())) {
+    if (interests_[port.slot()] >= kInterestsMax) return false;
+    ++interests_[port.slot()];
+  }
+  const HubChannel& channel = channels_.add_interest(interest.channel, port.slot());
+  port.send(ipc::InterestAck{interest.channel, channel.epoch, channel.offset});
+  mark(port);
+  return true;
+}
+
+bool Bus::on_withdraw(Port& port, const ipc::Withdraw& withdraw) {
+  if (!valid_name(withdraw.channel)) return false;
+  const HubChannel* known = channels_.find(withdraw.channel);
+  if (known == nullptr || !known->interested.contains(port.slot())) return true;
+  --interests_[port.slot()];
+  channels_.remove_interest(withdraw.channel, port.slot(), monotonic_ms());
+  port.forget_missed(withdraw.channel);
+  return true;
+}
+
+bool Bus::on_publish(Port& port, const ipc::Publish& publish) {
+  if (!valid_name(publish.channel) || publish.payload_kind > ipc::PayloadKind::Json) return false;
+  if (publish.idempotency_key.size() > ipc::kIdempotencyKeyBytesMax) return false;
+  const int64_t now_ms = monotonic_ms();
+  if (!publish.idempotency_key.empty()) {
+    const auto* receipt = idempotency_.find(publish.channel, publish.idempotency_key, now_ms);
+    if (receipt != nullptr) {
+      acknowledge(port, publish.ticket, receipt->offset, receipt->epoch);
+      return true;
+    }
+  }
+  const HubChannel& channel = channels_.sequence(publish.channel, now_ms);
+  if (!publish.idempotency_key.empty()) {
+    idempotency_.remember(publish.channel, publish.idempotency_key, {channel.offset, channel.epoch}, now_ms);
+  }
+  relay(publish.channel, channel, publish);
+  acknowledge(port, publish.ticket, channel.offset, channel.epoch);
+  return true;
+}
+
+void Bus::relay(std::string_view name, const HubChannel& channel, const ipc::Publish& publish) {
+  if (channel.interested.empty()) return;
+  deliver_.clear();
+  ipc::Encoder encoder(deliver_);
+  const ipc::Deliver deliver{channel.offset, publish.except, publish.payload_kind, name, publish.payload};
+  ipc::Deliver::visit(encoder, deliver);
+  channel.interested.for_each([&](uint16_t slot) {
+    Port& port = *ports_[slot];
+    const bool was_missing = port.missing();
+    port.deliver(name, channel.offset, deliver_, queue_bytes_);
+    if (!was_missing && port.missing()) log_.warn("bus_queue_full", {{"worker", port.worker()}});
+    mark(port);
+  });
+}
+
+void Bus::acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch) {
+  if (ticket == 0) return;
+  port.send(ipc::PublishAck{ticket, offset, epoch});
+  mark(port);
+}
+
+SlotSet Bus::targets_of(const ipc::Call& call) const {
+  SlotSet targets;
+  for (const auto& port : ports_) {
+    if (!port || !port->serving) continue;
+    if (call.target == ipc::Target::All || port->worker() == call.worker) targets.add(port->slot());
+  }
+  return targets;
+}
+
+bool Bus::on_call(Port& port, const ipc::Call& call) {
+  if (call.target > ipc::Target::Worker || call.ticket == 0) return false;
+  if (call.body.size() > ipc::kCallBodyBytesMax) return false;
+  const SlotSet targets = targets_of(call);
+  if (targets.empty()) {
+    refuse_call(port, call);
+    return true;
+  }
+  const auto number = calls_.open(port.slot(), call.ticket, targets, monotonic_ms());
+  if (!number.ok()) {
+    log_.warn("bus_calls_full");
+    refuse_call(port, call);
+    return true;
+  }
+  targets.for_each([&](uint16_t slot) {
+    Port& target = *ports_[slot];
+    if (target.has_room(queue_bytes_)) {
+      target.send(ipc::Request{number.value(), call.method, call.body});
+      mark(target);
+      return;
+    }
+    CallTable::Due due;
+    if (calls_.answer(number.value(), slot, due)) answer(due, slot, false, {});
+  });
+  return true;
+}
+
+void Bus::refuse_call(Port& port, const ipc::Call& call) {
+  port.send(ipc::CallReply{call.ticket, call.worker, 0, false, {}});
+  mark(port);
+}
+
+bool Bus::on_reply(Port& port, const ipc::Reply& reply) {
+  if (reply.body.size() > ipc::kCallBodyBytesMax) return false;
+  CallTable::Due due;
+  if (calls_.answer(reply.call, port.slot(), due)) answer(due, port.slot(), true, reply.body);
+  return true;
+}
+
+void Bus::answer(const CallTable::Due& due, uint16_t from_slot, bool answered, std::string_view body) {
+  Port* asker = ports_[due.asker].get();
+  if (asker == nullptr) return;
+  // Bodies are of the workers' choosing: an asker that doesn't read its bus does not get them.
+  if (!asker->has_room(queue_bytes_)) {
+    answered = false;
+    body = {};
+  }
+  asker->send(ipc::CallReply{due.ticket, worker_of_[from_slot], due.remaining, answered, body});
+  mark(*asker);
+}
+
+}  // namespace beamgate::master

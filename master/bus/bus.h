@@ -1,0 +1,104 @@
+// Bus: relays between the workers and sequences what they publish.
+//
+// Owner      Master; the EventLoop outlives it.
+// Lifetime   A port from attach() until its worker hangs up, misbehaves or is detached.
+// Thread     The master's only thread.
+// Limits     See Port, ChannelTable, IdempotencyTable, CallTable.  kInterestsMax channels per worker.
+// Errors     A frame that is not what messages.h describes ends that worker (Observer::on_misbehaved), never
+//            the master.  No length, count or name from a worker is trusted.
+// Order      Frames of one worker are handled in their order; everything a turn has produced is written at the
+//            turn's end, with as few system calls as it takes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/ipc/channel.h"
+#include "common/log/log.h"
+#include "master/bus/call_table.h"
+#include "master/bus/port.h"
+#include "master/event_loop.h"
+#include "master/hub/channel_table.h"
+#include "master/hub/idempotency_table.h"
+
+namespace beamgate::master {
+
+class Bus {
+ public:
+  static constexpr size_t kInterestsMax = 4'000'000;
+
+  // Called while a worker's frames are handled: an observer may send on the bus, and must not detach().
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual void on_ready(uint16_t slot, uint32_t generation) = 0;
+    virtual void on_prepared(uint16_t slot, const ipc::Prepared& prepared) = 0;
+    virtual void on_bus_closed(uint16_t slot) = 0;
+    virtual void on_misbehaved(uint16_t slot, const char* reason) = 0;
+  };
+
+  Bus(EventLoop& loop, log::Log& log, Observer& observer) : loop_(loop), log_(log), observer_(observer) {}
+  ~Bus();
+
+  void set_queue_bytes(size_t queue_bytes) { queue_bytes_ = queue_bytes; }
+
+  // REQUIRES: the slot has no port.
+  Result<void> attach(uint16_t slot, uint16_t worker, UniqueFd socket);
+  // The worker is dead: its interests and calls go.  Idempotent.
+  void detach(uint16_t slot);
+
+  // Nothing happens when the slot has no port any more: its end is on its way.
+  template <typename Message>
+  void send(uint16_t slot, const Message& message, ipc::Descriptors descriptors = {}) {
+    Port* port = ports_[slot].get();
+    if (port == nullptr) return;
+    port->send(message, std::move(descriptors));
+    mark(*port);
+  }
+
+  void flush();                 // At the end of a turn.
+  void expire(int64_t now_ms);  // Every now and then: what has a time limit.
+
+  const ChannelTable& channels() const { return channels_; }
+  uint64_t dropped(uint16_t slot) const { return ports_[slot] ? ports_[slot]->dropped() : 0; }
+
+ private:
+  void on_port_ready(uint16_t slot, EventLoop::Ready ready);
+  void close(uint16_t slot);
+  void end(uint16_t slot, const char* reason);
+  void mark(Port& port);
+
+  // Each is false when the message is not acceptable.
+  bool handle(Port& port, const ipc::Frame& frame);
+  bool on_hello(Port& port, const ipc::Hello& hello);
+  bool on_interest(Port& port, const ipc::Interest& interest);
+  bool on_withdraw(Port& port, const ipc::Withdraw& withdraw);
+  bool on_publish(Port& port, const ipc::Publish& publish);
+  bool on_call(Port& port, const ipc::Call& call);
+  bool on_reply(Port& port, const ipc::Reply& reply);
+
+  void relay(std::string_view name, const HubChannel& channel, const ipc::Publish& publish);
+  void acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
+  SlotSet targets_of(const ipc::Call& call) const;
+  void answer(const CallTable::Due& due, uint16_t from_slot, bool answered, std::string_view body);
+  void refuse_call(Port& port, const ipc::Call& call);
+
+  EventLoop& loop_;
+  log::Log& log_;
+  Observer& observer_;
+  size_t queue_bytes_ = 64 << 20;
+  std::array<std::unique_ptr<Port>, ipc::kSlotsMax> ports_;
+  std::array<EventLoop::WatchId, ipc::kSlotsMax> watches_{};
+  std::array<size_t, ipc::kSlotsMax> interests_{};
+  std::array<uint16_t, ipc::kSlotsMax> worker_of_{};  // Of the slot's last worker; answers name it.
+  std::vector<uint16_t> dirty_;                        // Slots whose ports have something to write.
+  ChannelTable channels_;
+  IdempotencyTable idempotency_;
+  CallTable calls_;
+  std::string deliver_;  // The Deliver being relayed, encoded once for all its receivers.
+};
+
+}  // namespace beamgate::master

@@ -1,0 +1,98 @@
+#include "master/hub/channel_table.h"
+
+#include <iterator>
+
+#include "common/crypto/crypto.h"
+
+namespace beamgate::master {
+namespace {
+
+std::string random_epoch() {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  uint64_t random = crypto::random_u64();
+  std::string out(ChannelTable::kEpochBytes, '\0');
+  for (char& c : out) {
+    c = kAlphabet[random % kAlphabet.size()];
+    random /= kAlphabet.size();
+  }
+  return out;
+}
+
+}  // namespace
+
+ChannelTable::Entries::value_type& ChannelTable::open(std::string_view name) {
+  const auto found = channels_.find(name);
+  if (found != channels_.end()) return *found;
+  auto& entry = *channels_.emplace(std::string(name), Entry{}).first;
+  entry.second.channel.epoch = random_epoch();
+  return entry;
+}
+
+void ChannelTable::set_idle(Entries::value_type& entry, int64_t now_ms) {
+  Entry& state = entry.second;
+  state.idle_since_ms = now_ms;
+  if (state.idle) {
+    idle_.splice(idle_.end(), idle_, state.place);
+    return;
+  }
+  state.idle = true;
+  state.place = idle_.insert(idle_.end(), &entry);
+  if (idle_.size() > kIdleMax) forget_longest_idle();
+}
+
+void ChannelTable::set_busy(Entry& entry) {
+  if (!entry.idle) return;
+  entry.idle = false;
+  idle_.erase(entry.place);
+}
+
+void ChannelTable::forget_longest_idle() {
+  const auto found = channels_.find(std::string_view(idle_.front()->first));
+  idle_.pop_front();
+  channels_.erase(found);
+}
+
+const HubChannel& ChannelTable::add_interest(std::string_view name, uint16_t slot) {
+  Entry& entry = open(name).second;
+  set_busy(entry);
+  entry.channel.interested.add(slot);
+  return entry.channel;
+}
+
+void ChannelTable::remove_interest(std::string_view name, uint16_t slot, int64_t now_ms) {
+  const auto found = channels_.find(name);
+  if (found == channels_.end()) return;
+  found->second.channel.interested.remove(slot);
+  if (!found->second.idle && found->second.channel.interested.empty()) set_idle(*found, now_ms);
+}
+
+void ChannelTable::drop_slot(uint16_t slot, int64_t now_ms) {
+  for (auto next = channels_.begin(); next != channels_.end();) {
+    auto& entry = *next++;
+    if (!entry.second.channel.interested.contains(slot)) continue;
+    entry.second.channel.interested.remove(slot);
+    if (!entry.second.channel.interested.empty()) continue;
+    entry.second.idle_since_ms = now_ms;
+    entry.second.idle = true;
+    entry.second.place = idle_.insert(idle_.end(), &entry);
+  }
+  while (idle_.size() > kIdleMax) forget_longest_idle();
+}
+
+const HubChannel& ChannelTable::sequence(std::string_view name, int64_t now_ms) {
+  auto& entry = open(name);
+  ++entry.second.channel.offset;
+  if (entry.second.channel.interested.empty()) set_idle(entry, now_ms);
+  return entry.second.channel;
+}
+
+void ChannelTable::expire(int64_t now_ms) {
+  while (!idle_.empty() && now_ms - idle_.front()->second.idle_since_ms >= kIdleMs) forget_longest_idle();
+}
+
+const HubChannel* ChannelTable::find(std::string_view name) const {
+  const auto found = channels_.find(name);
+  return found == channels_.end() ? nullptr : &found->second.channel;
+}
+
+}  // namespace beamgate::master
