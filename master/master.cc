@@ -1,0 +1,305 @@
+#include "master/master.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "master/notify.h"
+
+namespace beamgate::master {
+namespace {
+
+constexpr int64_t kTickMs = 5'000;
+constexpr const char* kProgram = "beamgate";
+
+// The master holds a socket per listen and worker: as many descriptors as the system lets it have.
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Master::Master(std::shared_ptr<const config::Config> config, MasterOptions options)
+    : config_(std::move(config)),
+      options_(std::move(options)),
+      log_("master"),
+      bus_(loop_, log_, *this),
+      supervisor_(loop_, log_, *this),
+      reload_(loop_, *this) {}
+
+Master::~Master() {
+  if (signal_watch_) loop_.unwatch(*signal_watch_);
+}
+
+int Master::run() {
+  if (!start()) {
+    if (!signals_) return 1;
+    exit_status_ = 1;
+    stop(false);
+  }
+  if (supervisor_.alive() > 0 || !stopping_) loop_.run();
+  notify_systemd("STOPPING=1");
+  log_.notice("exited", {{"status", exit_status_}});
+  return exit_status_;
+}
+
+// Until the log is known to be read, people look at stderr.
+bool Master::fail(const char* event, const std::string& what, const Error& error) {
+  log_.write(log::Level::Emerg, event, {{"what", what}, {"error", error.message()}});
+  if (!serving_ && log_.descriptor() != 2) {
+    log::Log stderr_log("master");
+    stderr_log.write(log::Level::Emerg, event, {{"what", what}, {"error", error.message()}});
+  }
+  return false;
+}
+
+uint16_t Master::slots_wanted(const config::Config& config) const {
+  const uint32_t asked = config.master_process ? std::max<uint32_t>(config.worker_processes, 1) : 1;
+  return static_cast<uint16_t>(std::min<uint32_t>(asked, ipc::kSlotsMax));
+}
+
+bool Master::start() {
+  const config::Config& config = *config_;
+  if (auto opened = log_.open(config.error_log_path, config.error_log_level); !opened.ok()) {
+    return fail("error_log_failed", config.error_log_path, opened.error());
+  }
+  auto identity = find_identity(config.user, config.group);
+  if (!identity.ok()) return fail("user_unknown", config.user + ' ' + config.group, identity.error());
+  identity_ = identity.value();
+  if (!config.user.empty() && !identity_.change) log_.warn("user_ignored", {{"reason", "the master is not root"}});
+  if (!config.master_process) log_.notice("master_process_off", {{"workers", 1}});
+  if (config.daemon) {
+    if (auto detached = daemon_.detach(); !detached.ok()) return fail("daemon_failed", "", detached.error());
+  }
+  if (options_.title != nullptr) options_.title->set("master process " + options_.title->command_line());
+  if (auto prepared = prepare_process(); !prepared.ok()) return fail("start_failed", "", prepared.error());
+  const uint16_t slots = slots_wanted(config);
+  auto failure = listens_.prepare(config, slots);
+  if (!failure) failure = listens_.commit();
+  if (failure) return fail("bind_failed", failure->address, failure->error);
+  slots_listening_ = slots;
+  auto pid_file = PidFile::create(config.pid_path, kProgram);
+  if (!pid_file.ok()) return fail("pid_file_failed", config.pid_path, pid_file.error());
+  pid_file_ = std::move(pid_file).value();
+  provide_access_logs();
+  adopt_settings(config);
+  supervisor_.want(slots);
+  return exit_status_ == 0;
+}
+
+Result<void> Master::prepare_process() {
+  raise_file_limit();
+  address_seed_ = crypto::random_u64();
+  auto pages = SharedPages::create();
+  if (!pages.ok()) return pages.error();
+  pages_ = std::move(pages).value();
+  signals_ = std::make_unique<Signals>();
+  auto watch = loop_.watch(signals_->descriptor(), [this](EventLoop::Ready) { on_signals(); });
+  if (!watch.ok()) return watch.error();
+  signal_watch_ = watch.value();
+  loop_.set_turn_end([this] { bus_.flush(); });
+  tick();
+  return {};
+}
+
+void Master::tick() {
+  bus_.expire(monotonic_ms());
+  tick_timer_ = loop_.after(kTickMs, [this] { tick(); });
+}
+
+// What of a configuration the master itself follows.
+void Master::adopt_settings(const config::Config& before) {
+  const config::Config& config = *config_;
+  bus_.set_queue_bytes(config.bus_queue_bytes);
+  supervisor_.set_shutdown_timeout(config.worker_shutdown_timeout_ms);
+  if (config.error_log_path == before.error_log_path && config.error_log_level == before.error_log_level) return;
+  if (auto opened = log_.open(config.error_log_path, config.error_log_level); !opened.ok()) {
+    log_.error("error_log_failed", {{"path", config.error_log_path}, {"error", opened.error().message()}});
+  }
+}
+
+void Master::began_to_serve() {
+  serving_ = true;
+  for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
+  log_.notice("ready", {{"workers", supervisor_.wanted()}});
+  daemon_.ready(log_.descriptor());
+  notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+// Signals.
+
+void Master::on_signals() {
+  for (const int number : signals_->take()) on_signal(number);
+}
+
+void Master::on_signal(int number) {
+  if (number == SIGCHLD) return reap();
+  log_.notice("signal", {{"number", number}});
+  switch (number) {
+    case SIGTERM:
+    case SIGINT:
+      return stop(false);
+    case SIGQUIT:
+      return stop(true);
+    case SIGHUP:
+      return reload();
+    case SIGUSR1:
+      return reopen_logs();
+    case SIGUSR2:
+      log_.error("upgrade_unavailable", {{"reason", "this version can't upgrade its binary while it runs"}});
+      return;
+    default:
+      return;
+  }
+}
+
+void Master::reap() {
+  int status = 0;
+  for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    if (!supervisor_.child_exited(pid, status)) log_.warn("unknown_child", {{"child", pid}});
+  }
+  end_if_done();
+}
+
+void Master::stop(bool graceful) {
+  if (stopping_fast_ || (stopping_ && graceful)) return;
+  if (!stopping_) notify_systemd("STOPPING=1");
+  stopping_ = true;
+  stopping_fast_ = !graceful;
+  log_.notice("stopping", {{"graceful", graceful ? "yes" : "no"}});
+  reload_.give_up("the gateway stops");
+  supervisor_.stop_all(graceful);
+  end_if_done();
+}
+
+void Master::end_if_done() {
+  if (stopping_) {
+    if (supervisor_.alive() == 0) loop_.stop();
+    return;
+  }
+  // Sockets of slots that went stay until the last worker that could have drained them has gone.
+  if (slots_listening_ > supervisor_.wanted() && supervisor_.alive_from(supervisor_.wanted()) == 0) {
+    slots_listening_ = supervisor_.wanted();
+    listens_.trim(slots_listening_);
+  }
+}
+
+void Master::reopen_logs() {
+  if (auto reopened = log_.reopen(); !reopened.ok()) {
+    log_.error("error_log_failed", {{"path", config_->error_log_path}, {"error", reopened.error().message()}});
+  }
+  provide_access_logs();
+  send_error_log();
+  log_.notice("logs_reopened");
+}
+
+// Workers may lack the right to make files where logs are kept.
+void Master::provide_access_logs() {
+  for (const config::Server& server : config_->http.servers) {
+    const auto provide = [this](const config::Location& location) {
+      const config::AccessLog& access_log = location.access_log;
+      if (access_log.off || access_log.path.empty()) return;
+      if (auto provided = provide_file(identity_, access_log.path); !provided.ok()) {
+        log_.warn("access_log_failed", {{"path", access_log.path}, {"error", provided.error().message()}});
+      }
+    };
+    provide(server.fallback);
+    std::for_each(server.locations.begin(), server.locations.end(), provide);
+  }
+}
+
+void Master::send_error_log() {
+  for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
+    if (supervisor_.state(slot) == WorkerState::Exited) continue;
+    ipc::Descriptors descriptors;
+    descriptors.emplace_back(fcntl(log_.descriptor(), F_DUPFD_CLOEXEC, 3));
+    if (descriptors.back().valid()) bus_.send(slot, ipc::ReopenLogs{}, std::move(descriptors));
+  }
+}
+
+// Workers.
+
+Result<pid_t> Master::spawn(uint16_t slot) {
+  auto ends = ipc::Channel::make_pair();
+  if (!ends.ok()) return ends.error();
+  UniqueFd arena(memfd_create("beamgate-arena", MFD_CLOEXEC));
+  if (!arena.valid()) return system_error("can't make the arena");
+  const uint16_t worker = next_worker_++;
+  if (next_worker_ == 0) next_worker_ = 1;
+  auto plan = plan_for(slot, worker, std::move(ends.value().second), std::move(arena));
+  const auto pid = fork_worker(std::move(plan), options_.worker_main);
+  if (!pid.ok()) {
+    if (!serving_) exit_status_ = 1;
+    return pid;
+  }
+  if (auto attached = bus_.attach(slot, worker, std::move(ends.value().first)); !attached.ok()) {
+    kill(pid.value());  // It would wait for ever; its death is noticed as usual.
+    log_.error("bus_attach_failed", {{"error", attached.error().message()}});
+  }
+  log_.notice("worker_started", {{"slot", slot}, {"worker", worker}, {"child", pid.value()}});
+  reload_.add(slot);
+  return pid;
+}
+
+WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, UniqueFd arena) {
+  WorkerPlan plan;
+  plan.slot = slot;
+  plan.worker = worker;
+  plan.generation = generation_;
+  plan.config = config_;
+  plan.bus = std::move(bus);
+  plan.arena = std::move(arena);
+  plan.log = log_.descriptor();
+  plan.stderr_to_log = config_->daemon && plan.log != 2;
+  plan.listens = listens_.of_slot(slot);
+  plan.metrics = &pages_->metrics(slot);
+  plan.metrics_all = pages_->metrics_all();
+  plan.addresses = &pages_->addresses();
+  plan.address_seed = address_seed_;
+  plan.identity = identity_;
+  plan.title = options_.title;
+  return plan;
+}
+
+void Master::tell_stop(uint16_t slot, bool graceful) { bus_.send(slot, ipc::Stop{graceful}); }
+
+void Master::kill(pid_t pid) { ::kill(pid, SIGKILL); }
+
+void Master::on_serving(uint16_t slot) {
+  log_.info("worker_ready", {{"slot", slot}});
+  if (!serving_ && !stopping_ && supervisor_.all_ready()) began_to_serve();
+}
+
+void Master::on_dead(uint16_t slot) {
+  bus_.detach(slot);
+  pages_->drop_slot(slot);
+  reload_.on_dead(slot);
+  if (serving_ || stopping_) return;
+  exit_status_ = 1;
+  fail("start_failed", "a worker ended before it served", Error{Code::Unavailable, 0, "see the lines before"});
+  // Not from inside the supervisor's own step.
+  loop_.after(0, [this] { stop(false); });
+}
+
+// Bus.
+
+void Master::on_ready(uint16_t slot, uint32_t) { supervisor_.worker_ready(slot); }
+
+void Master::on_prepared(uint16_t slot, const ipc::Prepared& prepared) { reload_.on_prepared(slot, prepared); }
+
+void Master::on_bus_closed(uint16_t slot) { supervisor_.bus_closed(slot); }
+
+void Master::on_misbehaved(uint16_t slot, const char* reason) { supervisor_.misbehaved(slot, reason); }
+
+}  // namespace beamgate::master

@@ -1,0 +1,120 @@
+// The master's part of a reload: what is read, bound, sent, and kept or dropped.
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "master/master.h"
+#include "master/notify.h"
+
+namespace beamgate::master {
+
+void Master::reload() {
+  if (stopping_) return;
+  if (reload_.running() || !serving_) {
+    reload_again_ = true;
+    return;
+  }
+  notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()));
+  const config::LoadResult loaded = options_.load();
+  for (const config::Diagnostic& warning : loaded.warnings) {
+    log_.warn("config_warning", {{"what", warning.text()}});
+  }
+  for (const config::Diagnostic& error : loaded.errors) log_.error("config_error", {{"what", error.text()}});
+  if (!loaded.ok()) {
+    log_.error("reload_failed", {{"reason", "the configuration is wrong; the running one stays"}});
+    after_reload();
+    return;
+  }
+  // Also for slots that are about to go: their workers serve until they have been told.
+  const uint16_t slots = std::max(slots_wanted(*loaded.config), slots_listening_);
+  if (const auto failure = listens_.prepare(*loaded.config, slots)) {
+    log_.error("reload_failed", {{"reason", failure->error.message()}, {"address", failure->address}});
+    after_reload();
+    return;
+  }
+  next_config_ = loaded.config;
+  SlotSet members;
+  for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
+    const WorkerState state = supervisor_.state(slot);
+    if (state == WorkerState::Starting || state == WorkerState::Ready) members.add(slot);
+  }
+  reload_.begin(next_generation_++, members);
+}
+
+// The text as a sealed file in memory; invalid when there is no memory for it.
+UniqueFd Master::config_text(const config::Config& config) const {
+  UniqueFd file(memfd_create("beamgate-config", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid()) return file;
+  std::string_view rest = config.dump;
+  while (!rest.empty()) {
+    const ssize_t written = write(file.get(), rest.data(), rest.size());
+    if (written <= 0) return UniqueFd();
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  lseek(file.get(), 0, SEEK_SET);
+  fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return file;
+}
+
+void Master::send_prepare(uint16_t slot) {
+  ipc::Prepare prepare;
+  prepare.generation = next_generation_ - 1;
+  ipc::Descriptors descriptors;
+  descriptors.push_back(config_text(*next_config_));
+  for (const auto& listen : listens_.added(slot)) {
+    prepare.listens.push_back(listen.id);
+    descriptors.emplace_back(fcntl(listen.descriptor, F_DUPFD_CLOEXEC, 3));
+  }
+  bool complete = descriptors.size() <= ipc::kFrameDescriptorsMax;
+  for (const UniqueFd& descriptor : descriptors) complete = complete && descriptor.valid();
+  if (!complete) {
+    reload_.give_up("not enough descriptors or memory to tell the workers");
+    return;
+  }
+  bus_.send(slot, prepare, std::move(descriptors));
+}
+
+void Master::commit_reload(const SlotSet& members) {
+  if (const auto failure = listens_.commit()) {
+    log_.error("listen_failed", {{"address", failure->address}, {"error", failure->error.message()}});
+  }
+  generation_ = next_generation_ - 1;
+  const auto before = std::exchange(config_, std::move(next_config_));
+  next_config_.reset();
+  provide_access_logs();
+  members.for_each([this](uint16_t slot) { bus_.send(slot, ipc::Commit{generation_}); });
+  adopt_settings(*before);
+  if (config_->error_log_path != before->error_log_path) send_error_log();
+  const uint16_t slots = slots_wanted(*config_);
+  if (slots < slots_listening_) {
+    listens_.steer(slots);
+  } else {
+    slots_listening_ = slots;
+    listens_.unsteer();
+  }
+  supervisor_.want(slots);
+  end_if_done();
+  for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
+  log_.notice("reloaded", {{"generation", generation_}, {"workers", slots}});
+  after_reload();
+}
+
+void Master::abort_reload(const SlotSet& members, const std::string& reason) {
+  const uint32_t generation = next_generation_ - 1;
+  members.for_each([&](uint16_t slot) { bus_.send(slot, ipc::Abort{generation}); });
+  listens_.abort();
+  next_config_.reset();
+  log_.error("reload_failed", {{"reason", reason}});
+  after_reload();
+}
+
+void Master::after_reload() {
+  notify_systemd("READY=1");
+  if (!std::exchange(reload_again_, false) || stopping_) return;
+  loop_.after(0, [this] { reload(); });
+}
+
+}  // namespace beamgate::master

@@ -1,0 +1,38 @@
+// SharedPages: the memory that the master and all workers share: metrics and address counts.
+//
+// Owner      Master; mapped before the first fork, unmapped with it.
+// Limits     ipc::kSlotsMax slots.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/ipc/address_table.h"
+#include "common/ipc/handover.h"
+#include "common/metrics/metrics.h"
+
+namespace beamgate::master {
+
+class SharedPages {
+ public:
+  static Result<std::unique_ptr<SharedPages>> create();
+  ~SharedPages();
+  SharedPages(const SharedPages&) = delete;
+  SharedPages& operator=(const SharedPages&) = delete;
+
+  metrics::Page& metrics(uint16_t slot) { return metrics_[slot]; }
+  std::vector<const metrics::Page*> metrics_all() const;
+  ipc::AddressTable& addresses() { return *addresses_; }
+
+  // The slot's worker is dead: what it held is no more.  Counters stay.
+  void drop_slot(uint16_t slot);
+
+ private:
+  SharedPages() = default;
+
+  metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
+  std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;
+};
+
+}  // namespace beamgate::master

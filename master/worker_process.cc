@@ -1,0 +1,96 @@
+#include "master/worker_process.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+
+#include "common/log/log.h"
+#include "master/signals.h"
+
+namespace beamgate::master {
+namespace {
+
+constexpr int kExitSetupFailed = 2;
+
+void close_all_but(std::vector<int> keep) {
+  keep.insert(keep.end(), {0, 1, 2});
+  std::sort(keep.begin(), keep.end());
+  unsigned first = 0;
+  for (const int fd : keep) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number > first) close_range(first, number - 1, 0);
+    first = std::max(first, number + 1);
+  }
+  close_range(first, UINT_MAX, 0);
+}
+
+void keep_only_plan(const WorkerPlan& plan) {
+  std::vector<int> keep = {plan.bus.get(), plan.log};
+  if (plan.arena.valid()) keep.push_back(plan.arena.get());
+  for (const auto& listen : plan.listens) keep.push_back(listen.descriptor);
+  close_all_but(std::move(keep));
+}
+
+Result<void> set_file_limit(uint64_t descriptors) {
+  if (descriptors == 0) return {};
+  const rlimit limit{descriptors, descriptors};
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return system_error("can't set worker_rlimit_nofile");
+  return {};
+}
+
+Result<void> become_worker(const WorkerPlan& plan) {
+  if (plan.title != nullptr) plan.title->set("worker process");
+  if (plan.stderr_to_log) dup2(plan.log, 2);
+  const config::Config& config = *plan.config;
+  if (auto set = set_file_limit(config.worker_rlimit_nofile); !set.ok()) return set;
+  if (auto dropped = drop_privileges(plan.identity); !dropped.ok()) return dropped;
+  if (!config.working_directory.empty() && chdir(config.working_directory.c_str()) != 0) {
+    return system_error("can't change to working_directory");
+  }
+  return {};
+}
+
+ipc::Handover make_handover(WorkerPlan&& plan) {
+  ipc::Handover handover;
+  handover.slot = plan.slot;
+  handover.worker = plan.worker;
+  handover.generation = plan.generation;
+  handover.config = std::move(plan.config);
+  handover.bus = std::move(plan.bus);
+  handover.arena = std::move(plan.arena);
+  if (plan.log != 2) handover.log.reset(plan.log);
+  for (const auto& listen : plan.listens) handover.listens.push_back({listen.id, UniqueFd(listen.descriptor)});
+  handover.metrics = plan.metrics;
+  handover.metrics_all = std::move(plan.metrics_all);
+  handover.addresses = plan.addresses;
+  handover.address_seed = plan.address_seed;
+  return handover;
+}
+
+[[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
+  Signals::reset_for_child();
+  keep_only_plan(plan);
+  if (auto became = become_worker(plan); !became.ok()) {
+    log::Log log("worker");
+    log.write(log::Level::Emerg, "worker_setup_failed", {{"error", became.error().message()}});
+    _exit(kExitSetupFailed);
+  }
+  // Not _exit(): leak checkers and coverage write at exit.  The master's objects in this process are never
+  // destroyed, since run_child() doesn't return.
+  exit(worker_main(make_handover(std::move(plan))));
+}
+
+}  // namespace
+
+Result<pid_t> fork_worker(WorkerPlan plan, const WorkerMain& worker_main) {
+  const pid_t pid = fork();
+  if (pid < 0) return system_error("can't fork a worker");
+  if (pid == 0) run_child(std::move(plan), worker_main);
+  return pid;
+}
+
+}  // namespace beamgate::master
