@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/unique_fd.h"
 #include "common/config/model.h"
 #include "worker/record/record.h"
 
@@ -29,26 +30,27 @@ struct Field {
 // Views borrow from the session's head buffer and are good as long as the exchange.
 struct Request {
   std::string_view method;
-  std::string_view target;         // request_uri: as received.
-  std::string path;                // uri: percent-decoded, dot segments and double slashes merged.
-  std::string_view query;          // args: without "?", as received.
-  int version_minor = 1;           // HTTP/1.x
+  std::string_view target;  // request_uri: as received.
+  std::string path;         // uri: percent-decoded, dot segments and double slashes merged.
+  std::string_view query;   // args: without "?", as received.
+  int version_minor = 1;    // HTTP/1.x
   std::vector<Field> fields;
-  std::string host;                // Lower case, without port.
+  std::string host;  // Lower case, without port.
   std::optional<uint64_t> content_length;
   bool chunked = false;
   bool keep_alive = true;
   bool expect_continue = false;
   bool upgrade_websocket = false;  // Connection: upgrade and Upgrade: websocket.
 
-  std::string remote_address;      // Text; the real client's where set_real_ip_from trusts the peer.
-  bool trusted_peer = false;       // The peer is in set_real_ip_from: its X-Forwarded-* are believed.
+  std::string remote_address;  // Text; the real client's where set_real_ip_from trusts the peer.
+  bool trusted_peer = false;   // The peer is in set_real_ip_from: its X-Forwarded-* are believed.
 
   // What matched; alive as long as `config`.
   std::shared_ptr<const config::Config> config;
   const config::Server* server = nullptr;
   const config::Location* location = nullptr;
-  std::vector<std::pair<std::string, std::string>> captures;  // "1", "2", ... and names, of the location's regex.
+  std::vector<std::pair<std::string, std::string>>
+      captures;  // "1", "2", ... and names, of the location's regex.
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
   // The first field of that name (case-insensitive); empty when there is none.
@@ -65,7 +67,7 @@ struct ResponseField {
 
 struct ResponseHead {
   uint16_t status = 200;
-  std::vector<ResponseField> fields;       // Without Content-Length, Transfer-Encoding, Connection, Date, Server.
+  std::vector<ResponseField> fields;  // Without Content-Length, Transfer-Encoding, Connection, Date, Server.
   std::optional<uint64_t> content_length;  // Unknown: chunked, or until close for HTTP/1.0.
 };
 
@@ -84,7 +86,7 @@ class Attachment {
   // Exchange::resume_body().
   virtual size_t on_body(std::string_view bytes);  // Default: takes and forgets.
   virtual void on_body_end() {}
-  virtual void on_writable() {}                    // There is room again after write() said wait.
+  virtual void on_writable() {}  // There is room again after write() said wait.
 };
 
 class Exchange {
@@ -109,9 +111,14 @@ class Exchange {
   virtual void begin(ResponseHead head) = 0;
   [[nodiscard]] virtual bool write(std::string_view bytes) = 0;
   virtual void finish() = 0;
-  // The response can't be completed: the connection is cut so that the client notices; before begin() it is a 502.
+  // After begin(): these bytes of the file are the rest of the body; finishes by itself.
+  virtual void finish_with_file(UniqueFd file, uint64_t offset, uint64_t count);
+  // The response can't be completed: the connection is cut so that the client notices; before begin() it is a
+  // 502.
   virtual void abort() = 0;
   virtual bool begun() const = 0;
+  // Closes the connection without an answer; where an exchange can't do that, abort().
+  virtual void drop() { abort(); }
 
   // 101 with these fields; the connection leaves HTTP for `phase`, and bytes behind the head go there.
   virtual void upgrade(const std::vector<ResponseField>& fields, record::Phase phase) = 0;
@@ -138,6 +145,7 @@ std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id,
                                          std::function<void(Exchange&, std::string&& body)> done);
 
 // Expands $variables of a request (config/template.h).
-void expand(const config::Template& text, const Request& request, const record::Record& record, std::string& out);
+void expand(const config::Template& text, const Request& request, const record::Record& record,
+            std::string& out);
 
 }  // namespace beamgate::http

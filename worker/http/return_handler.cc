@@ -1,0 +1,51 @@
+#include "worker/http/return_handler.h"
+
+#include <algorithm>
+
+namespace beamgate::http {
+namespace {
+
+constexpr uint16_t kCloseSilently = 444;
+
+bool is_redirect(uint16_t status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// The type by the extension of the path, as for a file.
+std::string_view type_of(const Request& request) {
+  const config::Location& location = *request.location;
+  const size_t dot = request.path.rfind('.');
+  if (dot == std::string::npos || request.path.find('/', dot) != std::string::npos)
+    return location.default_type;
+  const auto found = location.types.find(request.path.substr(dot + 1));
+  return found == location.types.end() ? std::string_view(location.default_type) : found->second;
+}
+
+}  // namespace
+
+std::string absolute_location(const Request& request, std::string_view target) {
+  if (!target.starts_with('/') || target.starts_with("//")) return std::string(target);
+  // Host is taken as it came, with its port; the parser has seen to it that it is no more than that.
+  const std::string_view host = request.field("host");
+  if (host.empty()) return std::string(target);
+  std::string out = "http://";
+  out += host;
+  out += target;
+  return out;
+}
+
+void ReturnHandler::handle(Exchange& exchange) {
+  const Request& request = exchange.request();
+  const config::ReturnAction& action = request.location->return_action;
+  if (action.status == kCloseSilently) return exchange.drop();
+  std::string text;
+  expand(action.text, request, exchange.record(), text);
+  if (is_redirect(action.status)) {
+    std::vector<ResponseField> fields{{"Location", absolute_location(request, text)}};
+    return exchange.respond(action.status, "text/plain", {}, std::move(fields));
+  }
+  if (text.empty() && action.status >= 300) return exchange.respond_status(action.status);
+  exchange.respond(action.status, type_of(request), text);
+}
+
+}  // namespace beamgate::http

@@ -1,0 +1,104 @@
+#include "worker/http/router.h"
+
+#include "common/config/regex.h"
+#include "worker/http/location_search.h"
+
+namespace beamgate::http {
+namespace {
+
+using config::Server;
+
+const Server* lookup(const std::unordered_map<std::string, const Server*>& map, std::string_view key) {
+  if (map.empty()) return nullptr;
+  const auto found = map.find(std::string(key));
+  return found == map.end() ? nullptr : found->second;
+}
+
+// "a.b.x" tries "b.x", then "x".
+const Server* find_head(const std::unordered_map<std::string, const Server*>& heads, std::string_view host) {
+  for (size_t dot = host.find('.'); dot != host.npos; dot = host.find('.', dot + 1)) {
+    if (const Server* server = lookup(heads, host.substr(dot + 1))) return server;
+  }
+  return nullptr;
+}
+
+// "x.y.z" tries "x.y", then "x".
+const Server* find_tail(const std::unordered_map<std::string, const Server*>& tails, std::string_view host) {
+  for (size_t dot = host.rfind('.'); dot != host.npos && dot > 0; dot = host.rfind('.', dot - 1)) {
+    if (const Server* server = lookup(tails, host.substr(0, dot))) return server;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Router::Router(std::shared_ptr<const config::Config> config) : config_(std::move(config)) {
+  for (const Server& server : config_->http.servers) {
+    for (const config::Listen& listen : server.listens) {
+      Names& names = listens_[listen.id];
+      if (names.fallback == nullptr || listen.default_server) names.fallback = &server;
+      add_names(server, names);
+    }
+  }
+}
+
+// Of two servers with the same name the first counts.
+void Router::add_names(const Server& server, Names& names) {
+  for (size_t i = 0; i < server.names.size(); ++i) {
+    const std::string& name = server.names[i];
+    if (i < server.name_regexes.size() && server.name_regexes[i] != nullptr) {
+      names.regexes.push_back({server.name_regexes[i].get(), &server});
+    } else if (name.starts_with("*.")) {
+      names.heads.emplace(name.substr(2), &server);
+    } else if (name.size() > 1 && name[0] == '.') {
+      names.exact.emplace(name.substr(1), &server);
+      names.heads.emplace(name.substr(1), &server);
+    } else if (name.ends_with(".*")) {
+      names.tails.emplace(name.substr(0, name.size() - 2), &server);
+    } else {
+      names.exact.emplace(name, &server);
+    }
+  }
+}
+
+const Server& Router::default_server(uint32_t listen_id) const {
+  const auto found = listens_.find(listen_id);
+  return found == listens_.end() ? empty_ : *found->second.fallback;
+}
+
+const Server& Router::find_server(const Names& names, Request& request) {
+  if (const Server* server = lookup(names.exact, request.host)) return *server;
+  if (const Server* server = find_head(names.heads, request.host)) return *server;
+  if (const Server* server = find_tail(names.tails, request.host)) return *server;
+  for (const NameRegex& candidate : names.regexes) {
+    config::Captures groups;
+    const Result<bool> matched = candidate.regex->match(request.host, &groups);
+    if (!matched.ok() || !matched.value()) continue;
+    append_captures(*candidate.regex, groups, request.captures);
+    return *candidate.server;
+  }
+  return *names.fallback;
+}
+
+uint16_t Router::route(uint32_t listen_id, Request& request) const {
+  route_to_default(listen_id, request);
+  const auto found = listens_.find(listen_id);
+  if (found == listens_.end()) return 0;
+  const Server& server = find_server(found->second, request);
+  request.server = &server;
+  request.location = &server.fallback;
+  // A server's own "return" comes before its locations, as nginx runs it.
+  if (server.fallback.action == config::Action::Return) return 0;
+  const LocationMatch match = find_location(server.locations, request.path, request.captures);
+  if (match.location != nullptr) request.location = match.location;
+  return match.status;
+}
+
+void Router::route_to_default(uint32_t listen_id, Request& request) const {
+  const Server& server = default_server(listen_id);
+  request.config = config_;
+  request.server = &server;
+  request.location = &server.fallback;
+}
+
+}  // namespace beamgate::http

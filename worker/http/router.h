@@ -1,0 +1,61 @@
+// Router: which server and which location a request is for, by nginx's rules.
+//
+// Server     Listen address, then name: exact, longest "*.x", longest "x.*", first regex as written, else the
+//            address's default server.
+// Location   Exact; else the longest prefix, whose nested locations are searched the same way; unless it is
+//            "^~" the regexes in the order written come before it.
+// Owner      HttpLayer; one per configuration generation, which it keeps alive.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/config/model.h"
+#include "worker/http/exchange.h"
+
+namespace beamgate::http {
+
+class Router {
+ public:
+  explicit Router(std::shared_ptr<const config::Config> config);
+
+  const std::shared_ptr<const config::Config>& config() const { return config_; }
+
+  // The server whose limits hold before a name is known.  Never null: a listen address that this generation
+  // does not know has an empty server.
+  const config::Server& default_server(uint32_t listen_id) const;
+
+  // Sets request.config, server, location and captures.  Returns 0, or 500 when a regex gave up, or 301 when
+  // the path lacks the slash that the proxied location behind it ends with.
+  uint16_t route(uint32_t listen_id, Request& request) const;
+
+  // Sets what the default server says, for a request that can't be routed.
+  void route_to_default(uint32_t listen_id, Request& request) const;
+
+ private:
+  struct NameRegex {
+    const config::Regex* regex;
+    const config::Server* server;
+  };
+  // The virtual servers of one listen address.
+  struct Names {
+    const config::Server* fallback = nullptr;
+    std::unordered_map<std::string, const config::Server*> exact;
+    std::unordered_map<std::string, const config::Server*> heads;  // "*.x" by "x".
+    std::unordered_map<std::string, const config::Server*> tails;  // "x.*" by "x".
+    std::vector<NameRegex> regexes;
+  };
+
+  static void add_names(const config::Server& server, Names& names);
+  static const config::Server& find_server(const Names& names, Request& request);
+
+  std::shared_ptr<const config::Config> config_;
+  config::Server empty_;
+  std::unordered_map<uint32_t, Names> listens_;
+};
+
+}  // namespace beamgate::http

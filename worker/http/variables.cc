@@ -1,0 +1,270 @@
+#include "worker/http/variables.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "worker/http/client_address.h"
+#include "worker/record/uid.h"
+
+namespace beamgate::http {
+namespace {
+
+using Scope = VariableScope;
+
+void append_time(const char* format, std::string& out) {
+  const time_t now = static_cast<time_t>(wall_ms() / 1'000);
+  tm parts{};
+  localtime_r(&now, &parts);
+  char text[64];
+  out.append(text, strftime(text, sizeof text, format, &parts));
+}
+
+// ISO 8601 wants a colon in the offset, strftime gives none.
+void append_time_iso8601(std::string& out) {
+  append_time("%Y-%m-%dT%H:%M:%S%z", out);
+  out.insert(out.size() - 2, ":");
+}
+
+void append_seconds(int64_t ms, std::string& out) {
+  char text[32];
+  out.append(text,
+             static_cast<size_t>(snprintf(text, sizeof text, "%lld.%03d", static_cast<long long>(ms / 1'000),
+                                          static_cast<int>(ms % 1'000))));
+}
+
+const config::Listen* listen_of(const Scope& scope) {
+  if (scope.request.server == nullptr) return nullptr;
+  for (const config::Listen& listen : scope.request.server->listens) {
+    if (listen.id == scope.record.listen_id) return &listen;
+  }
+  return nullptr;
+}
+
+// "address:port" cut at its last colon.
+void append_listen(const Scope& scope, bool port, std::string& out) {
+  const config::Listen* listen = listen_of(scope);
+  if (listen == nullptr) return;
+  const std::string_view text = listen->address.text;
+  const size_t colon = text.rfind(':');
+  if (text.starts_with("unix:") || colon == text.npos) {
+    if (!port) out += text;
+  } else {
+    out += port ? text.substr(colon + 1) : text.substr(0, colon);
+  }
+}
+
+void append_host(const Scope& scope, std::string& out) {
+  if (!scope.request.host.empty()) {
+    out += scope.request.host;
+  } else if (scope.request.server != nullptr && !scope.request.server->names.empty()) {
+    out += scope.request.server->names[0];
+  }
+}
+
+void append_server_name(const Scope& scope, std::string& out) {
+  if (scope.request.server != nullptr && !scope.request.server->names.empty())
+    out += scope.request.server->names[0];
+}
+
+// The user of "Authorization: Basic".
+void append_remote_user(const Scope& scope, std::string& out) {
+  const std::string_view value = scope.request.field("authorization");
+  if (value.size() < 6 || !iequals(value.substr(0, 6), "basic ")) return;
+  const auto decoded = crypto::base64_decode(trim(value.substr(6)));
+  if (decoded.has_value()) out += decoded->substr(0, decoded->find(':'));
+}
+
+// What a stranger claims about others is not passed on.
+void append_forwarded_for(const Scope& scope, std::string& out) {
+  for (const Field& field : scope.request.fields) {
+    // Several fields are one list (RFC 9110 section 5.3).
+    if (!scope.request.trusted_peer || !iequals(field.name, "x-forwarded-for")) continue;
+    out += field.value;
+    out += ", ";
+  }
+  out += ClientAddress::of(scope.record).text();
+}
+
+void append_cookie(const Scope& scope, std::string_view name, std::string& out) {
+  for (const Field& field : scope.request.fields) {
+    if (!iequals(field.name, "cookie")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find(';'), rest.size());
+      const std::string_view pair = trim(rest.substr(0, end));
+      const size_t equals = pair.find('=');
+      if (equals != pair.npos && pair.substr(0, equals) == name) {
+        out += pair.substr(equals + 1);
+        return;
+      }
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+}
+
+// The raw value of an argument, as nginx gives it.
+void append_argument(const Scope& scope, std::string_view name, std::string& out) {
+  std::string_view rest = scope.request.query;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    const size_t equals = pair.find('=');
+    if (equals != pair.npos && iequals(pair.substr(0, equals), name)) {
+      out += pair.substr(equals + 1);
+      return;
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+// $http_user_agent: the name in lower case with "-" as "_".
+bool is_field_of(std::string_view variable, std::string_view field) {
+  return variable.size() == field.size() &&
+         std::equal(variable.begin(), variable.end(), field.begin(), [](char wanted, char c) {
+           if (c == '-') c = '_';
+           return wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
+         });
+}
+
+void append_field(const Scope& scope, std::string_view name, std::string& out) {
+  const char* separator = "";
+  for (const Field& field : scope.request.fields) {
+    if (!is_field_of(name, field.name)) continue;
+    out += separator;
+    out += field.value;
+    separator = ", ";
+  }
+}
+
+// The location's captures come behind those of the server's name.
+bool append_capture(const Scope& scope, std::string_view name, std::string& out) {
+  const auto& captures = scope.request.captures;
+  const auto found = std::find_if(captures.rbegin(), captures.rend(),
+                                  [name](const auto& capture) { return capture.first == name; });
+  if (found == captures.rend()) return false;
+  out += found->second;
+  return true;
+}
+
+bool append_family(std::string_view name, const Scope& scope, std::string& out) {
+  if (name.starts_with("http_")) {
+    append_field(scope, name.substr(5), out);
+  } else if (name.starts_with("arg_")) {
+    append_argument(scope, name.substr(4), out);
+  } else if (name.starts_with("cookie_")) {
+    append_cookie(scope, name.substr(7), out);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+using Append = void (*)(const Scope&, std::string&);
+
+struct Row {
+  std::string_view name;
+  Append append;
+};
+
+std::string hostname() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// One row per variable, sorted by name.
+constexpr Row kRows[] = {
+    {"args", [](const Scope& s, std::string& out) { out += s.request.query; }},
+    {"body_bytes_sent",
+     [](const Scope& s, std::string& out) {
+       if (s.outcome != nullptr) out += std::to_string(s.outcome->body_bytes_sent);
+     }},
+    {"bytes_sent",
+     [](const Scope& s, std::string& out) {
+       if (s.outcome != nullptr) out += std::to_string(s.outcome->bytes_sent);
+     }},
+    {"connection", [](const Scope& s, std::string& out) { out += std::to_string(s.record.uid); }},
+    {"connection_id", [](const Scope& s, std::string& out) { out += record::format_uid(s.record.uid); }},
+    {"connection_requests",
+     [](const Scope& s, std::string& out) { out += std::to_string(s.record.keepalive_count); }},
+    {"content_length", [](const Scope& s, std::string& out) { out += s.request.field("content-length"); }},
+    {"content_type", [](const Scope& s, std::string& out) { out += s.request.field("content-type"); }},
+    {"document_uri", [](const Scope& s, std::string& out) { out += s.request.path; }},
+    {"host", append_host},
+    {"hostname", [](const Scope&, std::string& out) { out += hostname(); }},
+    {"is_args", [](const Scope& s, std::string& out) { out += s.request.query.empty() ? "" : "?"; }},
+    {"msec", [](const Scope&, std::string& out) { append_seconds(wall_ms(), out); }},
+    {"pid", [](const Scope&, std::string& out) { out += std::to_string(getpid()); }},
+    {"proxy_add_x_forwarded_for", append_forwarded_for},
+    {"query_string", [](const Scope& s, std::string& out) { out += s.request.query; }},
+    {"remote_addr", [](const Scope& s, std::string& out) { out += s.request.remote_address; }},
+    {"remote_port", [](const Scope& s, std::string& out) { out += std::to_string(s.record.peer_port); }},
+    {"remote_user", append_remote_user},
+    {"request", [](const Scope& s, std::string& out) { append_request_line(s.request, out); }},
+    {"request_length",
+     [](const Scope& s, std::string& out) {
+       if (s.outcome != nullptr) out += std::to_string(s.outcome->request_bytes);
+     }},
+    {"request_method", [](const Scope& s, std::string& out) { out += s.request.method; }},
+    {"request_time",
+     [](const Scope& s, std::string& out) {
+       if (s.outcome != nullptr) append_seconds(s.outcome->duration_us / 1'000, out);
+     }},
+    {"request_uri", [](const Scope& s, std::string& out) { out += s.request.target; }},
+    {"scheme", [](const Scope&, std::string& out) { out += "http"; }},
+    {"server_addr", [](const Scope& s, std::string& out) { append_listen(s, false, out); }},
+    {"server_name", append_server_name},
+    {"server_port", [](const Scope& s, std::string& out) { append_listen(s, true, out); }},
+    {"server_protocol",
+     [](const Scope& s, std::string& out) {
+       if (!s.request.method.empty()) out += s.request.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+     }},
+    {"status",
+     [](const Scope& s, std::string& out) {
+       if (s.outcome != nullptr) out += std::to_string(s.outcome->status);
+     }},
+    {"time_iso8601", [](const Scope&, std::string& out) { append_time_iso8601(out); }},
+    {"time_local", [](const Scope&, std::string& out) { append_time("%d/%b/%Y:%H:%M:%S %z", out); }},
+    {"uri", [](const Scope& s, std::string& out) { out += s.request.path; }},
+};
+static_assert(std::is_sorted(std::begin(kRows), std::end(kRows),
+                             [](const Row& a, const Row& b) { return a.name < b.name; }));
+
+}  // namespace
+
+void append_request_line(const Request& request, std::string& out) {
+  if (request.method.empty()) return;
+  out += request.method;
+  out += ' ';
+  out += request.target;
+  out += request.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1";
+}
+
+void append_variable(std::string_view name, const VariableScope& scope, std::string& out) {
+  const auto row = std::lower_bound(std::begin(kRows), std::end(kRows), name,
+                                    [](const Row& a, std::string_view wanted) { return a.name < wanted; });
+  if (row != std::end(kRows) && row->name == name) return row->append(scope, out);
+  if (append_capture(scope, name, out)) return;
+  static_cast<void>(append_family(name, scope, out));
+}
+
+void expand(const config::Template& text, const Request& request, const record::Record& record,
+            std::string& out) {
+  const VariableScope scope{request, record};
+  for (const config::Template::Part& part : text.parts()) {
+    if (part.variable) {
+      append_variable(part.text, scope, out);
+    } else {
+      out += part.text;
+    }
+  }
+}
+
+}  // namespace beamgate::http

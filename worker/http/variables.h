@@ -1,0 +1,37 @@
+// Variables: nginx's $names, resolved for one request.
+//
+// Unknown or empty ones give nothing; the configuration refuses names that don't exist.  Upstream variables
+// are given by whoever proxies, through Outcome.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/config/template.h"
+#include "worker/http/exchange.h"
+
+namespace beamgate::http {
+
+// How an exchange ended; what only a log can know.
+struct Outcome {
+  uint16_t status = 0;
+  uint64_t body_bytes_sent = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t request_bytes = 0;
+  int64_t duration_us = 0;
+};
+
+struct VariableScope {
+  const Request& request;
+  const record::Record& record;
+  const Outcome* outcome = nullptr;  // Null while the exchange lives.
+};
+
+// Appends the value of a variable.
+void append_variable(std::string_view name, const VariableScope& scope, std::string& out);
+
+// The request line as received, "GET / HTTP/1.1"; empty for a request that could not be parsed.
+void append_request_line(const Request& request, std::string& out);
+
+}  // namespace beamgate::http
