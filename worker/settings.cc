@@ -1,21 +1,41 @@
 #include "worker/settings.h"
 
+#include <algorithm>
+
 namespace beamgate {
 namespace {
 
-void index(const config::Location& location, std::unordered_map<uint32_t, const config::Location*>& out) {
-  out[location.id] = &location;
-  for (const config::Location& nested : location.locations) index(nested, out);
+using Index = std::unordered_map<uint32_t, const config::Location*>;
+
+void add(const config::Location& location, Index& index) {
+  index.emplace(location.id, &location);
+  for (const config::Location& nested : location.locations) add(nested, index);
+}
+
+Index index_of(const config::Config& config) {
+  Index index;
+  for (const config::Server& server : config.http.servers) {
+    add(server.fallback, index);
+    for (const config::Location& location : server.locations) add(location, index);
+  }
+  return index;
 }
 
 }  // namespace
 
-void Settings::use(std::shared_ptr<const config::Config> config) {
-  for (const config::Server& server : config->http.servers) {
-    index(server.fallback, locations_);
-    for (const config::Location& location : server.locations) index(location, locations_);
+void Settings::use(Generation config, const std::unordered_set<uint32_t>& in_use) {
+  locations_ = index_of(*config);
+  std::vector<Generation> kept;
+  for (auto older = generations_.rbegin(); older != generations_.rend(); ++older) {
+    bool needed = false;
+    for (const auto& [id, location] : index_of(**older)) {
+      if (in_use.contains(id) && locations_.emplace(id, location).second) needed = true;
+    }
+    if (needed) kept.push_back(*older);
   }
-  generations_.push_back(std::move(config));
+  std::reverse(kept.begin(), kept.end());
+  kept.push_back(std::move(config));
+  generations_ = std::move(kept);
 }
 
 const config::Location* Settings::location(uint32_t id) const {

@@ -1,13 +1,14 @@
-// Settings: the configuration generations this worker still needs, newest first.
+// Settings: the configuration generations this worker still needs, newest last.
 //
 // Owner      One per worker.  A connection names its location by a stable id; the newest generation that has
 //            that location serves it, so a reload changes its behaviour, and a location that a reload removed
-//            keeps its last settings while connections use it.
+//            keeps its last settings as long as connections use it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/config/model.h"
@@ -16,17 +17,22 @@ namespace beamgate {
 
 class Settings {
  public:
-  explicit Settings(std::shared_ptr<const config::Config> config) { use(std::move(config)); }
+  using Generation = std::shared_ptr<const config::Config>;
+
+  explicit Settings(Generation config) { use(std::move(config), {}); }
 
   const config::Config& current() const { return *generations_.back(); }
-  const std::shared_ptr<const config::Config>& current_shared() const { return generations_.back(); }
-  void use(std::shared_ptr<const config::Config> config);
+  const Generation& current_shared() const { return generations_.back(); }
 
-  // Null for an id that no generation knows.
+  // A new generation is in force; older ones stay if they alone have a location of `in_use`.
+  void use(Generation config, const std::unordered_set<uint32_t>& in_use);
+
+  // Null for an id that no generation has.
   const config::Location* location(uint32_t id) const;
+  size_t generations() const { return generations_.size(); }
 
  private:
-  std::vector<std::shared_ptr<const config::Config>> generations_;
+  std::vector<Generation> generations_;
   std::unordered_map<uint32_t, const config::Location*> locations_;
 };
 

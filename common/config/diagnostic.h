@@ -47,6 +47,7 @@ class Diagnostics {
   void warn(Position at, std::string message) { add(warnings_, at, std::move(message)); }
 
   bool has_errors() const { return !errors_.empty(); }
+  bool full() const { return errors_.size() >= kDiagnosticsMax; }  // A further error would be forgotten.
   std::vector<Diagnostic> errors(const std::vector<Source>& sources) const {
     return sorted(errors_, sources);
   }

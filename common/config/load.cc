@@ -56,6 +56,7 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
   LoadResult& result = reading.result;
   if (!reading.diagnostics.has_errors()) {
     Loader loader(result.sources, reading.diagnostics, prefix_of(options));
+    loader.names = options.resolve_names ? Names::Resolve : Names::Refuse;
     loader.run(reading.statements);
     if (!reading.diagnostics.has_errors()) {
       share_listen_options(loader.config->http, loader.listens);

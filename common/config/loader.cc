@@ -64,6 +64,7 @@ void Loader::set_fallbacks(Frame& frame) {
 void Loader::run_block(Frame& frame, std::vector<Statement>& statements) {
   std::vector<const Directive*> rows;
   for (Statement& statement : statements) {
+    if (diagnostics.full()) return;
     const Directive* row = find_row(frame, statement);
     if (row != nullptr && !check_form(*row, statement)) row = nullptr;
     if (row != nullptr && !row->repeatable) {

@@ -11,6 +11,7 @@
 
 #include "common/config/diagnostic.h"
 #include "common/config/model.h"
+#include "common/config/network.h"
 #include "common/config/setting.h"
 #include "common/config/statement.h"
 
@@ -53,6 +54,7 @@ class Loader {
   void check_pending();
 
   Diagnostics& diagnostics;
+  Names names = Names::Resolve;
   std::shared_ptr<Config> config = std::make_shared<Config>();
   std::map<std::string, LogFormat> log_formats;
   std::vector<Statement> implicit_upstreams;  // For the dump: names are resolved once per load.

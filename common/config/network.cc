@@ -21,6 +21,10 @@ bool parse_port(std::string_view text, uint16_t& out) {
   return true;
 }
 
+bool is_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 void set_text(Address& address) {
   char host[INET6_ADDRSTRLEN] = {};
   if (address.storage.ss_family == AF_INET6) {
@@ -43,11 +47,16 @@ void set_port(Address& address, uint16_t port) {
   set_text(address);
 }
 
-bool resolve(const std::string& host, uint16_t port, std::vector<Address>& out, std::string& error) {
+bool resolve(const std::string& host, uint16_t port, Names names, std::vector<Address>& out,
+             std::string& error) {
   Address numeric;
   if (numeric_address(host, port, numeric)) {
     out.push_back(numeric);
     return true;
+  }
+  if (names == Names::Refuse) {
+    error = "expected a numeric address";
+    return false;
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -172,7 +181,7 @@ bool split_authority(std::string_view text, std::string& host, std::optional<uin
   return false;
 }
 
-bool listen_addresses(std::string_view text, std::vector<Address>& out, std::string& error) {
+bool listen_addresses(std::string_view text, Names names, std::vector<Address>& out, std::string& error) {
   if (text.starts_with("unix:")) {
     out.emplace_back();
     return unix_address(text.substr(5), out.back(), error);
@@ -180,16 +189,20 @@ bool listen_addresses(std::string_view text, std::vector<Address>& out, std::str
   std::string host = "*";
   std::optional<uint16_t> port;
   uint16_t number = 0;
-  if (parse_port(text, number)) {
+  if (is_digits(text)) {
+    if (!parse_port(text, number)) {
+      error = "expected a port from 0 to 65535";
+      return false;
+    }
     port = number;
   } else if (!split_authority(text, host, port, error)) {
     return false;
   }
   if (host == "*") host = "0.0.0.0";
-  return resolve(host, port.value_or(80), out, error);
+  return resolve(host, port.value_or(80), names, out, error);
 }
 
-bool server_addresses(std::string_view text, uint16_t default_port, std::vector<Address>& out,
+bool server_addresses(std::string_view text, uint16_t default_port, Names names, std::vector<Address>& out,
                       std::string& error) {
   if (text.starts_with("unix:")) {
     out.emplace_back();
@@ -202,7 +215,7 @@ bool server_addresses(std::string_view text, uint16_t default_port, std::vector<
     error = "expected a host";
     return false;
   }
-  return resolve(host, port.value_or(default_port), out, error);
+  return resolve(host, port.value_or(default_port), names, out, error);
 }
 
 bool parse_access_rule(std::string_view text, AccessRule& out, bool& low_bits) {

@@ -14,6 +14,9 @@
 
 namespace beamgate::config {
 
+// Whether a name may be asked for; without, only numeric addresses are known.
+enum class Names : uint8_t { Resolve, Refuse };
+
 inline constexpr size_t kAddressesMax = 64;  // Of one name; what comes after is not used.
 
 // A unix socket's address; its text is "unix:" and the path.
@@ -23,10 +26,10 @@ bool unix_address(std::string_view path, Address& out, std::string& error);
 bool numeric_address(const std::string& host, uint16_t port, Address& out);
 
 // Where a server listens; port alone and "*" mean all IPv4 addresses.
-bool listen_addresses(std::string_view text, std::vector<Address>& out, std::string& error);
+bool listen_addresses(std::string_view text, Names names, std::vector<Address>& out, std::string& error);
 
 // "host", "host:port" or "unix:path" of a server to connect to.
-bool server_addresses(std::string_view text, uint16_t default_port, std::vector<Address>& out,
+bool server_addresses(std::string_view text, uint16_t default_port, Names names, std::vector<Address>& out,
                       std::string& error);
 
 // Splits "host[:port]"; the brackets around an IPv6 host are taken away.

@@ -51,7 +51,7 @@ std::shared_ptr<const Upstream> find_upstream(Setting& setting, const std::strin
   const auto known = upstreams.find(authority);
   if (known != upstreams.end()) return known->second;
   std::vector<Address> addresses;
-  if (!server_addresses(authority, 80, addresses, error)) return nullptr;
+  if (!server_addresses(authority, 80, setting.loader.names, addresses, error)) return nullptr;
 
   auto upstream = std::make_shared<Upstream>();
   upstream->name = authority;

@@ -89,7 +89,7 @@ void add_listen(Setting& setting) {
   }
   std::vector<Address> addresses;
   std::string error;
-  if (!listen_addresses(setting.arg(0), addresses, error)) return setting.fail(0, error);
+  if (!listen_addresses(setting.arg(0), setting.loader.names, addresses, error)) return setting.fail(0, error);
   setting.statement.expansion.clear();
   for (const Address& address : addresses) {
     // A resolver may name an address twice, once for each of its sources.

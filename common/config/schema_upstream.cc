@@ -42,7 +42,7 @@ void add_server(Setting& setting) {
   if (setting.arg(0).starts_with("unix:")) {
     setting.replace(0, "unix:" + setting.loader.absolute(setting.arg(0).substr(5)));
   }
-  if (!server_addresses(setting.arg(0), 80, addresses, error)) return setting.fail(0, error);
+  if (!server_addresses(setting.arg(0), 80, setting.loader.names, addresses, error)) return setting.fail(0, error);
   for (const Address& address : addresses) {
     server.address = address;
     setting.frame.upstream->servers.push_back(server);

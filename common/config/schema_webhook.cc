@@ -142,9 +142,8 @@ constexpr Directive kRows[] = {
      .set = set_secret,
      .syntax = "whsec_base64 | text",
      .secret = true,
-     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  The first of two "
-             "signs, and "
-             "the second signs as well, for rotation."},
+     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  Where two stand, "
+             "requests carry the signatures of both, so that a secret can be replaced."},
     {.name = "timeout",
      .scopes = kWebhook,
      .set = store_time<&Webhook::timeout_ms>,

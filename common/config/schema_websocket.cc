@@ -116,7 +116,7 @@ constexpr Directive kRows[] = {
          "Terminates WebSocket connections.  raw: each message goes to the webhook and its reply comes back; "
          "without a webhook it is published to websocket_publish.  echo: each message is sent back."},
     {.name = "webhook",
-     .scopes = kHttpServerLocation,
+     .scopes = kServer | kLocation,
      .set = set_webhook,
      .syntax = "name | off",
      .fallback_help = "off",

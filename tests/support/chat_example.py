@@ -137,7 +137,7 @@ class Tests:
                          ("api_key example-key-change-it-in-both;", f"api_key {KEY};")):
             self.assertIn(old, text)
             text = text.replace(old, new)
-        return "daemon off;\n" + text
+        return ("user root;\n" if os.geteuid() == 0 else "") + text
 
     def start_both(self):
         port = free_port()

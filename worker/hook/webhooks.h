@@ -31,6 +31,8 @@ struct Subject {
   std::string_view user;
   std::string_view state;
   std::string_view forward_fields;  // "name: value\r\n" lines of the handshake, already filtered.
+  std::string_view uri;             // Target of the handshake with its query, sent as beamgate-uri with
+                                    // beamgate.connect: "/chat?name=ann".  Empty afterwards.
 };
 
 struct Call {
@@ -113,6 +115,11 @@ class Webhooks {
   // Queues an event; batched, signed, retried with backoff within the endpoint's limits.  False: the queue
   // is full and the event is dropped (counted).
   virtual bool post(const Event& event) = 0;
+
+  // Takes over the events that a predecessor of this worker left in the arena; those whose webhook `find`
+  // doesn't know are dropped and counted.
+  using FindWebhook = std::function<std::shared_ptr<const config::Webhook>(std::string_view name)>;
+  virtual void adopt_events(const FindWebhook& find) = 0;
 
   // Delivers what is queued without further delay; done runs when the queue is empty or at_ms has come.
   virtual void drain(int64_t at_ms, std::function<void()> done) = 0;

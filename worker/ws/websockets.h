@@ -1,7 +1,7 @@
 // WebSockets: the protocol layer of every connection in phase WebSocket (RFC 6455, RFC 7692).
 //
-// Owner      One per worker.  It holds no object per connection: frames are read through a pooled wslay frame
-//            context, and what is between two reads is in the record (WebSocketState, message).
+// Owner      One per worker.  It holds no object per connection: what is between two reads is in the record
+//            (WebSocketState, message).
 // Thread     Worker loop thread only.
 // Limits     websocket_message_max (1009), websocket_send_queue with websocket_slow_reader (1008 or drop),
 //            websocket_idle_timeout, websocket_close_timeout.
@@ -15,10 +15,16 @@
 #include "worker/context.h"
 #include "worker/http/exchange.h"
 #include "worker/net/phase_handler.h"
+#include "worker/record/record.h"
 #include "worker/ws/application.h"
+#include "worker/ws/message_reader.h"
 
 namespace beamgate::ws {
 
+//   Open      -- peer Close ----------------------------> Both: answer it, close gracefully
+//   Open      -- close(), slow reader, idle, drain -----> SentClose, for websocket_close_timeout at most
+//   Open      -- the peer breaks the protocol ----------> SentClose, and closed gracefully at once
+//   SentClose -- peer Close ----------------------------> Both: close gracefully
 class WebSockets final : public net::PhaseHandler, public http::Handler {
  public:
   explicit WebSockets(Context& context);
@@ -51,11 +57,43 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   void drain(uint16_t code, int64_t over_ms);
 
   // net::PhaseHandler
+  void on_enter(record::Record& record) override;
   size_t on_bytes(record::Record& record, std::span<char> bytes) override;
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
   void on_deadline(record::Record& record) override;
   void on_gone(record::Record& record) override;
+
+ private:
+  static constexpr size_t kApplications = 3;  // By record::Protocol.
+  // What one connection may have handled before others get their turn.
+  static constexpr uint32_t kStepsPerTurn = 1024;
+  static constexpr size_t kPayloadBytesPerTurn = 256 << 10;
+
+  struct Drain {
+    bool active = false;
+    uint16_t code = kCloseGoingAway;
+  };
+
+  const config::WebSocketAction& action_of(const record::Record& record) const;
+  Application& application_of(const record::Record& record) const;
+  bool is_open(const record::Record& record) const;
+  bool waits_for_room(record::Record& record, const config::WebSocketAction& action);
+  void act(record::Record& record, const Step& step);
+  void deliver(record::Record& record, const Step& step);
+  void on_close_frame(record::Record& record, std::string_view payload);
+  void fail(record::Record& record, uint16_t code, std::string_view reason);
+  void send_close(record::Record& record, uint16_t code, std::string_view reason);
+  void begin_closing(record::Record& record, uint16_t code, bool by_peer);
+  bool send_control(record::Record& record, Opcode opcode, std::string_view payload);
+  template <typename Try>
+  bool send_or_apply_policy(record::Record& record, size_t bytes, Try&& try_to_send);
+
+  Context& context_;
+  MessageReader reader_;
+  Application* applications_[kApplications] = {};
+  const config::WebSocketAction fallback_;  // For a location that no configuration knows any more.
+  Drain drain_;
 };
 
 }  // namespace beamgate::ws

@@ -1,0 +1,203 @@
+#include "tests/unit/common/config/describe.h"
+
+#include <sstream>
+
+#include "common/base/bytes.h"
+#include "common/config/regex.h"
+
+namespace beamgate::config {
+namespace {
+
+class Writer {
+ public:
+  template <typename T>
+  void field(const char* name, const T& value) {
+    if constexpr (std::is_enum_v<T>) {
+      out_ << name << '=' << static_cast<int>(value) << '\n';
+    } else {
+      out_ << name << '=' << value << '\n';
+    }
+  }
+  void field(const char* name, const std::vector<std::string>& values) {
+    for (const std::string& value : values) field(name, value);
+  }
+  void field(const char* name, const Template& value) { field(name, value.source()); }
+  void field(const char* name, const std::vector<NameValue>& values) {
+    for (const NameValue& value : values) {
+      field(name, value.name + ": " + value.value.source() + (value.always ? " always" : ""));
+    }
+  }
+  void field(const char* name, const std::vector<AccessRule>& rules) {
+    for (const AccessRule& rule : rules) {
+      out_ << name << '=' << rule.allow << rule.all << ' ' << rule.family << ' '
+           << to_hex({reinterpret_cast<const char*>(rule.address), sizeof rule.address}) << '/'
+           << rule.prefix_bits << '\n';
+    }
+  }
+  void field(const char* name, const Address& address) {
+    out_ << name << '=' << address.text << ' '
+         << to_hex({reinterpret_cast<const char*>(&address.storage), address.length}) << '\n';
+  }
+  std::string text() const { return out_.str(); }
+
+ private:
+  std::ostringstream out_;
+};
+
+void describe(Writer& w, const Webhook& webhook) {
+  w.field("webhook", webhook.name);
+  w.field("url", webhook.url);
+  w.field("unix_socket", webhook.unix_socket);
+  w.field("secret", webhook.secrets);
+  w.field("timeout", webhook.timeout_ms);
+  w.field("connect_timeout", webhook.connect_timeout_ms);
+  w.field("concurrency", webhook.concurrency);
+  w.field("queue", webhook.queue);
+  w.field("connection_queue", webhook.connection_queue);
+  w.field("reply_max", webhook.reply_bytes_max);
+  w.field("batch_max", webhook.batch_events_max);
+  w.field("batch_delay", webhook.batch_delay_ms);
+  w.field("event_queue", webhook.event_queue);
+  w.field("retry_delay", webhook.retry_delay_ms);
+  w.field("retry_delay_max", webhook.retry_delay_max_ms);
+  w.field("retry_time", webhook.retry_time_ms);
+  w.field("breaker_failures", webhook.breaker_failures);
+  w.field("breaker_cooldown", webhook.breaker_cooldown_ms);
+  w.field("on_error", webhook.on_error);
+  w.field("tls_verify", webhook.tls_verify);
+  w.field("tls_ca_file", webhook.tls_ca_file);
+  w.field("forward_headers", webhook.forward_headers);
+}
+
+void describe(Writer& w, const Upstream& upstream) {
+  w.field("upstream", upstream.name);
+  for (const UpstreamServer& server : upstream.servers) {
+    w.field("server", server.address);
+    w.field("weight", server.weight);
+    w.field("backup", server.backup);
+    w.field("down", server.down);
+  }
+  w.field("keepalive", upstream.keepalive);
+  w.field("keepalive_timeout", upstream.keepalive_timeout_ms);
+  w.field("keepalive_requests", upstream.keepalive_requests);
+}
+
+void describe(Writer& w, const ProxyAction& proxy) {
+  w.field("proxy.upstream", proxy.upstream ? proxy.upstream->name : "");
+  w.field("proxy.host", proxy.host);
+  w.field("proxy.has_uri", proxy.has_uri);
+  w.field("proxy.uri", proxy.uri);
+  w.field("proxy.set_headers", proxy.set_headers);
+  w.field("proxy.connect_timeout", proxy.connect_timeout_ms);
+  w.field("proxy.send_timeout", proxy.send_timeout_ms);
+  w.field("proxy.read_timeout", proxy.read_timeout_ms);
+  w.field("proxy.buffer", proxy.buffer_bytes);
+}
+
+void describe(Writer& w, const WebSocketAction& websocket) {
+  w.field("ws.mode", websocket.mode);
+  w.field("ws.webhook", websocket.webhook ? websocket.webhook->name : "");
+  for (const Template& channel : websocket.subscribe) w.field("ws.subscribe", channel);
+  w.field("ws.publish", websocket.publish);
+  w.field("ws.message_max", websocket.message_bytes_max);
+  w.field("ws.send_queue", websocket.send_queue_bytes);
+  w.field("ws.slow_reader", websocket.slow_reader);
+  w.field("ws.ping_interval", websocket.ping_interval_ms);
+  w.field("ws.idle_timeout", websocket.idle_timeout_ms);
+  w.field("ws.close_timeout", websocket.close_timeout_ms);
+  w.field("ws.origins", websocket.origins);
+  w.field("ws.subprotocols", websocket.subprotocols);
+  w.field("ws.deflate", websocket.deflate);
+  w.field("ws.deflate_level", websocket.deflate_level);
+  w.field("ws.deflate_min", websocket.deflate_bytes_min);
+  w.field("ws.deflate_server", websocket.deflate_server_window_bits);
+  w.field("ws.deflate_client", websocket.deflate_client_window_bits);
+  w.field("ws.deflate_takeover", websocket.deflate_context_takeover);
+}
+
+void describe(Writer& w, const Location& location) {
+  w.field("location", location.pattern);
+  w.field("id", location.id);
+  w.field("match", location.match);
+  w.field("regex", location.regex ? location.regex->pattern() : "");
+  w.field("action", location.action);
+  w.field("return.status", location.return_action.status);
+  w.field("return.text", location.return_action.text);
+  describe(w, location.proxy);
+  w.field("file.root", location.file.root);
+  w.field("file.alias", location.file.alias);
+  w.field("file.index", location.file.index);
+  describe(w, location.websocket);
+  w.field("api.keys", location.api.keys);
+  w.field("access", location.access);
+  w.field("add_headers", location.add_headers);
+  w.field("access_log.off", location.access_log.off);
+  w.field("access_log.path", location.access_log.path);
+  w.field("access_log.format", location.access_log.format);
+  w.field("access_log.escape", location.access_log.escape);
+  for (const auto& [extension, type] : location.types) w.field(extension.c_str(), type);
+  w.field("default_type", location.default_type);
+  w.field("body_max", location.body_bytes_max);
+  w.field("body_timeout", location.body_timeout_ms);
+  w.field("send_timeout", location.send_timeout_ms);
+  w.field("keepalive_timeout", location.keepalive_timeout_ms);
+  w.field("keepalive_requests", location.keepalive_requests);
+  w.field("server_tokens", location.server_tokens);
+  w.field("nested", location.locations.size());
+  for (const Location& nested : location.locations) describe(w, nested);
+}
+
+void describe(Writer& w, const Server& server) {
+  for (const Listen& listen : server.listens) {
+    w.field("listen", listen.address);
+    w.field("listen.id", listen.id);
+    w.field("backlog", listen.backlog);
+    w.field("ipv6_only", listen.ipv6_only);
+    w.field("default_server", listen.default_server);
+  }
+  for (size_t i = 0; i < server.names.size(); ++i) {
+    w.field("name", server.names[i]);
+    w.field("name_regex", server.name_regexes.at(i) ? server.name_regexes[i]->pattern() : "");
+  }
+  w.field("header_timeout", server.header_timeout_ms);
+  w.field("header_max", server.header_bytes_max);
+  w.field("request_line_max", server.request_line_bytes_max);
+  w.field("header_fields_max", server.header_fields_max);
+  describe(w, server.fallback);
+  for (const Location& location : server.locations) describe(w, location);
+}
+
+}  // namespace
+
+std::string describe(const Location& location) {
+  Writer w;
+  describe(w, location);
+  return w.text();
+}
+
+std::string describe(const Config& config) {
+  Writer w;
+  w.field("user", config.user);
+  w.field("group", config.group);
+  w.field("pid", config.pid_path);
+  w.field("daemon", config.daemon);
+  w.field("master_process", config.master_process);
+  w.field("worker_processes", config.worker_processes);
+  w.field("worker_rlimit_nofile", config.worker_rlimit_nofile);
+  w.field("worker_shutdown_timeout", config.worker_shutdown_timeout_ms);
+  w.field("error_log", config.error_log_path);
+  w.field("error_log_level", config.error_log_level);
+  w.field("working_directory", config.working_directory);
+  w.field("bus_queue", config.bus_queue_bytes);
+  w.field("publication_max", config.publication_bytes_max);
+  w.field("worker_connections", config.worker_connections);
+  w.field("connections_per_address", config.connections_per_address);
+  for (const auto& [name, webhook] : config.http.webhooks) describe(w, *webhook);
+  for (const auto& [name, upstream] : config.http.upstreams) describe(w, *upstream);
+  w.field("trusted", config.http.trusted);
+  w.field("real_ip_header", config.http.real_ip_header);
+  for (const Server& server : config.http.servers) describe(w, server);
+  return w.text();
+}
+
+}  // namespace beamgate::config

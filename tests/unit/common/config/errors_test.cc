@@ -1,0 +1,344 @@
+// Shows, for every class of mistake, the message and the exact place it names: a configuration is written by
+// people, and this is what they see.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/config/load.h"
+
+namespace beamgate::config {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> errors_of(std::string_view text) {
+  const LoadResult result = load_text(text, {}, "f");
+  EXPECT_FALSE(result.ok()) << text;
+  std::vector<std::string> out;
+  for (const Diagnostic& error : result.errors) out.push_back(error.text());
+  return out;
+}
+
+std::vector<std::string> warnings_of(std::string_view text) {
+  const LoadResult result = load_text(text, {}, "f");
+  EXPECT_TRUE(result.ok()) << report(result);
+  std::vector<std::string> out;
+  for (const Diagnostic& warning : result.warnings) out.push_back(warning.text());
+  return out;
+}
+
+// The one error of a statement in a block; columns count from the block's own line.
+std::string in(std::string_view block, std::string_view statement) {
+  std::string text;
+  if (block == "main") text = "\n" + std::string(statement) + "\n";
+  if (block == "events") text = "events {\n" + std::string(statement) + "\n}";
+  if (block == "http") text = "http {\n" + std::string(statement) + "\n}";
+  if (block == "server") text = "http { server { listen 1;\n" + std::string(statement) + "\n} }";
+  if (block == "location") {
+    text = "http { server { listen 1; location / {\n" + std::string(statement) + "\n} } }";
+  }
+  if (block == "upstream")
+    text = "http { upstream u { server 127.0.0.1;\n" + std::string(statement) + "\n} }";
+  if (block == "webhook") {
+    text = "http { webhook w { url http://h/; secret 0123456789abcdef;\n" + std::string(statement) + "\n} }";
+  }
+  const LoadResult result = load_text(text, {}, "f");
+  if (result.ok()) return "no error";
+  return result.errors.size() == 1 ? result.errors[0].text() : "several errors: " + report(result);
+}
+
+TEST(Errors, Unknown) {
+  EXPECT_EQ(in("server", "  lisen 80;"), "f:2:3: unknown directive \"lisen\", did you mean \"listen\"?");
+  EXPECT_EQ(in("main", "quite_unheard_of;"), "f:2:1: unknown directive \"quite_unheard_of\"");
+}
+
+TEST(Errors, WrongPlace) {
+  EXPECT_EQ(in("http", "listen 80;"),
+            "f:2:1: \"listen\" directive is not allowed here, in http; it belongs in server");
+  EXPECT_EQ(
+      in("main", " proxy_read_timeout 1s;"),
+      "f:2:2: \"proxy_read_timeout\" directive is not allowed here, in main; it belongs in http, server or "
+      "location");
+  EXPECT_EQ(in("location", "server { }"),
+            "f:2:1: \"server\" directive is not allowed here, in location; it belongs in http or upstream");
+}
+
+TEST(Errors, WrongArity) {
+  EXPECT_EQ(in("main", "pid;"),
+            "f:2:1: invalid number of arguments in \"pid\" directive: expected 1, found 0");
+  EXPECT_EQ(in("main", "user a b c;"),
+            "f:2:1: invalid number of arguments in \"user\" directive: expected 1 to 2, found 3");
+  EXPECT_EQ(in("server", "server_name;"),
+            "f:2:1: invalid number of arguments in \"server_name\" directive: expected at least 1, found 0");
+  EXPECT_EQ(in("main", "http x { }"),
+            "f:2:1: invalid number of arguments in \"http\" directive: expected none, found 1");
+  EXPECT_EQ(in("main", "include a b;"),
+            "f:2:1: invalid number of arguments in \"include\" directive: expected 1, found 2");
+}
+
+TEST(Errors, BadValueWithItsRange) {
+  EXPECT_EQ(in("events", "worker_connections 0;"),
+            "f:2:20: invalid value \"0\" in \"worker_connections\" directive: expected a number from 1 to "
+            "16000000");
+  EXPECT_EQ(in("events", "worker_connections many;"),
+            "f:2:20: invalid value \"many\" in \"worker_connections\" directive: expected a number from 1 to "
+            "16000000");
+  EXPECT_EQ(
+      in("http", "websocket_message_max 65m;"),
+      "f:2:23: invalid value \"65m\" in \"websocket_message_max\" directive: expected a size from 1 to 64m");
+  EXPECT_EQ(in("webhook", "timeout 11m;"),
+            "f:2:9: invalid value \"11m\" in \"timeout\" directive: expected a time from 1ms to 10m");
+  EXPECT_EQ(in("main", "daemon yes;"),
+            "f:2:8: invalid value \"yes\" in \"daemon\" directive: expected \"on\" or \"off\"");
+}
+
+TEST(Errors, Duplicates) {
+  EXPECT_EQ(in("main", "pid a;\n pid b;"), "f:3:2: \"pid\" directive is duplicate, first at f:2");
+  EXPECT_THAT(errors_of("http { }\nhttp { }"),
+              ElementsAre("f:2:1: \"http\" directive is duplicate, first at f:1"));
+  EXPECT_EQ(in("server", "location /a { }\nlocation /a { }"), "f:3:1: duplicate location \"/a\"");
+  EXPECT_EQ(in("server", "location /a { }\nlocation ^~ /a { }"), "f:3:1: duplicate location \"/a\"");
+  EXPECT_EQ(in("server", "location /a { }\nlocation = /a { }"), "no error");
+  EXPECT_EQ(in("server", "listen 1;"), "f:2:1: a duplicate listen 0.0.0.0:1");
+  EXPECT_EQ(in("http", "upstream a { server [::1]; }\nupstream a { server [::1]; }"),
+            "f:3:1: duplicate upstream \"a\"");
+  EXPECT_EQ(in("http", "log_format a x;\nlog_format a y;"), "f:3:1: duplicate \"log_format\" name \"a\"");
+  EXPECT_EQ(in("http", "log_format combined y;"), "f:2:1: duplicate \"log_format\" name \"combined\"");
+}
+
+TEST(Errors, MissingSemicolon) {
+  EXPECT_EQ(in("main", "pid x\ndaemon off;"),
+            "f:2:1: directive \"pid\" is not terminated by \";\" before \"daemon\" at f:3");
+  EXPECT_EQ(in("main", "pid x\nevents { }"),
+            "f:2:1: directive \"pid\" is not terminated by \";\" before \"events\" at f:3");
+  EXPECT_EQ(in("main", "daemon off { }"), "f:2:11: directive \"daemon\" is not terminated by \";\"");
+  EXPECT_THAT(errors_of("events {\n worker_connections 5\n}"),
+              ElementsAre("f:3:1: unexpected \"}\", expecting \";\" after \"5\""));
+  EXPECT_THAT(errors_of("pid x"),
+              ElementsAre("f:1:6: unexpected end of file, expecting \";\" or \"}\" after \"pid\""));
+}
+
+TEST(Errors, MissingBraces) {
+  EXPECT_THAT(errors_of("http {\n server {\n listen 1;\n }\n"),
+              ElementsAre("f:5:1: unexpected end of file, expecting \"}\" for \"http\" at f:1"));
+  EXPECT_THAT(errors_of("events { }\n}"), ElementsAre("f:2:1: unexpected \"}\""));
+  EXPECT_EQ(in("main", "events;"), "f:2:7: directive \"events\" has no opening \"{\"");
+  EXPECT_THAT(errors_of("{ }"), ElementsAre("f:1:1: unexpected \"{\""));
+  EXPECT_THAT(errors_of("pid x;;"), ElementsAre("f:1:7: unexpected \";\""));
+}
+
+TEST(Errors, LexicalErrorsStopTheFile) {
+  EXPECT_THAT(errors_of("pid 'x;\n"), ElementsAre("f:1:5: the string that starts with ' is not closed"));
+  EXPECT_THAT(errors_of("pid 'x'y;"), ElementsAre("f:1:8: unexpected \"y\" after a closing quote"));
+}
+
+TEST(Errors, SeveralAreReportedInTheirOrder) {
+  EXPECT_THAT(errors_of("http {\n server { bad; }\n}\npid;\nevents { worker_connections x; }"),
+              ElementsAre(HasSubstr("f:2:11:"), HasSubstr("f:4:1:"), HasSubstr("f:5:29:")));
+}
+
+TEST(Errors, NumberOfErrorsIsBounded) {
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "nonsense;\n";
+  EXPECT_EQ(errors_of(text).size(), Diagnostics::kDiagnosticsMax);
+}
+
+TEST(Errors, OneActionForEachLocation) {
+  EXPECT_EQ(in("location", "return 200;\nproxy_pass http://127.0.0.1;"),
+            "f:3:1: \"proxy_pass\" is a second action for this location, after \"return\" at f:2");
+  EXPECT_EQ(in("location", "websocket echo;\n api on;"),
+            "f:3:2: \"api\" is a second action for this location, after \"websocket\" at f:2");
+  EXPECT_EQ(in("location", "status;\nmetrics off;"), "no error");
+  EXPECT_EQ(in("location", "root /a;\nproxy_pass http://127.0.0.1;"), "no error");
+  EXPECT_EQ(in("location", "root /a;\nalias /b;"),
+            "f:2:1: \"root\" and \"alias\" can't both be given in a location");
+}
+
+TEST(Errors, Variables) {
+  EXPECT_EQ(in("location", "return 200 $nope;"), "f:2:12: unknown \"nope\" variable");
+  EXPECT_EQ(in("location", "return 200 'a$';"),
+            "f:2:12: invalid value \"a$\" in \"return\" directive: invalid variable name at byte 2");
+  EXPECT_EQ(in("http", "add_header X $nope;"), "f:2:14: unknown \"nope\" variable");
+  EXPECT_EQ(in("http", "log_format a '$remote_addr $nope';"), "f:2:14: unknown \"nope\" variable");
+  EXPECT_EQ(in("server", "location ~ ^/(?<room>.+)$ { return 200 $room; }"), "no error");
+  EXPECT_EQ(in("server", "location ~ ^/(?<room>.+)$ { }\nlocation /a { return 200 $room; }"),
+            "f:3:26: unknown \"room\" variable");
+  EXPECT_EQ(in("server", "websocket_publish $room; location ~ ^/(?<room>.+)$ { websocket raw; }"),
+            "no error");
+  EXPECT_EQ(in("server", "server_name '~^(?<user>.+)\\.x$'; location / { return 200 $user; }"), "no error");
+  EXPECT_EQ(in("server", "location ~ ^/(?<a>.+)$ { location ~ x { return 200 $a; } }"), "no error");
+}
+
+TEST(Errors, Listen) {
+  const std::string prefix = "f:2:8: invalid value ";
+  EXPECT_EQ(in("server", "listen 65536;"),
+            prefix + "\"65536\" in \"listen\" directive: expected a port from 0 to 65535");
+  EXPECT_THAT(in("server", "listen 1.2.3.4:x;"), HasSubstr("expected a port from 0 to 65535"));
+  EXPECT_THAT(in("server", "listen [::1;"), HasSubstr("expected \"]\" after an IPv6 address"));
+  EXPECT_THAT(in("server", "listen [::g]:80;"), HasSubstr("invalid IPv6 address"));
+  EXPECT_THAT(in("server", "listen unix:;"), HasSubstr("expected a path after \"unix:\""));
+  EXPECT_THAT(in("server", "listen unix:/" + std::string(200, 'x') + ";"), HasSubstr("at most 107 bytes"));
+  EXPECT_EQ(in("server", "listen 2 ssl;"),
+            "f:2:10: invalid value \"ssl\" in \"listen\" directive: the parameter \"ssl\" is not supported");
+  EXPECT_THAT(in("server", "listen 2 so_keepalive=on;"), HasSubstr("\"so_keepalive\" is not supported"));
+  EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"default_server\""));
+  EXPECT_THAT(in("server", "listen 2 backlog=0;"), HasSubstr("expected a number from 1 to 1048576"));
+  EXPECT_EQ(in("server", "listen 2 reuseport bind backlog=5 ipv6only=on default_server;"), "no error");
+}
+
+TEST(Errors, ListenConflictsBetweenServers) {
+  EXPECT_EQ(
+      in("http", "server { listen 2 default_server; }\nserver { server_name b; listen 2 default_server; }"),
+      "f:3:25: a duplicate default server for 0.0.0.0:2");
+  EXPECT_EQ(in("http", "server { listen 2 backlog=5; }\nserver { server_name b; listen 2 backlog=6; }"),
+            "f:3:25: duplicate listen options for 0.0.0.0:2");
+  EXPECT_THAT(
+      warnings_of("http { server { listen 2; server_name a; }\n server { listen 2; server_name A; } }"),
+      ElementsAre("f:2:2: conflicting server name \"a\" on 0.0.0.0:2, ignored"));
+}
+
+TEST(Errors, ServerNames) {
+  for (const char* name : {"a*b", "*", "*.", "*.a.*", "a.*.b", "*a.b", "a/b"}) {
+    EXPECT_THAT(in("server", std::string("server_name ") + name + ";"), HasSubstr("expected a host name"))
+        << name;
+  }
+  EXPECT_THAT(in("server", "server_name ~a(;"), HasSubstr("at offset 2"));
+  EXPECT_THAT(in("server", "server_name ~;"), HasSubstr("expected a regular expression"));
+}
+
+TEST(Errors, Locations) {
+  EXPECT_EQ(
+      in("server", "location ~ a( { }"),
+      "f:2:12: invalid value \"a(\" in \"location\" directive: missing closing parenthesis at offset 2");
+  EXPECT_THAT(in("server", "location ! /a { }"), HasSubstr("expected \"=\", \"^~\", \"~\" or \"~*\""));
+  EXPECT_THAT(in("server", "location a { }"), HasSubstr("expected a pattern that starts with \"/\""));
+  EXPECT_THAT(in("server", "location @a { }"), HasSubstr("named locations are not supported"));
+  EXPECT_EQ(in("server", "location /a {\nlocation /b { } }"),
+            "f:3:1: location \"/b\" is outside location \"/a\"");
+  EXPECT_EQ(in("server", "location = /a {\nlocation /a/b { } }"),
+            "f:3:1: location \"/a/b\" cannot be inside the exact location \"/a\"");
+  EXPECT_EQ(in("server", "location /a { location /a/b { location ~ x { } } }"), "no error");
+}
+
+TEST(Errors, Returns) {
+  for (const char* bad : {"199", "600", "abc", "-1", "/path"}) {
+    EXPECT_THAT(in("location", std::string("return ") + bad + ";"),
+                HasSubstr("expected a status from 200 to 599"));
+  }
+  EXPECT_THAT(in("location", "return 301 'http://x/\\r\\nSet-Cookie: a';"), HasSubstr("no line break"));
+}
+
+TEST(Errors, HeadersCantBeForged) {
+  EXPECT_THAT(in("location", "add_header 'X Y' z;"), HasSubstr("expected the name of an HTTP field"));
+  EXPECT_THAT(in("location", "add_header X 'a\\r\\nb';"), HasSubstr("no line break"));
+  EXPECT_THAT(in("location", "add_header X y sometimes;"), HasSubstr("expected \"always\""));
+  EXPECT_THAT(in("location", "proxy_set_header 'X:' y;"), HasSubstr("expected the name of an HTTP field"));
+  EXPECT_THAT(in("http", "real_ip_header 'a b';"), HasSubstr("expected the name of an HTTP field"));
+}
+
+TEST(Errors, AccessRules) {
+  for (const char* bad : {"1.2.3", "1.2.3.4/33", "::1/129", "localhost", "1.2.3.4/", "1.2.3.4/x", ""}) {
+    EXPECT_THAT(in("location", std::string("allow '") + bad + "';"), HasSubstr("expected an address")) << bad;
+  }
+  EXPECT_THAT(in("http", "set_real_ip_from all;"), HasSubstr("expected an address"));
+  EXPECT_THAT(warnings_of("http { server { listen 1; deny 10.1.2.3/8; } }"),
+              ElementsAre("f:1:32: low address bits of 10.1.2.3/8 are meaningless"));
+}
+
+TEST(Errors, Proxying) {
+  EXPECT_THAT(in("location", "proxy_pass https://a;"), HasSubstr("https upstreams are not supported"));
+  EXPECT_THAT(in("location", "proxy_pass 127.0.0.1;"), HasSubstr("expected http://host"));
+  EXPECT_THAT(in("location", "proxy_pass http://$host;"), HasSubstr("variables are not supported here"));
+  EXPECT_THAT(in("location", "proxy_pass 'http://127.0.0.1/a b';"), HasSubstr("space or control byte"));
+  EXPECT_THAT(in("location", "proxy_pass http://unix:/a:b;"), HasSubstr("starts with \"/\""));
+  EXPECT_THAT(in("location", "proxy_pass http://;"), HasSubstr("expected a host"));
+  EXPECT_THAT(in("location", "proxy_pass http://nowhere.invalid;"), HasSubstr("f:2:12: invalid value"));
+  EXPECT_THAT(in("server", "location ~ x { proxy_pass http://127.0.0.1/y; }"),
+              HasSubstr("can't have a URI part"));
+  EXPECT_EQ(in("server", "location ~ x { proxy_pass http://127.0.0.1; }"), "no error");
+  EXPECT_THAT(in("upstream", "server ::1;"), HasSubstr("expected a host"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 weight=0;"), HasSubstr("expected a number from 1 to 65535"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 max_fails=3;"), HasSubstr("not supported"));
+  EXPECT_EQ(in("http", "upstream u { keepalive 5; }"), "f:2:1: no servers are inside upstream \"u\"");
+  EXPECT_EQ(in("http", "upstream u { server 127.0.0.1 backup; }"),
+            "f:2:1: no servers are inside upstream \"u\"");
+}
+
+TEST(Errors, Webhooks) {
+  EXPECT_EQ(in("http", "webhook w { secret 0123456789abcdef; }"), "f:2:1: no \"url\" in webhook \"w\"");
+  EXPECT_THAT(in("http", "webhook w { secret 0123456789abcdef; url ftp://x/; }"),
+              HasSubstr("expected http://"));
+  EXPECT_THAT(in("http", "webhook w { secret 0123456789abcdef; url http:///x; }"),
+              HasSubstr("expected http://"));
+  EXPECT_THAT(in("webhook", "on_error maybe;"), HasSubstr("expected \"allow\" or \"deny\""));
+  EXPECT_THAT(in("webhook", "forward_headers 'a b';"), HasSubstr("expected a field name"));
+  for (const char* field : {"Beamgate-User", "ce-id", "webhook-id", "Host", "Content-Length", "Connection"}) {
+    EXPECT_THAT(in("webhook", std::string("forward_headers ") + field + ";"),
+                HasSubstr("can't be forwarded"));
+  }
+  EXPECT_THAT(in("location", "webhook nobody;"), HasSubstr("no webhook block of this name"));
+  EXPECT_THAT(warnings_of("http { webhook w { url http://h/; } }"),
+              ElementsAre("f:1:8: no \"secret\" in webhook \"w\": its calls are not signed"));
+}
+
+// A message about a secret must not print it: messages end in logs.
+TEST(Errors, SecretsAreNotRepeated) {
+  EXPECT_EQ(in("webhook", "secret tooshort;"),
+            "f:2:8: invalid value in \"secret\" directive: a secret has at least 16 bytes");
+  EXPECT_EQ(in("webhook", "secret whsec_?;"),
+            "f:2:8: invalid value in \"secret\" directive: what follows \"whsec_\" is not base64");
+  EXPECT_EQ(in("webhook", "secret whsec_AAAA;"),
+            "f:2:8: invalid value in \"secret\" directive: a secret has at least 16 bytes");
+  EXPECT_EQ(in("webhook", "secret 0123456789abcde1; secret 0123456789abcde2;"),
+            "f:2:33: invalid value in \"secret\" directive: more than two secrets");
+  EXPECT_EQ(in("location", "api_key short;"),
+            "f:2:9: invalid value in \"api_key\" directive: a key has at least 16 bytes");
+}
+
+TEST(Errors, WebSockets) {
+  EXPECT_THAT(in("location", "websocket telepathy;"), HasSubstr("expected \"raw\" or \"echo\""));
+  EXPECT_THAT(in("location", "websocket_slow_reader drop;"),
+              HasSubstr("expected \"close\" or \"drop_oldest\""));
+  EXPECT_THAT(in("location", "websocket_deflate_server_window_bits 8;"), HasSubstr("from 9 to 15"));
+  EXPECT_THAT(in("location", "websocket_subprotocols 'a b';"), HasSubstr("expected an HTTP token"));
+  EXPECT_THAT(in("location", "websocket_subscribe '';"), HasSubstr("expected a channel"));
+  for (const char* origin :
+       {"example.com", "https://", "https://a/b", "https://*", "https://a.*", "*", "https://*.a.*"}) {
+    EXPECT_THAT(in("location", std::string("websocket_origins ") + origin + ";"),
+                HasSubstr("expected scheme://"))
+        << origin;
+  }
+}
+
+TEST(Errors, Logs) {
+  EXPECT_THAT(in("main", "error_log x loud;"), HasSubstr("f:2:13:"));
+  EXPECT_THAT(in("main", "error_log syslog:server=x;"), HasSubstr("syslog is not supported"));
+  EXPECT_THAT(in("http", "access_log x nosuch;"), HasSubstr("unknown log format"));
+  EXPECT_THAT(in("http", "access_log x combined buffer=1k;"), HasSubstr("expected 1 to 2, found 3"));
+  EXPECT_THAT(in("http", "access_log x gzip=1;"), HasSubstr("such parameters are not supported"));
+  EXPECT_THAT(in("http", "log_format a escape=xml b;"), HasSubstr("after \"escape=\""));
+  EXPECT_THAT(in("http", "log_format a escape=json;"), HasSubstr("has no format"));
+}
+
+TEST(Errors, Others) {
+  EXPECT_THAT(in("main", "user no-such-user-here;"), HasSubstr("no such user"));
+  EXPECT_THAT(in("main", "user root no-such-group-here;"), HasSubstr("f:2:11: invalid value"));
+  EXPECT_THAT(in("http", "types { text/html; }"), HasSubstr("f:2:9: expected \"media/type extension ...;\""));
+  EXPECT_THAT(in("http", "types { html text; }"), HasSubstr("f:2:9:"));
+  EXPECT_THAT(in("http", "large_client_header_buffers 0 8k;"), HasSubstr("from 1 to 1024"));
+  EXPECT_THAT(in("http", "large_client_header_buffers 4 8;"), HasSubstr("from 256 to 1m"));
+  EXPECT_THAT(in("http", "root /a/$host;"), HasSubstr("variables are not supported"));
+  EXPECT_THAT(in("http", "index a/b;"), HasSubstr("expected the name of a file"));
+  EXPECT_THAT(in("server", "location ~ x { alias /b; }"), HasSubstr("is not supported"));
+}
+
+TEST(Errors, ReportLooksLikeNginx) {
+  const LoadResult result = load_text("pid;", {}, "/etc/b.conf");
+  EXPECT_EQ(report(result),
+            "beamgate: [emerg] /etc/b.conf:1:1: invalid number of arguments in \"pid\" directive: expected "
+            "1, found "
+            "0\n");
+}
+
+}  // namespace
+}  // namespace beamgate::config

@@ -1,0 +1,90 @@
+// A configuration that uses every directive, for tests that need one of everything.
+#pragma once
+
+#include <string_view>
+
+namespace beamgate::config {
+
+inline constexpr std::string_view kSample = R"conf(
+user root root;
+worker_processes 3;
+worker_rlimit_nofile 4096;
+worker_shutdown_timeout 10s;
+error_log logs/error.log warn;
+pid run/b.pid;
+daemon off;
+master_process off;
+working_directory work;
+bus_queue 2m;
+publication_max 32k;
+events { worker_connections 77; connections_per_address 5; }
+http {
+    log_format json escape=json '{"uri":"$uri",' '"room":"$room"}';
+    access_log logs/access.log json;
+    types { text/html html htm; image/png png; }
+    default_type application/octet-stream;
+    set_real_ip_from 10.0.0.0/8;
+    set_real_ip_from unix:;
+    real_ip_header X-Forwarded-For;
+    client_max_body_size 2m;
+    client_body_timeout 11s;
+    client_header_timeout 12s;
+    large_client_header_buffers 3 4k;
+    client_header_fields_max 50;
+    send_timeout 13s;
+    keepalive_timeout 14s;
+    keepalive_requests 15;
+    server_tokens off;
+    upstream app {
+        server localhost:9001 weight=2;
+        server unix:run/app.sock backup;
+        server 127.0.0.1 down;
+        keepalive 7; keepalive_timeout 8s; keepalive_requests 9;
+    }
+    webhook hook {
+        url https://example.com/hook?a=b;
+        unix_socket run/hook.sock;
+        secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==;
+        secret "plain ; text of secret";
+        timeout 1s; connect_timeout 500ms; concurrency 2; queue 3; connection_queue 4; reply_max 5k;
+        batch_max 6; batch_delay 7ms; event_queue 8; retry_delay 9ms; retry_delay_max 10s; retry_time 11m;
+        breaker_failures 12; breaker_cooldown 13s; on_error allow; tls_verify off; tls_ca_file ca.pem;
+        forward_headers Cookie X-Tenant;
+    }
+    server {
+        listen 127.0.0.1:8081 default_server backlog=100;
+        listen [::1]:8081 ipv6only=off;
+        listen unix:run/http.sock;
+        listen localhost:8082;
+        server_name example.com *.example.com www.example.* "~^(?<sub>.+)\.example\.org$" .example.net;
+        add_header X-Frame "a \"quoted\" value; {}" always;
+        location = /exact { return 200 "hello\n$remote_addr\ttab"; }
+        location ^~ /static/ { alias files/; index a.html b.html; allow 10.0.0.0/8; allow ::1; deny all; }
+        location /files { root www; location ~* "\.(?:gif|png){1}$" { access_log off; } }
+        location /app/ {
+            proxy_pass http://app/base/; proxy_set_header Host $host; proxy_set_header X-Sub "";
+            proxy_connect_timeout 1s; proxy_send_timeout 2s; proxy_read_timeout 3s; proxy_buffer_size 8k;
+        }
+        location /direct { proxy_pass http://localhost:9100; }
+        location /socket { proxy_pass http://unix:run/app.sock:/x; }
+        location ~ "^/room/(?<room>[a-z]{1,5})$" {
+            websocket raw; webhook hook;
+            websocket_subscribe room.$room all; websocket_subscribe user.$arg_user; websocket_publish room.$1;
+            websocket_message_max 1k; websocket_send_queue 2k; websocket_slow_reader drop_oldest;
+            websocket_ping_interval 1s; websocket_idle_timeout 2s; websocket_close_timeout 3s;
+            websocket_origins https://example.com https://*.example.com; websocket_subprotocols chat.v1 chat.v2;
+            websocket_deflate on; websocket_deflate_level 3; websocket_deflate_min 10;
+            websocket_deflate_server_window_bits 10; websocket_deflate_client_window_bits 11;
+            websocket_deflate_context_takeover off;
+        }
+        location = /echo { websocket echo; }
+        location /api { api on; api_key 0123456789abcdef; api_key "another ' key; here"; }
+        location /status { status; }
+        location /metrics { metrics on; }
+        location / { live_page on; }
+    }
+    server { listen 8083; return 301 https://$host$request_uri; }
+}
+)conf";
+
+}  // namespace beamgate::config

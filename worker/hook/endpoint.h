@@ -1,0 +1,74 @@
+// Endpoint: the calls to one application: how many at once, how many wait, and whether it is up.
+//
+// Owner      CurlWebhooks, one for each webhook name; it outlives reloads and takes over changed settings.
+// Thread     Worker loop thread only.
+// Limits     concurrency in flight; queue calls or kQueueBytesMax bytes waiting; a breaker.  What is refused
+//            is Settled as Overloaded, what waits too long as TimedOut.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "common/config/model.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+#include "worker/hook/breaker.h"
+#include "worker/hook/curl_multi.h"
+#include "worker/hook/job.h"
+
+namespace beamgate::hook {
+
+class Endpoint {
+ public:
+  static constexpr size_t kQueueBytesMax = size_t{64} << 20;
+
+  // settle: takes a job whose stage has become Settled.
+  Endpoint(std::shared_ptr<const config::Webhook> config, CurlMulti& multi, log::Log& log,
+           metrics::Page& metrics, std::function<void(Job&)> settle);
+  ~Endpoint();  // REQUIRES: no job is in flight.
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+
+  void configure(const std::shared_ptr<const config::Webhook>& config);
+  const config::Webhook& config() const { return *config_; }
+
+  void submit(Job& job);
+  void withdraw(Job& job);              // Cancelled: leaves queue or wire.
+  // The job's transfer has ended; what to tell.  Frees its place, start_waiting() comes next.
+  Reply complete(Job& job, CURLcode code);
+  void start_waiting();                 // Fills free places from the queue.
+  int64_t expire(int64_t now_ms);       // Settles what waited too long; when to look again, 0: nothing waits.
+
+  Breaker::State breaker() const { return breaker_.state(); }
+  uint32_t in_flight() const { return in_flight_; }
+  size_t waiting() const { return waiting_.size(); }
+
+ private:
+  void start(Job& job);
+  void settle(Job& job, Outcome outcome);
+  void leave_queue(Job& job);
+  void leave_wire(Job& job);
+  void judge(const Reply& reply);
+  void settle_waiting(Outcome outcome);
+  CURL* take_handle();
+  void set_options(CURL* easy) const;
+  void drop_handles();
+
+  std::shared_ptr<const config::Webhook> config_;
+  CurlMulti& multi_;
+  log::Log& log_;
+  metrics::Page& metrics_;
+  std::function<void(Job&)> settle_;
+  Breaker breaker_;
+  std::list<Job*> waiting_;  // Oldest first.
+  size_t waiting_bytes_ = 0;
+  uint32_t in_flight_ = 0;
+  std::vector<CURL*> idle_;  // Handles with this generation's options.
+};
+
+}  // namespace beamgate::hook

@@ -1,0 +1,41 @@
+#include "worker/hook/event_store.h"
+
+#include <cstring>
+
+namespace beamgate::hook {
+
+using record::Arena;
+using record::kNull;
+using record::Ref;
+
+Ref EventStore::append(std::string_view endpoint, std::string_view json, int64_t created_ms) {
+  const Ref event = arena_.allocate(sizeof(Node) + endpoint.size() + json.size());
+  if (event == kNull) return kNull;
+  Ref& tail = arena_.root(Arena::Root::EventsTail);
+  Node& added = node(event);
+  added = Node{kNull, tail, static_cast<uint32_t>(endpoint.size()), static_cast<uint32_t>(json.size()), created_ms, 0};
+  char* text = reinterpret_cast<char*>(&added + 1);
+  memcpy(text, endpoint.data(), endpoint.size());
+  memcpy(text + endpoint.size(), json.data(), json.size());
+  (tail == kNull ? arena_.root(Arena::Root::EventsHead) : node(tail).next) = event;
+  tail = event;
+  return event;
+}
+
+void EventStore::remove(Ref event) {
+  const Node gone = node(event);
+  (gone.previous == kNull ? arena_.root(Arena::Root::EventsHead) : node(gone.previous).next) = gone.next;
+  (gone.next == kNull ? arena_.root(Arena::Root::EventsTail) : node(gone.next).previous) = gone.previous;
+  arena_.release(event);
+}
+
+std::string_view EventStore::endpoint_of(Ref event) const {
+  return {reinterpret_cast<const char*>(&node(event) + 1), node(event).endpoint_bytes};
+}
+
+std::string_view EventStore::json_of(Ref event) const {
+  const Node& found = node(event);
+  return {reinterpret_cast<const char*>(&found + 1) + found.endpoint_bytes, found.json_bytes};
+}
+
+}  // namespace beamgate::hook

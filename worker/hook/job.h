@@ -1,0 +1,44 @@
+// Job: one call on its way: waiting, in flight, or settled and about to be told.
+//
+//   Waiting  -- a place is free ----------> InFlight
+//   Waiting  -- timeout, breaker opens ---> Settled
+//   InFlight -- the transfer ends --------> (told at once and gone)
+//   new      -- refused ------------------> Settled
+//   Settled  -- next loop turn -----------> (told and gone)
+// A cancelled job is gone from every stage, untold.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "worker/hook/reply_reader.h"
+#include "worker/hook/request_head.h"
+#include "worker/hook/webhooks.h"
+
+namespace beamgate::hook {
+
+class Endpoint;
+
+struct Job {
+  enum class Stage : uint8_t { Waiting, InFlight, Settled };
+
+  Job(uint64_t id_, Endpoint& endpoint_, uint64_t reply_bytes_max)
+      : id(id_), endpoint(endpoint_), reader(reply_bytes_max) {}
+
+  const uint64_t id;
+  Endpoint& endpoint;
+  Webhooks::OnReply done;
+  RequestHead head;
+  std::string body;
+  int64_t deadline_ms = 0;  // Monotonic; of the whole call, its waiting included.
+  Stage stage = Stage::Settled;
+  Outcome settled = Outcome::Overloaded;
+  std::list<Job*>::iterator place;  // In the endpoint's queue, while Waiting.
+  CURL* easy = nullptr;             // While InFlight.
+  std::shared_ptr<const config::Webhook> config;  // Whose options the handle has.
+  ReplyReader reader;
+};
+
+}  // namespace beamgate::hook

@@ -1,0 +1,82 @@
+#include "worker/hook/reply_reader.h"
+
+#include <algorithm>
+
+#include "common/base/bytes.h"
+#include "worker/hook/retry_after.h"
+
+namespace beamgate::hook {
+namespace {
+
+// What a client may get to see of a handshake's answer.
+constexpr std::string_view kPassed[] = {"cache-control", "content-language",       "retry-after",
+                                        "set-cookie",    "sec-websocket-protocol", "www-authenticate"};
+
+bool passed(std::string_view name) {
+  return std::find(std::begin(kPassed), std::end(kPassed), name) != std::end(kPassed);
+}
+
+std::string_view strip_line_end(std::string_view line) {
+  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+bool has_control_byte(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+}  // namespace
+
+bool ReplyReader::on_head_line(std::string_view line) {
+  head_bytes_ += line.size();
+  if (head_bytes_ > kHeadBytesMax) {
+    too_big_ = true;
+    return false;
+  }
+  line = strip_line_end(line);
+  const size_t colon = line.find(':');
+  if (line.starts_with("HTTP/")) {
+    fields_.clear();
+  } else if (colon != std::string_view::npos) {
+    keep(to_lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
+  }
+  return true;
+}
+
+void ReplyReader::keep(std::string_view name, std::string_view value) {
+  if (has_control_byte(value)) return;
+  if (name == "content-type" || name.starts_with("beamgate-") || passed(name)) fields_.emplace_back(name, value);
+}
+
+bool ReplyReader::on_body(std::string_view bytes) {
+  if (body_.size() + bytes.size() > body_max_) {
+    too_big_ = true;
+    return false;
+  }
+  body_.append(bytes);
+  return true;
+}
+
+Reply ReplyReader::finish(uint16_t status, int64_t now_unix_ms) {
+  Reply reply;
+  reply.outcome = Outcome::Answered;
+  reply.status = status;
+  for (const auto& [name, value] : fields_) {
+    if (name == "content-type") reply.content_type = value;
+    if (name == "retry-after") reply.retry_after_ms = parse_retry_after(value, now_unix_ms);
+    if (passed(name)) reply.fields.emplace_back(name, value);
+  }
+  if (reply.accepted()) {
+    auto actions = parse_actions(fields_, reply.content_type, body_);
+    if (actions) {
+      reply.actions = std::move(actions).value();
+    } else {
+      reply.outcome = Outcome::Malformed;
+      error_ = actions.error().text;
+    }
+  }
+  reply.body = std::move(body_);
+  return reply;
+}
+
+}  // namespace beamgate::hook

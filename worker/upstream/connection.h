@@ -1,0 +1,72 @@
+// Connection: one socket to a backend, TCP or unix, non-blocking.
+//
+// Owner      A ProxyLeg while a request is on it, the Pool while it is idle.
+// Thread     Worker loop thread only.
+// Errors     send() and receive() say WouldBlock, Closed or System; the user decides.
+// Leaves room for TLS: nothing outside touches the descriptor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "common/base/result.h"
+#include "common/base/unique_fd.h"
+#include "common/config/model.h"
+#include "worker/net/poller.h"
+#include "worker/upstream/deadlines.h"
+
+namespace beamgate::upstream {
+
+class Connection;
+
+// Who has the connection; a call may destroy it.
+class ConnectionUser {
+ public:
+  virtual void on_connection_ready(Connection& connection, uint32_t events) = 0;
+  virtual void on_connection_deadline(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionUser() = default;
+};
+
+class Connection final : public net::PollTarget, public DeadlineTarget {
+ public:
+  // Starts connecting; is_connecting() afterwards unless it succeeded at once.
+  static Result<std::unique_ptr<Connection>> open(const config::Address& address, net::Poller& poller,
+                                                  Deadlines& deadlines, ConnectionUser& user);
+  ~Connection() override;
+
+  void set_user(ConnectionUser& user) { user_ = &user; }
+  bool is_connecting() const { return connecting_; }
+  Result<void> finish_connect();  // When it is ready for the first time.
+
+  Result<size_t> send(std::string_view bytes);
+  Result<size_t> receive(std::span<char> into);  // Closed at EOF.
+  bool is_quiet() const;  // Nothing has come and the peer has not closed: one system call.
+
+  // What on_connection_ready() is wanted for; reading at first.
+  void want_read(bool wanted);
+  void want_write(bool wanted);
+
+  uint32_t requests = 0;   // Begun on this connection.
+  int64_t idle_since = 0;  // Monotonic milliseconds; for the pool.
+
+  void on_ready(uint64_t token, uint32_t events) override;
+
+ private:
+  Connection(UniqueFd socket, net::Poller& poller, Deadlines& deadlines, ConnectionUser& user);
+  Result<void> connect_to(const config::Address& address);
+  void on_deadline() override;
+  void update_interest(uint32_t interest);
+
+  UniqueFd socket_;
+  net::Poller& poller_;
+  ConnectionUser* user_;
+  uint32_t interest_ = 0;
+  bool registered_ = false;
+  bool connecting_ = false;
+};
+
+}  // namespace beamgate::upstream

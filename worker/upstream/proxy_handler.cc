@@ -1,0 +1,40 @@
+#include "worker/upstream/proxy_handler.h"
+
+namespace beamgate::upstream {
+namespace {
+
+// Tells the leg what becomes of the client's side.
+class ProxyAttachment final : public http::Attachment {
+ public:
+  explicit ProxyAttachment(ProxyLeg& leg) : leg_(leg) {}
+  ~ProxyAttachment() override { leg_.detach(); }
+
+  size_t on_body(std::string_view bytes) override { return leg_.on_body(bytes); }
+  void on_body_end() override { leg_.on_body_end(); }
+  void on_writable() override { leg_.on_client_writable(); }
+
+ private:
+  ProxyLeg& leg_;
+};
+
+}  // namespace
+
+ProxyHandler::ProxyHandler(uv::Loop& loop, net::Poller& poller, http::Exchanges& exchanges, log::Log& log,
+                           metrics::Page& metrics)
+    : deadlines_(loop),
+      landing_(std::make_unique<char[]>(kLandingBytes)),
+      parts_{poller, deadlines_, pool_, writer_, exchanges, legs_, log, metrics,
+             std::span<char>(landing_.get(), kLandingBytes)} {}
+
+void ProxyHandler::handle(http::Exchange& exchange) {
+  const std::string_view method = exchange.request().method;
+  // A tunnel has no place in front of an application, and TRACE would show it what we added.
+  if (method == "CONNECT" || method == "TRACE") return exchange.respond_status(405);
+  auto made = std::make_unique<ProxyLeg>(parts_, exchange);
+  if (!made->write_head(exchange)) return exchange.respond_status(400);
+  ProxyLeg& leg = legs_.add(std::move(made));
+  exchange.attach(std::make_unique<ProxyAttachment>(leg));
+  leg.start();
+}
+
+}  // namespace beamgate::upstream

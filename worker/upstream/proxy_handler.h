@@ -1,0 +1,39 @@
+// Proxy handler: serves locations with proxy_pass (config::Action::Proxy).
+//
+// Owner      Worker; it outlives every exchange it handled, and every exchange ends before it does.
+// Thread     Worker loop thread only.
+// Limits     One read buffer for all responses; see proxy_leg.h for one exchange, group.h for connections.
+// Errors     405 for CONNECT and TRACE, 400 for what can't be forwarded; proxy_leg.h for the backend's.
+#pragma once
+
+#include <memory>
+
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+#include "common/uv/loop.h"
+#include "worker/http/exchange.h"
+#include "worker/net/poller.h"
+#include "worker/upstream/proxy_leg.h"
+
+namespace beamgate::upstream {
+
+class ProxyHandler final : public http::Handler {
+ public:
+  static constexpr size_t kLandingBytes = 64 << 10;
+
+  ProxyHandler(uv::Loop& loop, net::Poller& poller, http::Exchanges& exchanges, log::Log& log,
+               metrics::Page& metrics);
+
+  void handle(http::Exchange& exchange) override;
+  size_t active() const { return legs_.size(); }
+
+ private:
+  Deadlines deadlines_;
+  Pool pool_;
+  RequestWriter writer_;
+  ProxyLegs legs_;
+  std::unique_ptr<char[]> landing_;
+  ProxyParts parts_;
+};
+
+}  // namespace beamgate::upstream

@@ -1,0 +1,141 @@
+// Proxy leg: the backend's side of one proxied exchange.
+//
+//   collecting  a body that fits into the buffer is read first: a slow client holds no backend connection
+//   connecting  to one server after the other, while nothing has been sent
+//   open        request and response stream, each with its own back-pressure
+//   over        the exchange has been answered, cut or has gone
+//
+// Owner      ProxyLegs.  The exchange's attachment tells it when the exchange ends; it then goes as soon as
+//            none of its functions is running.
+// Thread     Worker loop thread only.
+// Limits     ProxyAction::buffer_bytes of request body, and one read of response beyond what the client's
+//            queue takes.  Timeouts: 504; every other failure: 502, or a cut once the response has begun.
+// Repeats    Only while no byte of a response has come: what nothing was sent of, and idempotent requests
+//            that are still held completely.  Once on a fresh connection when a reused one was dead, and
+//            once on each other server.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "common/config/model.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+#include "worker/http/exchange.h"
+#include "worker/net/poller.h"
+#include "worker/upstream/connection.h"
+#include "worker/upstream/deadlines.h"
+#include "worker/upstream/pool.h"
+#include "worker/upstream/request_buffer.h"
+#include "worker/upstream/request_writer.h"
+#include "worker/upstream/response_parser.h"
+
+namespace beamgate::upstream {
+
+class ProxyLegs;
+
+// What all legs share.
+struct ProxyParts {
+  net::Poller& poller;
+  Deadlines& deadlines;
+  Pool& pool;
+  const RequestWriter& writer;
+  http::Exchanges& exchanges;
+  ProxyLegs& legs;
+  log::Log& log;
+  metrics::Page& metrics;
+  std::span<char> landing;  // Every response byte is read here first.
+};
+
+class ProxyLeg final : public ConnectionUser {
+ public:
+  ProxyLeg(const ProxyParts& parts, http::Exchange& exchange);
+  ProxyLeg(const ProxyLeg&) = delete;
+  ProxyLeg& operator=(const ProxyLeg&) = delete;
+
+  // False: the request can't be forwarded; nothing has happened.
+  bool write_head(http::Exchange& exchange);
+  void start();
+
+  // From the attachment.
+  size_t on_body(std::string_view bytes);
+  void on_body_end();
+  void on_client_writable();
+  void detach();
+
+  void on_connection_ready(Connection& connection, uint32_t events) override;
+  void on_connection_deadline(Connection& connection) override;
+
+ private:
+  friend class ProxyLegs;
+  class Entry;
+
+  http::Exchange* exchange();  // Null once it is over.
+  void connect();
+  bool take_idle();
+  bool open_fresh();
+  void use(std::unique_ptr<Connection> connection, bool reused);
+  void connect_failed(const Error& error, uint16_t status);
+  void peer_failed(const Error& error);
+  void release_peer();
+
+  void send_request();
+  void resume_body();
+  void discard_body();
+
+  void read_response();
+  void deliver(ResponseParser::State state, std::string_view body);
+  void begin_response(http::Exchange& exchange, size_t whole_body_bytes);
+  void complete_response();
+  void connection_lost(const Error& error);
+  bool may_repeat() const;
+  void repeat(const Error& error);
+  void fail(uint16_t status);
+
+  void made_progress();
+  void update_deadline();
+
+  const ProxyParts& parts_;
+  const http::ExchangeId id_;
+  const config::Location& location_;
+  const config::ProxyAction& proxy_;
+  const bool chunked_;     // How the request body is framed.
+  const bool idempotent_;
+  Group& group_;
+  Peer* peer_ = nullptr;   // Counted in its in_use.
+  std::unique_ptr<Connection> connection_;
+  RequestBuffer out_;
+  ResponseParser parser_;
+  std::vector<const Peer*> tried_;
+  size_t index_ = 0;       // In ProxyLegs.
+  uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
+  int64_t last_progress_ms_ = 0;
+  int depth_ = 0;                // Functions of this leg on the stack.
+  uint16_t failure_status_ = 502;
+  bool collecting_ = false;
+  bool keep_ = false;            // The request leaves the connection open.
+  bool reused_ = false;
+  bool fresh_only_ = false;
+  bool body_ended_ = false;      // The client's last byte is in out_.
+  bool body_paused_ = false;     // on_body() has left something.
+  bool body_discarded_ = false;  // The backend wants no more of it.
+  bool send_broken_ = false;     // The backend reads no more; an answer may be there all the same.
+  bool begun_ = false;           // The client has the head.
+  bool reading_ = true;          // The client can take more.
+  bool detached_ = false;
+};
+
+class ProxyLegs {
+ public:
+  ProxyLeg& add(std::unique_ptr<ProxyLeg> leg);
+  void remove(ProxyLeg& leg);
+  size_t size() const { return legs_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<ProxyLeg>> legs_;
+};
+
+}  // namespace beamgate::upstream

@@ -1,0 +1,21 @@
+// Proxy target: which URI the backend is asked for, and how its redirects are turned back.
+//
+// Source   nginx's proxy_pass: without a URI the request's own target goes on as received; with one, the
+//          part of the normalised path that the location matched is replaced by it.  proxy_redirect default.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/config/model.h"
+#include "worker/http/exchange.h"
+
+namespace beamgate::upstream {
+
+// Appends the request target, origin form.
+void append_target(const http::Request& request, const config::ProxyAction& proxy, std::string& out);
+
+// Rewrites a Location that points at the backend itself into one that points here; others stay.
+void rewrite_location(const config::Location& location, std::string& value);
+
+}  // namespace beamgate::upstream

@@ -1,0 +1,163 @@
+#include "worker/upstream/request_writer.h"
+
+#include <arpa/inet.h>
+
+#include "common/base/bytes.h"
+#include "worker/upstream/fields.h"
+#include "worker/upstream/proxy_target.h"
+
+namespace beamgate::upstream {
+namespace {
+
+void append_field(std::string_view name, std::string_view value, std::string& out) {
+  out.append(name);
+  out.append(": ");
+  append_value(value, out);
+  out.append("\r\n");
+}
+
+// proxy_set_header must not change how the message is framed: a backend that reads the message otherwise
+// than we do answers the wrong request.
+bool is_framing(std::string_view name) {
+  return iequals(name, "content-length") || iequals(name, "expect") || is_hop_by_hop(name);
+}
+
+std::string peer_text(const record::Record& record) {
+  char text[INET6_ADDRSTRLEN];
+  if (record.peer_family != AF_INET && record.peer_family != AF_INET6) return "unix:";
+  const char* printed = inet_ntop(record.peer_family, record.peer_address, text, sizeof text);
+  return printed == nullptr ? std::string() : std::string(printed);
+}
+
+// The chain of addresses so far, and who sent us this request.
+std::string forwarded_for(const http::Request& request, const record::Record& record) {
+  if (!request.trusted_peer) return request.remote_address;
+  std::string chain;
+  for (const http::Field& field : request.fields) {
+    if (!iequals(field.name, "x-forwarded-for") || field.value.empty()) continue;
+    if (!chain.empty()) chain += ", ";
+    chain += field.value;
+  }
+  const std::string peer = peer_text(record);
+  if (chain.empty() && request.remote_address != peer) chain = request.remote_address;
+  if (!chain.empty()) chain += ", ";
+  return chain + peer;
+}
+
+// One head being written: what proxy_set_header says of a name goes before anything else.
+class Head {
+ public:
+  Head(const http::Request& request, const record::Record& record, const config::ProxyAction& proxy,
+       std::string& out)
+      : request_(request), record_(record), proxy_(proxy), out_(out) {}
+
+  void add_target() {
+    out_.append(request_.method);
+    out_ += ' ';
+    append_target(request_, proxy_, out_);
+    out_.append(" HTTP/1.1\r\n");
+  }
+
+  void add_host() {
+    std::string host;
+    if (const config::NameValue* set = find_set("host")) http::expand(set->value, request_, record_, host);
+    if (host.empty()) host = proxy_.host;  // HTTP/1.1 has no request without Host.
+    append_field("Host", host.empty() ? "localhost" : host, out_);
+  }
+
+  void add_own(std::string_view name, std::string_view value) {
+    if (!value.empty() && find_set(name) == nullptr) append_field(name, value, out_);
+  }
+
+  // What a trusted peer said, else our own word.
+  void add_continued(std::string_view name, std::string_view value) {
+    const std::string_view said = request_.trusted_peer ? request_.field(name) : std::string_view();
+    add_own(name, said.empty() ? value : said);
+  }
+
+  Result<void> add_client_fields() {
+    ConnectionNames named;
+    for (const http::Field& field : request_.fields) {
+      if (field.name.size() == 10 && iequals(field.name, "connection") && !named.add(field.value)) {
+        return Error{Code::Invalid, 0, "too many names in Connection"};
+      }
+    }
+    for (const http::Field& field : request_.fields) {
+      if (is_dropped_from_request(field.name, request_.trusted_peer)) continue;
+      if (named.contains(field.name) || find_set(field.name) != nullptr) continue;
+      append_field(field.name, field.value, out_);
+    }
+    return {};
+  }
+
+  void add_set_fields() {
+    for (const config::NameValue& set : proxy_.set_headers) {
+      if (iequals(set.name, "host") || is_framing(set.name)) continue;
+      value_.clear();
+      http::expand(set.value, request_, record_, value_);
+      if (!value_.empty()) append_field(set.name, value_, out_);
+    }
+  }
+
+  // The value says whether the connection may be kept.
+  bool add_framing() {
+    if (request_.chunked) {
+      out_.append("Transfer-Encoding: chunked\r\n");
+    } else if (request_.content_length.has_value()) {
+      out_.append("Content-Length: ").append(std::to_string(*request_.content_length)).append("\r\n");
+    }
+    const bool keep = proxy_.upstream->keepalive > 0 && !asked_to_close();
+    if (!keep) out_.append("Connection: close\r\n");
+    out_.append("\r\n");
+    return keep;
+  }
+
+ private:
+  const config::NameValue* find_set(std::string_view name) const {
+    for (const config::NameValue& set : proxy_.set_headers) {
+      if (iequals(set.name, name)) return &set;
+    }
+    return nullptr;
+  }
+
+  bool asked_to_close() {
+    const config::NameValue* set = find_set("connection");
+    if (set == nullptr) return false;
+    value_.clear();
+    http::expand(set->value, request_, record_, value_);
+    return iequals(value_, "close");
+  }
+
+  const http::Request& request_;
+  const record::Record& record_;
+  const config::ProxyAction& proxy_;
+  std::string& out_;
+  std::string value_;
+};
+
+}  // namespace
+
+RequestWriter::RequestWriter() {
+  std::string error;
+  const bool parsed = config::Template::parse("$scheme", scheme_, error);
+  BG_ASSERT(parsed);
+}
+
+Result<bool> RequestWriter::write(const http::Request& request, const record::Record& record,
+                                  const config::ProxyAction& proxy, std::string& out) const {
+  std::string scheme;
+  http::expand(scheme_, request, record, scheme);
+  Head head(request, record, proxy, out);
+  head.add_target();
+  head.add_host();
+  head.add_own("X-Real-IP", request.remote_address);
+  head.add_own("X-Forwarded-For", forwarded_for(request, record));
+  head.add_continued("X-Forwarded-Proto", scheme);
+  head.add_continued("X-Forwarded-Host", request.field("host"));
+  Result<void> added = head.add_client_fields();
+  if (!added.ok()) return added.error();
+  head.add_set_fields();
+  return head.add_framing();
+}
+
+}  // namespace beamgate::upstream

@@ -1,0 +1,104 @@
+// Response parser: a backend's bytes to a response head and body spans.
+//
+// Owner      ProxyLeg.
+// Strict     Lines end in CRLF, no folded or control bytes in fields, one framing only, chunked as the only
+//            transfer coding.  Whatever breaks a rule makes the response Invalid.  1xx heads are skipped,
+//            101 is Invalid: nobody asked for another protocol.
+// Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar.
+// Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, kOverheadBytesMax of chunk extensions and
+//            trailers; above each the response is Invalid.  Trailers are dropped.
+#pragma once
+
+#include <llhttp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/http/exchange.h"
+
+namespace beamgate::upstream {
+
+// Finds the end of a response head, over any number of pieces.
+class HeadScanner {
+ public:
+  enum class Found : uint8_t { More, End, Bad };
+
+  // `text` is the head from its first byte; longer than at the last call.
+  Found scan(std::string_view text);
+  size_t end() const { return at_; }  // After End: the size of the head.
+  void reset() { *this = HeadScanner(); }
+
+ private:
+  size_t at_ = 0;  // Start of the first line not seen completely.
+};
+
+class ResponseParser {
+ public:
+  static constexpr size_t kHeadBytesMax = 64 << 10;
+  static constexpr size_t kFieldsMax = 256;
+  static constexpr size_t kOverheadBytesMax = 16 << 10;
+  static constexpr int kInterimMax = 16;
+
+  //   Head -- a final head -------------------> Body or Complete
+  //   Body -- the last byte, or EOF where that ends it -> Complete
+  //   Head, Body -- anything wrong -----------> Invalid
+  // EOF before the first byte leaves Head: another connection may still bring the response.
+  enum class State : uint8_t { Head, Body, Complete, Invalid };
+
+  explicit ResponseParser(bool to_head_request) : to_head_request_(to_head_request) {}
+  ResponseParser(const ResponseParser&) = delete;
+  ResponseParser& operator=(const ResponseParser&) = delete;
+
+  // `body` is what the bytes hold of it, moved together within them.
+  State feed(std::span<char> bytes, std::string_view& body);
+  State end();  // The backend has closed its side.
+
+  State state() const { return state_; }
+  bool started() const { return started_; }  // Any byte has come.
+  // From Body or Complete on; may be moved from.  What must not reach the client is left out.
+  http::ResponseHead& head() { return head_; }
+  bool may_have_body() const { return !to_head_request_ && head_.status != 204 && head_.status != 304; }
+  // Complete, and the connection is at the start of the next response.
+  bool reusable() const { return state_ == State::Complete && keep_alive_ && !surplus_; }
+
+ private:
+  struct FieldView {
+    std::string_view name;
+    std::string_view value;
+  };
+  struct Callbacks;  // What llhttp calls.
+
+  size_t take_head(std::span<char> bytes);
+  void parse_head(std::string_view head);
+  bool accept_head();
+  bool accept_framing() const;
+  bool build_head();
+  void run_body(std::span<char> bytes, std::string_view& body);
+  void add_body(const char* at, size_t size);
+  bool add_overhead(size_t bytes);
+
+  const bool to_head_request_;
+  State state_ = State::Head;
+  bool started_ = false;
+  bool interim_ = false;          // The head being parsed is a 1xx.
+  bool head_accepted_ = false;    // A final head.
+  bool message_complete_ = false;
+  bool keep_alive_ = false;
+  bool surplus_ = false;          // Bytes came behind the response.
+  int interims_ = 0;
+  size_t overhead_bytes_ = 0;
+  HeadScanner scanner_;
+  std::string partial_;           // A head that came in pieces, until it is complete.
+  std::vector<FieldView> fields_; // Of the head being parsed; views into it.
+  http::ResponseHead head_;
+  llhttp_t parser_;
+  std::span<char> input_;         // What llhttp is reading now.
+  size_t body_at_ = 0;            // Body found in input_, moved together.
+  size_t body_bytes_ = 0;
+};
+
+}  // namespace beamgate::upstream

@@ -1,0 +1,114 @@
+#include "worker/ws/handshake.h"
+
+#include <algorithm>
+
+#include "common/base/bytes.h"
+#include "common/crypto/crypto.h"
+#include "worker/ws/token_list.h"
+
+namespace beamgate::ws {
+namespace {
+
+constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+constexpr size_t kKeyBytes = 16;
+
+size_t count_fields(const http::Request& request, std::string_view name) {
+  return static_cast<size_t>(std::count_if(request.fields.begin(), request.fields.end(),
+                                           [&](const http::Field& field) { return iequals(field.name, name); }));
+}
+
+std::string_view value_of(const http::Request& request, std::string_view name) {
+  const auto found = std::find_if(request.fields.begin(), request.fields.end(),
+                                  [&](const http::Field& field) { return iequals(field.name, name); });
+  return found == request.fields.end() ? std::string_view() : found->value;
+}
+
+bool any_field_has_token(const http::Request& request, std::string_view name, std::string_view token) {
+  return std::any_of(request.fields.begin(), request.fields.end(), [&](const http::Field& field) {
+    return iequals(field.name, name) && has_token(field.value, token);
+  });
+}
+
+bool valid_key(std::string_view key) {
+  const auto decoded = crypto::base64_decode(key);
+  return decoded && decoded->size() == kKeyBytes;
+}
+
+// Each element of Sec-WebSocket-Protocol: a token, none twice (RFC 6455 section 4.1, point 10).
+bool valid_subprotocols(const http::Request& request) {
+  std::vector<std::string_view> seen;
+  for (const http::Field& field : request.fields) {
+    if (!iequals(field.name, "Sec-WebSocket-Protocol")) continue;
+    HeaderCursor cursor(field.value);
+    do {
+      const std::string_view name = cursor.take_token();
+      if (name.empty() || std::find(seen.begin(), seen.end(), name) != seen.end()) return false;
+      seen.push_back(name);
+    } while (cursor.take(','));
+    if (!cursor.at_end()) return false;
+  }
+  return true;
+}
+
+// "https://*.example.com" stands for every host below example.com, not for example.com itself.
+bool origin_matches(std::string_view origin, std::string_view pattern) {
+  constexpr std::string_view kWildcard = "://*.";
+  const size_t wildcard = pattern.find(kWildcard);
+  if (wildcard == std::string_view::npos) return iequals(origin, pattern);
+  const size_t scheme = wildcard + 3;  // With "://".
+  const std::string_view suffix = pattern.substr(scheme + 1);
+  if (origin.size() <= scheme + suffix.size()) return false;
+  const std::string_view host = origin.substr(scheme);
+  return iequals(origin.substr(0, scheme), pattern.substr(0, scheme)) && host.front() != '.' &&
+         iequals(host.substr(host.size() - suffix.size()), suffix);
+}
+
+}  // namespace
+
+std::optional<Refusal> refuse_handshake(const http::Request& request) {
+  if (!any_field_has_token(request, "Upgrade", "websocket")) return Refusal{426, "This is a WebSocket endpoint.\n"};
+  if (request.method != "GET") return Refusal{405, "A WebSocket handshake is a GET request.\n"};
+  if (request.version_minor < 1) return Refusal{400, "A WebSocket handshake needs HTTP/1.1.\n"};
+  if (!any_field_has_token(request, "Connection", "upgrade")) return Refusal{400, "Connection: Upgrade is missing.\n"};
+  if (request.has_body()) return Refusal{400, "A WebSocket handshake has no body.\n"};
+  if (count_fields(request, "Sec-WebSocket-Version") > 1) return Refusal{400, "More than one Sec-WebSocket-Version.\n"};
+  if (value_of(request, "Sec-WebSocket-Version") != "13") return Refusal{426, "Only WebSocket version 13 is spoken here.\n"};
+  if (count_fields(request, "Sec-WebSocket-Key") != 1 || !valid_key(value_of(request, "Sec-WebSocket-Key"))) {
+    return Refusal{400, "Sec-WebSocket-Key must be 16 bytes in base64.\n"};
+  }
+  if (count_fields(request, "Origin") > 1) return Refusal{400, "More than one Origin.\n"};
+  if (!valid_subprotocols(request)) return Refusal{400, "Malformed Sec-WebSocket-Protocol.\n"};
+  return std::nullopt;
+}
+
+bool origin_allowed(const http::Request& request, const config::WebSocketAction& action) {
+  if (action.origins.empty() || count_fields(request, "Origin") == 0) return true;
+  const std::string_view origin = value_of(request, "Origin");
+  return std::any_of(action.origins.begin(), action.origins.end(),
+                     [&](const std::string& pattern) { return origin_matches(origin, pattern); });
+}
+
+bool offers_subprotocol(const http::Request& request, std::string_view name) {
+  for (const http::Field& field : request.fields) {
+    if (!iequals(field.name, "Sec-WebSocket-Protocol")) continue;
+    HeaderCursor cursor(field.value);
+    do {
+      if (cursor.take_token() == name) return true;  // Names are compared with case.
+    } while (cursor.take(','));
+  }
+  return false;
+}
+
+std::string_view choose_subprotocol(const http::Request& request, const config::WebSocketAction& action) {
+  const auto chosen = std::find_if(action.subprotocols.begin(), action.subprotocols.end(),
+                                   [&](const std::string& name) { return offers_subprotocol(request, name); });
+  return chosen == action.subprotocols.end() ? std::string_view() : std::string_view(*chosen);
+}
+
+std::string accept_key(std::string_view key) {
+  std::string text(key);
+  text += kGuid;
+  return crypto::base64_encode(crypto::sha1(text));
+}
+
+}  // namespace beamgate::ws

@@ -1,0 +1,330 @@
+#include "worker/ws/websockets.h"
+
+#include <algorithm>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "worker/net/connections.h"
+#include "worker/record/frame.h"
+#include "worker/settings.h"
+#include "worker/ws/close_code.h"
+#include "worker/ws/frame_head.h"
+#include "worker/ws/handshake.h"
+#include "worker/ws/pulse.h"
+#include "worker/ws/utf8_stream.h"
+
+namespace beamgate::ws {
+namespace {
+
+using config::WebSocketAction;
+using metrics::Metric;
+using record::CloseState;
+using record::Phase;
+using record::Record;
+using record::Ref;
+
+record::Protocol protocol_of(WebSocketAction::Mode mode) {
+  switch (mode) {
+    case WebSocketAction::Mode::Echo:
+      return record::Protocol::Echo;
+    case WebSocketAction::Mode::Raw:
+      break;
+  }
+  return record::Protocol::Raw;
+}
+
+std::string_view view_of(std::span<const char> bytes) { return {bytes.data(), bytes.size()}; }
+
+Metric failure_metric(uint16_t code) {
+  return code == kCloseMessageTooBig ? Metric::ClosesMessageTooBig : Metric::ClosesProtocolError;
+}
+
+}  // namespace
+
+WebSockets::WebSockets(Context& context) : context_(context), reader_(context.arena) {}
+
+WebSockets::~WebSockets() = default;
+
+void WebSockets::set_application(WebSocketAction::Mode mode, Application& application) {
+  applications_[static_cast<size_t>(protocol_of(mode))] = &application;
+}
+
+const WebSocketAction& WebSockets::action_of(const Record& record) const {
+  const config::Location* location = context_.settings.location(record.location_id);
+  return location == nullptr ? fallback_ : location->websocket;
+}
+
+Application& WebSockets::application_of(const Record& record) const {
+  Application* application = applications_[static_cast<size_t>(record.protocol)];
+  BG_ASSERT(application != nullptr);
+  return *application;
+}
+
+bool WebSockets::is_open(const Record& record) const {
+  return record.phase == Phase::WebSocket && record.ws.close == CloseState::Open;
+}
+
+// --- Handshake.
+
+void WebSockets::handle(http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  std::optional<Refusal> refusal = refuse_handshake(request);
+  if (!refusal && !origin_allowed(request, request.location->websocket)) {
+    refusal = Refusal{403, "This Origin is not allowed.\n"};
+  }
+  if (!refusal && drain_.active) refusal = Refusal{503, "Shutting down.\n"};
+  if (!refusal) {
+    applications_[static_cast<size_t>(protocol_of(request.location->websocket.mode))]->on_handshake(exchange);
+    return;
+  }
+  context_.metrics.add(Metric::WebSocketHandshakesRefused);
+  std::vector<http::ResponseField> fields;
+  if (refusal->status == 426) fields = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+  if (refusal->status == 405) fields = {{"Allow", "GET"}};
+  exchange.respond(refusal->status, "text/plain", refusal->text, std::move(fields));
+}
+
+bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::ResponseField>& extra) {
+  Record& record = exchange.record();
+  if (exchange.begun() || record.phase != Phase::Http) return false;
+  const http::Request& request = exchange.request();
+  const WebSocketAction& action = request.location->websocket;
+
+  std::vector<http::ResponseField> fields = {{"Upgrade", "websocket"},
+                                             {"Connection", "Upgrade"},
+                                             {"Sec-WebSocket-Accept", accept_key(request.field("Sec-WebSocket-Key"))}};
+  const std::string_view subprotocol = choose_subprotocol(request, action);
+  if (!subprotocol.empty()) fields.push_back({"Sec-WebSocket-Protocol", std::string(subprotocol)});
+  fields.insert(fields.end(), extra.begin(), extra.end());
+
+  record.ws = {};
+  record.protocol = protocol_of(action.mode);
+  record.location_id = request.location->id;
+  exchange.upgrade(fields, Phase::WebSocket);
+  return true;
+}
+
+// --- What Connections tells.
+
+void WebSockets::on_enter(Record& record) {
+  const WebSocketAction& action = action_of(record);
+  const int64_t now_ms = monotonic_ms();
+  record.outbound_limit = static_cast<uint32_t>(std::min<uint64_t>(action.send_queue_bytes, UINT32_MAX / 2));
+  const int64_t first_ms = drain_.active ? now_ms : check_pulse(action, now_ms, now_ms, true).next_ms;
+  context_.connections.set_deadline(record, first_ms);
+  context_.metrics.add(Metric::WebSocketHandshakes);
+  context_.metrics.add(Metric::WebSocketsActive);
+  application_of(record).on_open(record);
+}
+
+size_t WebSockets::on_bytes(Record& record, std::span<char> bytes) {
+  const record::ConnId id = context_.connections.id_of(record);
+  const WebSocketAction& action = action_of(record);
+  const MessageLimits limits{.message_bytes_max = action.message_bytes_max};
+  size_t used = 0;
+  size_t payload_bytes = 0;
+  for (uint32_t steps = 0; !waits_for_room(record, action); ++steps) {
+    if (steps == kStepsPerTurn || payload_bytes >= kPayloadBytesPerTurn) {
+      context_.connections.pause(record, record::kPauseTurn);
+      break;
+    }
+    const Step step = reader_.read(record, bytes.subspan(used), limits);
+    if (step.kind == Step::Kind::NeedMore) break;
+    used += step.consumed;
+    payload_bytes += step.payload.size();
+    act(record, step);
+    reader_.done();
+    if (record.generation != id.generation || record.phase != Phase::WebSocket) return bytes.size();
+    if (record.pauses != 0) break;
+  }
+  return used;
+}
+
+// Answers go into the queue that the peer reads from: when it doesn't read, it isn't read either.
+bool WebSockets::waits_for_room(Record& record, const WebSocketAction& action) {
+  if (record.outbound_head == record::kNull || !is_open(record)) return false;
+  const uint64_t wanted = std::min<uint64_t>(action.message_bytes_max, record.outbound_limit / 2);
+  if (context_.connections.outbound_room(record) > wanted) return false;
+  context_.connections.pause(record, record::kPauseOutbound);
+  return true;
+}
+
+void WebSockets::on_drained(Record& record) { context_.connections.resume(record, record::kPauseOutbound); }
+
+// FIN without Close: nothing more can come, and what is queued may still be wanted.
+void WebSockets::on_end(Record& record) { context_.connections.close_gracefully(record); }
+
+void WebSockets::on_deadline(Record& record) {
+  if (record.ws.close != CloseState::Open) return context_.connections.close_now(record);
+  if (drain_.active) return close(record, drain_.code);
+  const bool reading = (record.pauses & ~record::kPauseOutbound) == 0;
+  const int64_t heard_ms = context_.connections.last_received_ms(record);
+  const Pulse pulse = check_pulse(action_of(record), monotonic_ms(), heard_ms, reading);
+  if (pulse.due == Pulse::Due::Close) {
+    context_.metrics.add(Metric::ClosesIdle);
+    return close(record, kCloseGoingAway, "idle");
+  }
+  context_.connections.set_deadline(record, pulse.next_ms);
+  // A ping that finds no room is not missed: output is waiting for the peer all the same.
+  if (pulse.due == Pulse::Due::Ping) send_control(record, Opcode::Ping, {});
+}
+
+void WebSockets::on_gone(Record& record) {
+  Ending ending;
+  if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0};
+  context_.metrics.subtract(Metric::WebSocketsActive);
+  application_of(record).on_gone(record, ending);
+  reader_.forget(record);
+}
+
+// --- Steps of the reader.
+
+void WebSockets::act(Record& record, const Step& step) {
+  switch (step.kind) {
+    case Step::Kind::Message:
+      return deliver(record, step);
+    case Step::Kind::Ping:
+      if (is_open(record)) send_control(record, Opcode::Pong, view_of(step.payload));
+      return;
+    case Step::Kind::Close:
+      return on_close_frame(record, view_of(step.payload));
+    case Step::Kind::Failure:
+      return fail(record, step.code, step.reason);
+    case Step::Kind::Pong:
+    case Step::Kind::Progress:
+    case Step::Kind::NeedMore:
+      return;
+  }
+}
+
+void WebSockets::deliver(Record& record, const Step& step) {
+  ++record.messages_received;
+  context_.metrics.add(Metric::MessagesReceived);
+  application_of(record).on_message(record, step.opcode, step.payload);
+}
+
+void WebSockets::on_close_frame(Record& record, std::string_view payload) {
+  const ClosePayload close = parse_close(payload);
+  if (is_open(record)) {
+    if (close.violation != 0) return fail(record, close.violation, "malformed Close");
+    begin_closing(record, close.code, true);
+    send_close(record, close.code, {});
+  }
+  record.ws.close = CloseState::Both;
+  context_.connections.close_gracefully(record);
+}
+
+// RFC 6455 section 7.1.7: what follows can't be understood any more, so nothing is waited for.
+void WebSockets::fail(Record& record, uint16_t code, std::string_view reason) {
+  if (is_open(record)) {
+    context_.metrics.add(failure_metric(code));
+    begin_closing(record, code, false);
+    send_close(record, code, reason);
+  }
+  context_.connections.close_gracefully(record);
+}
+
+void WebSockets::begin_closing(Record& record, uint16_t code, bool by_peer) {
+  record.ws.close = by_peer ? CloseState::ReceivedClose : CloseState::SentClose;
+  record.ws.close_code = code;
+  record.ws.closed_by_peer = by_peer;
+  reader_.forget(record);
+}
+
+void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
+  if (!is_open(record)) return;
+  begin_closing(record, code, false);
+  send_close(record, code, reason);
+  context_.connections.set_deadline(record, monotonic_ms() + action_of(record).close_timeout_ms);
+  // Messages are of no interest any more, and the peer's Close must be seen.
+  for (const auto reason_to_wait : {record::kPauseWebhook, record::kPauseOutbound, record::kPauseBus}) {
+    context_.connections.resume(record, reason_to_wait);
+  }
+}
+
+void WebSockets::drain(uint16_t code, int64_t over_ms) {
+  const int64_t now_ms = monotonic_ms();
+  drain_ = Drain{.active = true, .code = code};
+  int64_t total = 0;
+  context_.connections.for_each([&](Record& record) { total += is_open(record); });
+  int64_t index = 0;
+  context_.connections.for_each([&](Record& record) {
+    if (!is_open(record)) return;
+    context_.connections.set_deadline(record, now_ms + over_ms * index / total);
+    ++index;
+  });
+}
+
+// --- Sending.
+
+// The last frame always finds room: the queue's limit is raised for it.
+void WebSockets::send_close(Record& record, uint16_t code, std::string_view reason) {
+  char payload[kControlBytesMax];
+  size_t size = 0;
+  if (code != kCloseNoStatus) {
+    store_be(payload, code);
+    reason = cut_utf8(reason, kCloseReasonBytesMax);
+    std::copy(reason.begin(), reason.end(), payload + 2);
+    size = 2 + reason.size();
+  }
+  const uint32_t limit = record.outbound_limit;
+  record.outbound_limit += kControlBytesMax + kFrameHeadBytesMax;
+  send_control(record, Opcode::Close, {payload, size});
+  record.outbound_limit = limit;
+}
+
+bool WebSockets::send_control(Record& record, Opcode opcode, std::string_view payload) {
+  const FrameHead head(opcode, payload.size());
+  return context_.connections.send(record, head.view(), payload);
+}
+
+// Tries; when the queue is full, does what websocket_slow_reader says.
+template <typename Try>
+bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to_send) {
+  if (try_to_send()) return true;
+  if (action_of(record).slow_reader == WebSocketAction::SlowReader::DropOldest) {
+    const size_t room = context_.connections.outbound_room(record);
+    const uint32_t dropped = context_.connections.drop_oldest(record, bytes - std::min(bytes, room));
+    context_.metrics.add(Metric::MessagesDroppedSlowReader, dropped);
+    if (dropped > 0 && try_to_send()) return true;
+    context_.metrics.add(Metric::MessagesDroppedSlowReader);
+    return false;
+  }
+  context_.metrics.add(Metric::ClosesSlowReader);
+  context_.connections.drop_oldest(record, SIZE_MAX);
+  close(record, kClosePolicyViolation, "too slow");
+  return false;
+}
+
+bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
+  if (!is_open(record)) return false;
+  const FrameHead head(opcode, payload.size());
+  const size_t size = head.size() + payload.size();
+  const bool sent = send_or_apply_policy(
+      record, size, [&] { return context_.connections.send(record, head.view(), payload); });
+  if (!sent) return false;
+  ++record.messages_sent;
+  context_.metrics.add(Metric::MessagesSent);
+  return true;
+}
+
+bool WebSockets::send_frame(Record& record, Ref frame) {
+  if (!is_open(record)) return false;
+  const size_t size = record::frame_bytes(context_.arena, frame).size();
+  const bool sent =
+      send_or_apply_policy(record, size, [&] { return context_.connections.send_frame(record, frame); });
+  if (sent) ++record.messages_sent;
+  return sent;
+}
+
+Ref WebSockets::encode_message(Opcode opcode, std::string_view payload) {
+  const FrameHead head(opcode, payload.size());
+  const Ref frame = record::make_frame(context_.arena, head.size() + payload.size());
+  if (frame == record::kNull) return frame;
+  const std::span<char> bytes = record::frame_bytes(context_.arena, frame);
+  std::copy(head.view().begin(), head.view().end(), bytes.begin());
+  std::copy(payload.begin(), payload.end(), bytes.begin() + static_cast<ptrdiff_t>(head.size()));
+  return frame;
+}
+
+}  // namespace beamgate::ws
