@@ -170,6 +170,7 @@ uint64_t Connections::address_key(const Record& record) const {
 }
 
 void Connections::free_record(Record& record) {
+  if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
   wheel_.disarm(record);
   drop_carry(record);

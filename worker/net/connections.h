@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -55,6 +56,9 @@ class Connections final : public PollTarget {
 
   void set_handler(record::Phase phase, PhaseHandler& handler);  // Before the first connection.
   void set_limits(const ConnectionLimits& limits) { limits_ = limits; }
+  // Told just before a record is freed, whatever its phase was: what others know of it (subscriptions, messages
+  // that wait) has to go first.
+  void set_on_free(std::function<void(record::Record&)> on_free) { on_free_ = std::move(on_free); }
 
   // --- Coming and being found.
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
@@ -160,6 +164,7 @@ class Connections final : public PollTarget {
   metrics::Page& metrics_;
   const uint16_t worker_;
   ConnectionLimits limits_;
+  std::function<void(record::Record&)> on_free_;
   PhaseHandler* handlers_[4] = {};
   TimerWheel wheel_;
   std::vector<char> landing_;

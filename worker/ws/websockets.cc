@@ -93,7 +93,10 @@ bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::Respon
   std::vector<http::ResponseField> fields = {{"Upgrade", "websocket"},
                                              {"Connection", "Upgrade"},
                                              {"Sec-WebSocket-Accept", accept_key(request.field("Sec-WebSocket-Key"))}};
-  const std::string_view subprotocol = choose_subprotocol(request, action);
+  const bool chosen = std::any_of(extra.begin(), extra.end(), [](const http::ResponseField& field) {
+    return iequals(field.name, "Sec-WebSocket-Protocol");
+  });
+  const std::string_view subprotocol = chosen ? std::string_view() : choose_subprotocol(request, action);
   if (!subprotocol.empty()) fields.push_back({"Sec-WebSocket-Protocol", std::string(subprotocol)});
   fields.insert(fields.end(), extra.begin(), extra.end());
 

@@ -36,6 +36,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   void handle(http::Exchange& exchange) override;
 
   // Answers 101 with the negotiated subprotocol and extensions and these extra fields; on_open follows.
+  // A Sec-WebSocket-Protocol among them takes the place of the negotiated one.
   // False when the exchange could not be upgraded any more.
   bool accept(http::Exchange& exchange, const std::vector<http::ResponseField>& extra = {});
 
