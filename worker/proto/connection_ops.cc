@@ -18,6 +18,20 @@ bool has_control_byte(std::string_view text) {
 ConnectionOps::ConnectionOps(Context& context, ws::WebSockets& websockets)
     : context_(context), websockets_(websockets) {
   context_.hub.set_on_subscribed([this](record::ConnId id, std::string_view) { on_subscribed(id); });
+  context_.connections.set_on_free([this](record::Record& record) {
+    context_.hub.unsubscribe_all(record);
+    forget(record);
+  });
+}
+
+ConnectionOps::~ConnectionOps() {
+  context_.hub.set_on_subscribed({});
+  context_.connections.set_on_free({});
+}
+
+record::Record* ConnectionOps::find_open(record::ConnId id) {
+  record::Record* record = context_.connections.find(id);
+  return record != nullptr && record->phase == record::Phase::WebSocket ? record : nullptr;
 }
 
 Result<void> ConnectionOps::set_user(record::Record& record, std::string_view user) {
@@ -67,7 +81,7 @@ bool ConnectionOps::valid_close_code(uint64_t code) {
 }
 
 void ConnectionOps::when_confirmed(record::Record& record, OnConfirmed done) {
-  if (context_.hub.all_confirmed(record)) return done(record);
+  if (context_.hub.all_confirmed(record)) return done(&record);
   const record::ConnId id = context_.connections.id_of(record);
   Waiting& waiting = waiting_[id.slot];
   if (!(waiting.id == id)) waiting = Waiting{id, {}};  // Left over from the slot's last connection.
@@ -75,7 +89,11 @@ void ConnectionOps::when_confirmed(record::Record& record, OnConfirmed done) {
 }
 
 void ConnectionOps::forget(const record::Record& record) {
-  waiting_.erase(context_.connections.id_of(record).slot);
+  const auto found = waiting_.find(context_.connections.id_of(record).slot);
+  if (found == waiting_.end()) return;
+  const std::vector<OnConfirmed> done = std::move(found->second.done);
+  waiting_.erase(found);
+  for (const OnConfirmed& call : done) call(nullptr);
 }
 
 void ConnectionOps::on_subscribed(record::ConnId id) {
@@ -86,9 +104,7 @@ void ConnectionOps::on_subscribed(record::ConnId id) {
   const std::vector<OnConfirmed> done = std::move(found->second.done);
   waiting_.erase(found);
   for (const OnConfirmed& call : done) {
-    record = context_.connections.find(id);  // The one before may have closed it.
-    if (record == nullptr) return;
-    call(*record);
+    call(context_.connections.find(id));  // The one before may have closed it.
   }
 }
 

@@ -26,10 +26,16 @@ class ConnectionOps {
   static constexpr size_t kUserBytesMax = 255;
   static constexpr size_t kStateBytesMax = 4096;
 
-  using OnConfirmed = std::function<void(record::Record&)>;
+  using OnConfirmed = std::function<void(record::Record*)>;
 
-  // Takes the hub's on_subscribed callback for itself.
+  // Takes Hub::set_on_subscribed and Connections::set_on_free for itself.
   ConnectionOps(Context& context, ws::WebSockets& websockets);
+  ~ConnectionOps();
+  ConnectionOps(const ConnectionOps&) = delete;
+  ConnectionOps& operator=(const ConnectionOps&) = delete;
+
+  // The connection, while it is in phase WebSocket; null afterwards.
+  record::Record* find_open(record::ConnId id);
 
   // Empty text clears.  Invalid: control bytes or no UTF-8 in a user; LimitReached: too long, arena full.
   Result<void> set_user(record::Record& record, std::string_view user);
@@ -48,11 +54,11 @@ class ConnectionOps {
   // What an endpoint may send (RFC 6455 section 7.4): 1000 to 1003, 1007 to 1014, 3000 to 4999.
   static bool valid_close_code(uint64_t code);
 
-  // Runs `done` when every subscription of the connection is confirmed: at once if they are.  It is dropped
-  // when the connection goes first.
+  // Runs `done`, once, when every subscription of the connection is confirmed (at once if they are), or with
+  // null when the connection goes before that.
   void when_confirmed(record::Record& record, OnConfirmed done);
 
-  // Drops what waits for this connection; protocols call it when a connection goes.
+  // Whoever waits is told null; done for every connection that goes.
   void forget(const record::Record& record);
 
  private:

@@ -1,0 +1,68 @@
+#include "worker/proto/action_runner.h"
+
+#include "worker/net/connections.h"
+#include "worker/record/uid.h"
+
+namespace beamgate::proto {
+
+using record::Record;
+
+void ActionRunner::prepare(Record& record, const hook::Actions& actions) {
+  if (actions.state) {
+    if (const auto set = ops_.set_state(record, *actions.state); !set) refused(record, "state", set.error());
+  }
+  if (actions.user) {
+    if (const auto set = ops_.set_user(record, *actions.user); !set) refused(record, "user", set.error());
+  }
+  for (const std::string& channel : actions.subscribe) {
+    const auto subscribed = ops_.subscribe(record, channel);
+    if (!subscribed) refused(record, "subscribe", subscribed.error());
+  }
+}
+
+void ActionRunner::complete(Record& record, SharedActions actions, OnDone done) {
+  const record::ConnId id = context_.connections.id_of(record);
+  for (const std::string& channel : actions->unsubscribe) ops_.unsubscribe(record, channel);
+  for (const hook::Message& message : actions->send) {
+    Record* open = ops_.find_open(id);
+    if (open == nullptr || !ops_.send(*open, message.binary, message.bytes)) break;
+  }
+  publish_from(id, actions, 0, done);
+}
+
+void ActionRunner::run(Record& record, SharedActions actions, OnDone done) {
+  prepare(record, *actions);
+  ops_.when_confirmed(record, [this, actions = std::move(actions), done = std::move(done)](Record* confirmed) {
+    if (confirmed != nullptr) return complete(*confirmed, actions, done);
+    publish_only(actions);
+    done(nullptr);
+  });
+}
+
+void ActionRunner::publish_only(SharedActions actions) {
+  publish_from(record::ConnId{}, actions, 0, [](Record*) {});
+}
+
+void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions, size_t next, const OnDone& done) {
+  for (; next < actions->publish.size(); ++next) {
+    const hook::Publish& publication = actions->publish[next];
+    if (!hub::Hub::valid_channel(publication.channel)) {
+      context_.log.warn("webhook_action_refused", {{"action", "publish"}, {"reason", "not a channel name"}});
+      continue;
+    }
+    hub::PublishOptions options;
+    options.kind = publication.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
+    if (context_.hub.publish(publication.channel, publication.bytes, options)) continue;
+    return bus_wait_.wait(id, [this, id, actions, next, done] { publish_from(id, actions, next, done); });
+  }
+  Record* open = ops_.find_open(id);
+  if (open != nullptr && actions->close) ops_.close(*open, actions->close->code, actions->close->reason);
+  done(ops_.find_open(id));
+}
+
+void ActionRunner::refused(const Record& record, const char* action, const Error& error) {
+  context_.log.warn("webhook_action_refused",
+                    {{"connection", record::format_uid(record.uid)}, {"action", action}, {"reason", error.text}});
+}
+
+}  // namespace beamgate::proto

@@ -1,0 +1,52 @@
+#include "worker/proto/handshake_text.h"
+
+#include <algorithm>
+
+#include "common/base/bytes.h"
+
+namespace beamgate::proto {
+namespace {
+
+// What a call has fields of its own for, and what belongs to the client's connection only.
+constexpr std::string_view kNever[] = {"accept",        "connection", "content-encoding", "content-length",
+                                       "content-type",  "expect",     "host",             "keep-alive",
+                                       "proxy-connection", "te",      "trailer",          "transfer-encoding",
+                                       "upgrade"};
+constexpr std::string_view kReserved[] = {"beamgate-", "ce-", "webhook-"};
+
+bool may_be_forwarded(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  const auto reserved = [&](std::string_view prefix) { return name.starts_with(prefix); };
+  return std::none_of(std::begin(kReserved), std::end(kReserved), reserved) &&
+         std::find(std::begin(kNever), std::end(kNever), name) == std::end(kNever);
+}
+
+bool has_control_byte(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+}  // namespace
+
+std::string encode_handshake(const HandshakeText& text) {
+  if (text.publish_channel.empty() && text.forward_fields.empty()) return {};
+  return std::string(text.publish_channel).append(1, '\n').append(text.forward_fields);
+}
+
+HandshakeText decode_handshake(std::string_view text) {
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos) return {};
+  return {text.substr(0, end), text.substr(end + 1)};
+}
+
+std::string forwarded_fields(const std::vector<http::Field>& fields, const std::vector<std::string>& listed) {
+  std::string out;
+  for (const http::Field& field : fields) {
+    const std::string name = to_lower(field.name);
+    if (std::find(listed.begin(), listed.end(), name) == listed.end()) continue;
+    if (!may_be_forwarded(name) || has_control_byte(field.value)) continue;
+    out.append(name).append(": ").append(field.value).append("\r\n");
+  }
+  return out;
+}
+
+}  // namespace beamgate::proto

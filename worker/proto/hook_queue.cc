@@ -1,0 +1,48 @@
+#include "worker/proto/hook_queue.h"
+
+#include <cstring>
+
+namespace beamgate::proto {
+namespace {
+
+struct Node {
+  record::Ref next = record::kNull;
+  uint32_t bytes = 0;
+  uint32_t sequence = 0;
+  uint32_t binary = 0;
+  // The payload follows.
+};
+
+}  // namespace
+
+bool HookQueue::push(record::Record& record, bool binary, uint32_t sequence, std::string_view bytes) {
+  const record::Ref added = arena_.allocate(sizeof(Node) + bytes.size());
+  if (added == record::kNull) return false;
+  Node* node = arena_.at<Node>(added);
+  *node = Node{record::kNull, static_cast<uint32_t>(bytes.size()), sequence, binary};
+  if (!bytes.empty()) memcpy(node + 1, bytes.data(), bytes.size());
+  (record.hook_messages == 0 ? record.hook_head : arena_.at<Node>(record.hook_tail)->next) = added;
+  record.hook_tail = added;
+  ++record.hook_messages;
+  return true;
+}
+
+HookQueue::Message HookQueue::front(const record::Record& record) const {
+  BG_ASSERT(record.hook_messages > 0);
+  const Node* node = arena_.at<Node>(record.hook_head);
+  return {node->binary != 0, node->sequence, {reinterpret_cast<const char*>(node + 1), node->bytes}};
+}
+
+void HookQueue::pop(record::Record& record) {
+  BG_ASSERT(record.hook_messages > 0);
+  const record::Ref gone = record.hook_head;
+  record.hook_head = arena_.at<Node>(gone)->next;
+  if (--record.hook_messages == 0) record.hook_tail = record::kNull;
+  arena_.release(gone);
+}
+
+void HookQueue::clear(record::Record& record) {
+  while (record.hook_messages > 0) pop(record);
+}
+
+}  // namespace beamgate::proto

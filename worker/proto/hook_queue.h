@@ -1,0 +1,35 @@
+// Hook queue: the messages of one connection that its application has not dealt with yet, oldest first.
+//
+// Owner      The record: a list in the arena at hook_head and hook_tail, so that a successor of this worker can
+//            send the first one again, under the same id.
+// Limits     The caller's: config::Webhook::connection_queue.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "worker/record/record.h"
+
+namespace beamgate::proto {
+
+class HookQueue {
+ public:
+  struct Message {
+    bool binary = false;
+    uint32_t sequence = 0;
+    std::string_view bytes;  // Good until it is popped.
+  };
+
+  explicit HookQueue(record::Arena& arena) : arena_(arena) {}
+
+  // False: the arena is full.
+  [[nodiscard]] bool push(record::Record& record, bool binary, uint32_t sequence, std::string_view bytes);
+  Message front(const record::Record& record) const;  // REQUIRES: record.hook_messages > 0.
+  void pop(record::Record& record);
+  void clear(record::Record& record);
+
+ private:
+  record::Arena& arena_;
+};
+
+}  // namespace beamgate::proto

@@ -1,0 +1,79 @@
+// Raw messages: brings a connection's messages to its application, in order, one at a time, and the replies back.
+//
+//   Idle     -- message ------------------------------------> Calling
+//   Calling  -- 2xx ----------------------------------------> Acting (actions, in the order of ActionRunner)
+//   Calling  -- 429 or 503 with Retry-After, retries left --> Delayed
+//   Calling  -- 401, 403 -----------------------------------> the connection is closed with 1008
+//   Calling  -- anything else ------------------------------> on_error: closed with 1011, or the message is dropped
+//   Delayed  -- time passed --------------------------------> Calling, the same message under the same webhook-id
+//   Acting   -- done ---------------------------------------> Calling the next, or Idle
+//
+// Owner      Raw.
+// Thread     Worker loop thread only.
+// State      The messages are in the record until they are dealt with; what is here names only what is under
+//            way, and a successor would begin it anew under the same id.
+// Limits     connection_queue messages behind the one under way; above it the connection is not read
+//            (kPauseWebhook) until half of them are left.  kRetriesMax and kRetryWaitMaxMs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+
+#include "common/uv/timer.h"
+#include "worker/context.h"
+#include "worker/hook/webhooks.h"
+#include "worker/proto/action_runner.h"
+#include "worker/proto/connection_ops.h"
+#include "worker/proto/hook_queue.h"
+#include "worker/proto/leftovers.h"
+#include "worker/proto/subjects.h"
+
+namespace beamgate::proto {
+
+class RawMessages {
+ public:
+  static constexpr uint32_t kRetriesMax = 5;
+  static constexpr int64_t kRetryWaitMaxMs = 30'000;
+
+  RawMessages(Context& context, ConnectionOps& ops, ActionRunner& runner, Subjects& subjects);
+
+  void on_message(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint, bool binary,
+                  std::string_view bytes);
+  // The connection is going; messages that were received are still delivered.
+  void on_gone(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
+
+ private:
+  enum class State : uint8_t { Calling, Delayed, Acting };
+  struct UnderWay {
+    record::ConnId id;
+    std::shared_ptr<const config::Webhook> endpoint;
+    State state = State::Calling;
+    uint32_t retries = 0;
+  };
+
+  UnderWay* find(record::ConnId id);
+  void call(record::Record& record, UnderWay& under_way);
+  void on_reply(record::ConnId id, uint64_t uid, const hook::Reply& reply);
+  void act(record::Record& record, UnderWay& under_way, const hook::Reply& reply);
+  void delay(UnderWay& under_way, int64_t retry_after_ms);
+  void fail(record::Record& record, UnderWay& under_way);
+  void deny(record::Record& record, uint16_t code, std::string_view reason);
+  void next(record::Record& record);
+  void on_retry_time();
+  void schedule_retries();
+
+  Context& context_;
+  ConnectionOps& ops_;
+  ActionRunner& runner_;
+  Subjects& subjects_;
+  HookQueue queue_;
+  Leftovers leftovers_;
+  std::unordered_map<uint32_t, UnderWay> under_way_;  // By slot.
+  std::multimap<int64_t, record::ConnId> delayed_;    // By the monotonic time to go on.
+  uv::Timer retry_timer_;
+};
+
+}  // namespace beamgate::proto
