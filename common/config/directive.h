@@ -90,11 +90,12 @@ bool is_secret(std::string_view name);
 // The known name that looks most like this one, preferring those of the scope; empty when none is close.
 std::string_view suggestion(std::string_view name, Scopes scope);
 
-// Every row has what the manual and the engine need, and no two rows claim one name in one scope.
+// Every row has what the manual needs, and no two rows claim one name in one scope.  That each has a setter is
+// left to a test: with UBSan, g++ 12 doesn't take the address of a template function for a constant.
 constexpr bool sound(std::span<const Directive> rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const Directive& row = rows[i];
-    if (row.name.empty() || row.scopes == 0 || row.set == nullptr || row.help.empty()) return false;
+    if (row.name.empty() || row.scopes == 0 || row.help.empty()) return false;
     if (row.arity.max != 0 && row.syntax.empty()) return false;
     if (row.min.empty() != row.max.empty()) return false;
     for (size_t j = 0; j < i; ++j) {

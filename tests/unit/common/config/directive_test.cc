@@ -17,6 +17,7 @@ TEST(Directive, NoTwoRowsClaimOneNameInOneScope) {
   for (const Area& area : areas()) {
     EXPECT_FALSE(area.rows.empty());
     for (const Directive& row : area.rows) {
+      EXPECT_NE(row.set, nullptr) << row.name;
       for (Scopes scope = kMain; scope <= kWebhook; scope <<= 1) {
         if ((row.scopes & scope) == 0) continue;
         EXPECT_TRUE(seen.emplace(row.name, scope).second) << row.name << " in " << scope_names(scope);
