@@ -1,0 +1,80 @@
+#include "worker/layers.h"
+
+#include "worker/api/api_handler.h"
+#include "worker/api/live_page.h"
+#include "worker/api/metrics_handler.h"
+#include "worker/api/status_handler.h"
+#include "worker/http/access_log.h"
+#include "worker/http/http_layer.h"
+#include "worker/http/return_handler.h"
+#include "worker/http/static_files.h"
+#include "worker/net/connections.h"
+#include "worker/proto/connection_ops.h"
+#include "worker/proto/echo.h"
+#include "worker/proto/raw.h"
+#include "worker/upstream/proxy_handler.h"
+#include "worker/ws/websockets.h"
+
+namespace beamgate {
+
+struct Layers::Parts {
+  explicit Parts(Context& context)
+      : access_logs(context.log),
+        http(context, &access_logs),
+        websockets(context),
+        operations(context, websockets),
+        echo(websockets),
+        raw(context, http, websockets, operations),
+        files(context),
+        proxy(context.loop, context.poller, http, context.log, context.metrics),
+        api(context, http, operations),
+        status(context),
+        metrics(context) {}
+
+  http::AccessLogs access_logs;
+  http::HttpLayer http;
+  ws::WebSockets websockets;
+  proto::ConnectionOps operations;
+  proto::Echo echo;
+  proto::Raw raw;
+  http::ReturnHandler returns;
+  http::StaticFiles files;
+  upstream::ProxyHandler proxy;
+  api::ApiHandler api;
+  api::StatusHandler status;
+  api::MetricsHandler metrics;
+  api::LivePage live_page;
+};
+
+Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
+  Parts& parts = *parts_;
+  context.connections.set_handler(record::Phase::Http, parts.http);
+  context.connections.set_handler(record::Phase::WebSocket, parts.websockets);
+
+  using config::Action;
+  parts.http.set_handler(Action::Return, parts.returns);
+  parts.http.set_handler(Action::Static, parts.files);
+  parts.http.set_handler(Action::Proxy, parts.proxy);
+  parts.http.set_handler(Action::WebSocket, parts.websockets);
+  parts.http.set_handler(Action::Api, parts.api);
+  parts.http.set_handler(Action::Status, parts.status);
+  parts.http.set_handler(Action::Metrics, parts.metrics);
+  parts.http.set_handler(Action::LivePage, parts.live_page);
+
+  using Mode = config::WebSocketAction::Mode;
+  parts.websockets.set_application(Mode::Echo, parts.echo);
+  parts.websockets.set_application(Mode::Raw, parts.raw);
+}
+
+Layers::~Layers() = default;
+
+ws::WebSockets& Layers::websockets() { return parts_->websockets; }
+
+void Layers::reopen_logs() { parts_->access_logs.reopen(); }
+
+void Layers::drain(int64_t over_ms) {
+  parts_->http.drain();
+  parts_->websockets.drain(ws::kCloseGoingAway, over_ms);
+}
+
+}  // namespace beamgate

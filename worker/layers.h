@@ -1,0 +1,33 @@
+// Layers: the client protocols of a worker and what serves each kind of location, put together.
+//
+// Owner      Worker.  This is the one file that knows all of them; a new protocol or action is wired here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "worker/context.h"
+
+namespace beamgate {
+
+namespace ws {
+class WebSockets;
+}
+
+class Layers {
+ public:
+  explicit Layers(Context& context);
+  ~Layers();
+
+  ws::WebSockets& websockets();
+
+  void reopen_logs();
+  // No new requests on kept connections, WebSockets are closed with 1001 within `over_ms`.
+  void drain(int64_t over_ms);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace beamgate

@@ -1,0 +1,101 @@
+// Worker: one process of the data plane: its loop, its parts in the order of their making, and what the
+// master tells it to do.
+//
+// Owner      worker_main; lives as long as the process serves.
+// Thread     The loop's thread; there is no other that touches a connection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/ipc/handover.h"
+#include "common/uv/loop.h"
+#include "common/uv/poll_watcher.h"
+#include "common/uv/signal_watcher.h"
+#include "common/uv/timer.h"
+#include "common/uv/turn.h"
+#include "worker/bus_client.h"
+#include "worker/context.h"
+#include "worker/hook/webhooks.h"
+#include "worker/hub/hub.h"
+#include "worker/layers.h"
+#include "worker/net/connections.h"
+#include "worker/net/listener.h"
+#include "worker/net/poller.h"
+#include "worker/proto/delivery.h"
+#include "worker/record/arena.h"
+#include "worker/remote_calls.h"
+#include "worker/settings.h"
+
+namespace beamgate {
+
+class Worker final : public BusControl {
+ public:
+  Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller);
+  ~Worker() override;
+
+  int run();
+
+  // BusControl
+  void on_prepare(const ipc::Prepare& message, ipc::Descriptors& descriptors) override;
+  void on_commit(uint32_t generation) override;
+  void on_abort(uint32_t generation) override;
+  void on_stop(bool graceful) override;
+  void on_reopen_logs() override;
+  void on_bus_lost() override;
+
+ private:
+  //   Serving  -- stop gracefully -------------------------> Draining
+  //   Serving, Draining -- stop fast, or time is up -------> Closing   (events are still delivered)
+  //   Draining -- last connection gone --------------------> Closing
+  //   Closing  -- events delivered, or kEventsMs passed ---> the loop stops
+  enum class State : uint8_t { Serving, Draining, Closing };
+
+  static constexpr int64_t kEventsMs = 1'000;
+
+  // A configuration that waits for Commit.
+  struct Prepared {
+    uint32_t generation = 0;
+    std::shared_ptr<const config::Config> config;
+    std::vector<ipc::InheritedListen> listens;
+  };
+
+  void end_turn();
+  void tick();
+  void listen(std::vector<ipc::InheritedListen>&& sockets);
+  void apply_limits();
+  void drain();
+  void close_everything();
+  void finish();
+
+  uv::Loop loop_;
+  log::Log log_;
+  ipc::AddressTable* const addresses_;
+  const uint64_t address_seed_;
+  metrics::Page& metrics_;
+  Settings settings_;
+  record::Arena arena_;
+  net::Poller poller_;
+  net::Connections connections_;
+  BusClient bus_;
+  RemoteCalls remote_;
+  proto::Delivery delivery_;
+  hub::Hub hub_;
+  std::unique_ptr<hook::Webhooks> webhooks_;
+  Context context_;
+  std::unique_ptr<Layers> layers_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::unique_ptr<uv::PollWatcher> poller_watcher_;
+  uv::BeforePoll before_poll_;
+  uv::Idle more_work_;
+  uv::Timer ticker_;
+  uv::SignalWatcher terminate_;
+  uv::SignalWatcher quit_;
+  State state_ = State::Serving;
+  int64_t drain_until_ms_ = 0;
+  uint32_t generation_;
+  std::optional<Prepared> prepared_;
+};
+
+}  // namespace beamgate
