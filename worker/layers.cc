@@ -20,19 +20,19 @@ namespace beamgate {
 struct Layers::Parts {
   explicit Parts(Context& context)
       : access_logs(context.log),
-        http(context, &access_logs),
+        http_layer(context, &access_logs),
         websockets(context),
         operations(context, websockets),
         echo(websockets),
-        raw(context, http, websockets, operations),
+        raw(context, http_layer, websockets, operations),
         files(context),
-        proxy(context.loop, context.poller, http, context.log, context.metrics),
-        api(context, http, operations),
+        proxy(context.loop, context.poller, http_layer, context.log, context.metrics),
+        api_handler(context, http_layer, operations),
         status(context),
         metrics(context) {}
 
   http::AccessLogs access_logs;
-  http::HttpLayer http;
+  http::HttpLayer http_layer;
   ws::WebSockets websockets;
   proto::ConnectionOps operations;
   proto::Echo echo;
@@ -40,7 +40,7 @@ struct Layers::Parts {
   http::ReturnHandler returns;
   http::StaticFiles files;
   upstream::ProxyHandler proxy;
-  api::ApiHandler api;
+  api::ApiHandler api_handler;
   api::StatusHandler status;
   api::MetricsHandler metrics;
   api::LivePage live_page;
@@ -48,18 +48,18 @@ struct Layers::Parts {
 
 Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   Parts& parts = *parts_;
-  context.connections.set_handler(record::Phase::Http, parts.http);
+  context.connections.set_handler(record::Phase::Http, parts.http_layer);
   context.connections.set_handler(record::Phase::WebSocket, parts.websockets);
 
   using config::Action;
-  parts.http.set_handler(Action::Return, parts.returns);
-  parts.http.set_handler(Action::Static, parts.files);
-  parts.http.set_handler(Action::Proxy, parts.proxy);
-  parts.http.set_handler(Action::WebSocket, parts.websockets);
-  parts.http.set_handler(Action::Api, parts.api);
-  parts.http.set_handler(Action::Status, parts.status);
-  parts.http.set_handler(Action::Metrics, parts.metrics);
-  parts.http.set_handler(Action::LivePage, parts.live_page);
+  parts.http_layer.set_handler(Action::Return, parts.returns);
+  parts.http_layer.set_handler(Action::Static, parts.files);
+  parts.http_layer.set_handler(Action::Proxy, parts.proxy);
+  parts.http_layer.set_handler(Action::WebSocket, parts.websockets);
+  parts.http_layer.set_handler(Action::Api, parts.api_handler);
+  parts.http_layer.set_handler(Action::Status, parts.status);
+  parts.http_layer.set_handler(Action::Metrics, parts.metrics);
+  parts.http_layer.set_handler(Action::LivePage, parts.live_page);
 
   using Mode = config::WebSocketAction::Mode;
   parts.websockets.set_application(Mode::Echo, parts.echo);
@@ -73,7 +73,7 @@ ws::WebSockets& Layers::websockets() { return parts_->websockets; }
 void Layers::reopen_logs() { parts_->access_logs.reopen(); }
 
 void Layers::drain(int64_t over_ms) {
-  parts_->http.drain();
+  parts_->http_layer.drain();
   parts_->websockets.drain(ws::kCloseGoingAway, over_ms);
 }
 
