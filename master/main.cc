@@ -1,2 +1,106 @@
-// beamgate: the program's entry.
-int main() { return 0; }
+// beamgate: the program's entry; from the command line to what was asked for.
+//
+// The one file that sees both the master and the worker.
+#include <signal.h>
+
+#include <cstdio>
+#include <string>
+
+#include "common/config/command_line.h"
+#include "common/config/load.h"
+#include "common/version.h"
+#include "master/master.h"
+#include "master/pid_file.h"
+#include "master/process_title.h"
+#include "worker/worker_main.h"
+
+namespace beamgate {
+namespace {
+
+using config::CommandLine;
+
+constexpr const char* kProgram = "beamgate";
+
+int fail(const std::string& text) {
+  fprintf(stderr, "beamgate: [emerg] %s\n", text.c_str());
+  return 1;
+}
+
+int signal_number(CommandLine::Signal signal) {
+  switch (signal) {
+    case CommandLine::Signal::Stop: return SIGTERM;
+    case CommandLine::Signal::Quit: return SIGQUIT;
+    case CommandLine::Signal::Reload: return SIGHUP;
+    case CommandLine::Signal::Reopen: return SIGUSR1;
+    case CommandLine::Signal::Upgrade: return SIGUSR2;
+    case CommandLine::Signal::None: break;
+  }
+  return 0;
+}
+
+int test(const CommandLine& line, const config::LoadResult& loaded) {
+  const std::string path = config::configuration_path(line.load);
+  const std::string name = path.empty() ? std::string(config::kBuiltInName) : path;
+  if (!loaded.ok()) {
+    fprintf(stderr, "beamgate: configuration %s test failed\n", name.c_str());
+    return 1;
+  }
+  if (!line.quiet) fprintf(stderr, "beamgate: configuration %s test is successful\n", name.c_str());
+  if (line.mode == CommandLine::Mode::TestAndDump) {
+    const std::string text = config::dump(loaded.sources, true);
+    fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return 0;
+}
+
+int send_signal(const CommandLine& line, const config::Config& config) {
+  if (config.pid_path.empty()) return fail("there is no pid file to find the master by (pid off)");
+  const auto pid = master::PidFile::read_living(config.pid_path, kProgram);
+  if (!pid.ok()) return fail("no running master by the pid file \"" + config.pid_path + "\": " + pid.error().message());
+  if (kill(pid.value(), signal_number(line.signal)) != 0) {
+    return fail("can't signal process " + std::to_string(pid.value()) + ": " + system_error("kill").message());
+  }
+  return 0;
+}
+
+int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title) {
+  const auto load = [options = line.load] { return config::load(options); };
+  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title});
+  return master.run();
+}
+
+int run(const CommandLine& line, master::ProcessTitle& title) {
+  switch (line.mode) {
+    case CommandLine::Mode::Help:
+      fwrite(config::usage().data(), 1, config::usage().size(), stdout);
+      return 0;
+    case CommandLine::Mode::Version:
+    case CommandLine::Mode::VersionDetails:
+      fprintf(stderr, "beamgate version: beamgate/%s\n", BEAMGATE_VERSION);
+      if (line.mode == CommandLine::Mode::VersionDetails) fprintf(stderr, "%s", BEAMGATE_BUILD_DETAILS);
+      return 0;
+    default:
+      break;
+  }
+  const config::LoadResult loaded = config::load(line.load);
+  const std::string report = config::report(loaded);
+  fwrite(report.data(), 1, report.size(), stderr);
+  if (line.mode == CommandLine::Mode::Test || line.mode == CommandLine::Mode::TestAndDump) {
+    return test(line, loaded);
+  }
+  if (!loaded.ok()) return 1;
+  return line.mode == CommandLine::Mode::Signal ? send_signal(line, *loaded.config) : serve(line, loaded, title);
+}
+
+}  // namespace
+}  // namespace beamgate
+
+int main(int argc, char** argv) {
+  beamgate::config::CommandLine line;
+  std::string error;
+  if (!beamgate::config::parse({argv + 1, static_cast<size_t>(argc - 1)}, line, error)) {
+    return beamgate::fail(error);
+  }
+  beamgate::master::ProcessTitle title(argc, argv);
+  return beamgate::run(line, title);
+}

@@ -20,12 +20,12 @@ namespace beamgate {
 struct Layers::Parts {
   explicit Parts(Context& context)
       : access_logs(context.log),
-        http_layer(context, &access_logs),
+        http_layer(context.connections, context.settings, context.metrics, context.log, &access_logs),
         websockets(context),
         operations(context, websockets),
         echo(websockets),
         raw(context, http_layer, websockets, operations),
-        files(context),
+        files(http_layer),
         proxy(context.loop, context.poller, http_layer, context.log, context.metrics),
         api_handler(context, http_layer, operations),
         status(context),
@@ -69,6 +69,8 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
 Layers::~Layers() = default;
 
 ws::WebSockets& Layers::websockets() { return parts_->websockets; }
+
+void Layers::end_turn() { parts_->http_layer.end_turn(); }
 
 void Layers::reopen_logs() { parts_->access_logs.reopen(); }
 

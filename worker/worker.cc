@@ -116,6 +116,7 @@ int Worker::run() {
 // Runs before the loop sleeps: what this turn has gathered goes out.
 void Worker::end_turn() {
   connections_.end_turn();
+  layers_->end_turn();
   bus_.end_turn();
   if (connections_.has_pending_turn()) {
     if (!more_work_.active()) more_work_.start();
