@@ -54,7 +54,7 @@ class Poller {
 
   UniqueFd epoll_;
   PollTarget* clients_ = nullptr;
-  epoll_event events_[kEventsPerRound];
+  epoll_event events_[kEventsPerRound]{};
   int events_count_ = 0;
   int events_at_ = 0;
 };

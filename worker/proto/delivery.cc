@@ -9,19 +9,51 @@ ws::Opcode opcode_of(ipc::PayloadKind kind) {
   return kind == ipc::PayloadKind::Binary ? ws::Opcode::Binary : ws::Opcode::Text;
 }
 
+// A frame that is made when the first subscriber needs it.
+class LazyFrame {
+ public:
+  explicit LazyFrame(record::Arena& arena) : arena_(arena) {}
+  LazyFrame(const LazyFrame&) = delete;
+  LazyFrame& operator=(const LazyFrame&) = delete;
+  ~LazyFrame() { record::release_frame(arena_, frame_); }
+
+  template <typename Make>
+  record::Ref get(Make&& make) {
+    if (frame_ == record::kNull) frame_ = make();
+    return frame_;
+  }
+
+ private:
+  record::Arena& arena_;
+  record::Ref frame_ = record::kNull;
+};
+
 }  // namespace
 
 void Delivery::deliver(const hub::Publication& publication, std::span<const uint32_t> slots) {
   record::Arena& arena = connections_.arena();
   const ws::Opcode opcode = opcode_of(publication.kind);
-  const record::FrameHolder plain(arena, websockets_->encode_message(opcode, publication.payload));
+  const std::string_view payload = publication.payload;
+  LazyFrame plain(arena);
+  LazyFrame compressed(arena);
   for (size_t i = slots.size(); i-- > 0;) {
     record::Record& record = arena.records()[slots[i]];
     if (record.uid == publication.except) continue;
-    if (plain.get() != record::kNull && record.ws.deflate_flags == 0) {
-      websockets_->send_frame(record, plain.get());
+    record::Ref frame = record::kNull;
+    switch (websockets_->variant_for(record, payload.size())) {
+      case ws::WebSockets::Variant::Plain:
+        frame = plain.get([&] { return websockets_->encode_message(opcode, payload); });
+        break;
+      case ws::WebSockets::Variant::Compressed:
+        frame = compressed.get([&] { return websockets_->encode_message(opcode, payload, true); });
+        break;
+      case ws::WebSockets::Variant::Own:
+        break;
+    }
+    if (frame != record::kNull) {
+      websockets_->send_frame(record, frame);
     } else {
-      websockets_->send(record, opcode, publication.payload);
+      websockets_->send(record, opcode, payload);
     }
   }
 }

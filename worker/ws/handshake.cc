@@ -17,12 +17,6 @@ size_t count_fields(const http::Request& request, std::string_view name) {
                                            [&](const http::Field& field) { return iequals(field.name, name); }));
 }
 
-std::string_view value_of(const http::Request& request, std::string_view name) {
-  const auto found = std::find_if(request.fields.begin(), request.fields.end(),
-                                  [&](const http::Field& field) { return iequals(field.name, name); });
-  return found == request.fields.end() ? std::string_view() : found->value;
-}
-
 bool any_field_has_token(const http::Request& request, std::string_view name, std::string_view token) {
   return std::any_of(request.fields.begin(), request.fields.end(), [&](const http::Field& field) {
     return iequals(field.name, name) && has_token(field.value, token);
@@ -72,8 +66,8 @@ std::optional<Refusal> refuse_handshake(const http::Request& request) {
   if (!any_field_has_token(request, "Connection", "upgrade")) return Refusal{400, "Connection: Upgrade is missing.\n"};
   if (request.has_body()) return Refusal{400, "A WebSocket handshake has no body.\n"};
   if (count_fields(request, "Sec-WebSocket-Version") > 1) return Refusal{400, "More than one Sec-WebSocket-Version.\n"};
-  if (value_of(request, "Sec-WebSocket-Version") != "13") return Refusal{426, "Only WebSocket version 13 is spoken here.\n"};
-  if (count_fields(request, "Sec-WebSocket-Key") != 1 || !valid_key(value_of(request, "Sec-WebSocket-Key"))) {
+  if (request.field("Sec-WebSocket-Version") != "13") return Refusal{426, "Only WebSocket version 13 is spoken here.\n"};
+  if (count_fields(request, "Sec-WebSocket-Key") != 1 || !valid_key(request.field("Sec-WebSocket-Key"))) {
     return Refusal{400, "Sec-WebSocket-Key must be 16 bytes in base64.\n"};
   }
   if (count_fields(request, "Origin") > 1) return Refusal{400, "More than one Origin.\n"};
@@ -82,8 +76,8 @@ std::optional<Refusal> refuse_handshake(const http::Request& request) {
 }
 
 bool origin_allowed(const http::Request& request, const config::WebSocketAction& action) {
-  if (action.origins.empty() || count_fields(request, "Origin") == 0) return true;
-  const std::string_view origin = value_of(request, "Origin");
+  if (action.origins.empty() || !request.has_field("Origin")) return true;
+  const std::string_view origin = request.field("Origin");
   return std::any_of(action.origins.begin(), action.origins.end(),
                      [&](const std::string& pattern) { return origin_matches(origin, pattern); });
 }

@@ -1,7 +1,10 @@
 #include "worker/ws/mask.h"
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
+
+#include "common/base/bytes.h"
 
 namespace beamgate::ws {
 namespace {
@@ -28,17 +31,16 @@ void unmask(std::span<char> bytes, uint8_t (&key)[4]) {
     xor_block(at, block);
     xor_block(at + sizeof block, block);
   }
-  for (; left >= sizeof word; at += sizeof word, left -= sizeof word) {
-    uint32_t piece;
-    memcpy(&piece, at, sizeof piece);
-    piece ^= word;
-    memcpy(at, &piece, sizeof piece);
+  const uint64_t twice = uint64_t{word} << 32 | word;
+  for (; left >= sizeof twice; at += sizeof twice, left -= sizeof twice) {
+    store_le(at, load_le<uint64_t>(at) ^ twice);
   }
-  // Everything before was a multiple of the key's length, so the key still starts at key[0].
-  for (size_t i = 0; i < left; ++i) at[i] = static_cast<char>(static_cast<uint8_t>(at[i]) ^ key[i]);
-  uint8_t rotated[4];
-  for (size_t i = 0; i < 4; ++i) rotated[i] = key[(i + left) % 4];
-  memcpy(key, rotated, sizeof key);
+  // Everything so far was a multiple of the key's length, so the key still starts at its first byte.
+  for (; left > 0; ++at, --left) {
+    *at = static_cast<char>(static_cast<uint8_t>(*at) ^ static_cast<uint8_t>(word));
+    word = std::rotr(word, 8);
+  }
+  memcpy(key, &word, sizeof key);
 }
 
 }  // namespace beamgate::ws

@@ -23,6 +23,8 @@ using record::Phase;
 using record::Record;
 using record::Ref;
 
+constexpr int kSharedDeflateLevel = 1;  // One frame serves locations with different levels.
+
 record::Protocol protocol_of(WebSocketAction::Mode mode) {
   switch (mode) {
     case WebSocketAction::Mode::Echo:
@@ -41,7 +43,7 @@ Metric failure_metric(uint16_t code) {
 
 }  // namespace
 
-WebSockets::WebSockets(Context& context) : context_(context), reader_(context.arena) {}
+WebSockets::WebSockets(Context& context) : context_(context), reader_(context.arena), deflate_(context.arena) {}
 
 WebSockets::~WebSockets() = default;
 
@@ -72,6 +74,9 @@ void WebSockets::handle(http::Exchange& exchange) {
   if (!refusal && !origin_allowed(request, request.location->websocket)) {
     refusal = Refusal{403, "This Origin is not allowed.\n"};
   }
+  if (!refusal && negotiate_deflate(request, request.location->websocket).malformed) {
+    refusal = Refusal{400, "Malformed Sec-WebSocket-Extensions.\n"};
+  }
   if (!refusal && drain_.active) refusal = Refusal{503, "Shutting down.\n"};
   if (!refusal) {
     applications_[static_cast<size_t>(protocol_of(request.location->websocket.mode))]->on_handshake(exchange);
@@ -98,9 +103,12 @@ bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::Respon
   });
   const std::string_view subprotocol = chosen ? std::string_view() : choose_subprotocol(request, action);
   if (!subprotocol.empty()) fields.push_back({"Sec-WebSocket-Protocol", std::string(subprotocol)});
+  const DeflateAnswer deflate = negotiate_deflate(request, action);
+  if (!deflate.field.empty()) fields.push_back({"Sec-WebSocket-Extensions", deflate.field});
   fields.insert(fields.end(), extra.begin(), extra.end());
 
   record.ws = {};
+  if (deflate.parameters) store_parameters(*deflate.parameters, record.ws);
   record.protocol = protocol_of(action.mode);
   record.location_id = request.location->id;
   exchange.upgrade(fields, Phase::WebSocket);
@@ -123,19 +131,19 @@ void WebSockets::on_enter(Record& record) {
 size_t WebSockets::on_bytes(Record& record, std::span<char> bytes) {
   const record::ConnId id = context_.connections.id_of(record);
   const WebSocketAction& action = action_of(record);
-  const MessageLimits limits{.message_bytes_max = action.message_bytes_max};
+  const MessageLimits limits{.message_bytes_max = action.message_bytes_max,
+                             .compression = record.ws.deflate_flags != 0};
   size_t used = 0;
-  size_t payload_bytes = 0;
+  handled_bytes_ = 0;
   for (uint32_t steps = 0; !waits_for_room(record, action); ++steps) {
-    if (steps == kStepsPerTurn || payload_bytes >= kPayloadBytesPerTurn) {
+    if (steps == kStepsPerTurn || handled_bytes_ >= kMessageBytesPerTurn) {
       context_.connections.pause(record, record::kPauseTurn);
       break;
     }
     const Step step = reader_.read(record, bytes.subspan(used), limits);
     if (step.kind == Step::Kind::NeedMore) break;
     used += step.consumed;
-    payload_bytes += step.payload.size();
-    act(record, step);
+    act(record, step, action);
     reader_.done();
     if (record.generation != id.generation || record.phase != Phase::WebSocket) return bytes.size();
     if (record.pauses != 0) break;
@@ -178,14 +186,15 @@ void WebSockets::on_gone(Record& record) {
   context_.metrics.subtract(Metric::WebSocketsActive);
   application_of(record).on_gone(record, ending);
   reader_.forget(record);
+  deflate_.forget(record, context_.connections.id_of(record));
 }
 
 // --- Steps of the reader.
 
-void WebSockets::act(Record& record, const Step& step) {
+void WebSockets::act(Record& record, const Step& step, const WebSocketAction& action) {
   switch (step.kind) {
     case Step::Kind::Message:
-      return deliver(record, step);
+      return deliver(record, step, action);
     case Step::Kind::Ping:
       if (is_open(record)) send_control(record, Opcode::Pong, view_of(step.payload));
       return;
@@ -200,10 +209,35 @@ void WebSockets::act(Record& record, const Step& step) {
   }
 }
 
-void WebSockets::deliver(Record& record, const Step& step) {
+void WebSockets::deliver(Record& record, const Step& step, const WebSocketAction& action) {
+  std::span<char> payload = step.payload;
+  if (step.compressed && !inflate(record, payload, step.opcode, action.message_bytes_max)) return;
+  handled_bytes_ += payload.size();
   ++record.messages_received;
   context_.metrics.add(Metric::MessagesReceived);
-  application_of(record).on_message(record, step.opcode, step.payload);
+  application_of(record).on_message(record, step.opcode, payload);
+}
+
+// False: the connection has been failed.
+bool WebSockets::inflate(Record& record, std::span<char>& payload, Opcode opcode, uint64_t bytes_max) {
+  const auto inflated = deflate_.inflate(record, context_.connections.id_of(record), payload, bytes_max);
+  payload = inflated.message;
+  switch (inflated.outcome) {
+    case Deflate::Outcome::Done:
+      break;
+    case Deflate::Outcome::TooBig:
+      fail(record, kCloseMessageTooBig, "message too big");
+      return false;
+    case Deflate::Outcome::Corrupt:
+      fail(record, kCloseInvalidPayload, "compressed data is corrupt");
+      return false;
+    case Deflate::Outcome::NoMemory:
+      fail(record, kCloseTryAgainLater, "out of memory");
+      return false;
+  }
+  if (opcode != Opcode::Text || check_utf8(view_of(payload)) == Utf8State::Boundary) return true;
+  fail(record, kCloseInvalidPayload, "text is not UTF-8");
+  return false;
 }
 
 void WebSockets::on_close_frame(Record& record, std::string_view payload) {
@@ -281,11 +315,17 @@ bool WebSockets::send_control(Record& record, Opcode opcode, std::string_view pa
   return context_.connections.send(record, head.view(), payload);
 }
 
+// A message that is dropped must not be missing in a window that the peer's next one refers to.
+bool WebSockets::may_drop(const Record& record) const {
+  const bool takeover = (record.ws.deflate_flags & (kDeflateNegotiated | kDeflateServerNoTakeover)) == kDeflateNegotiated;
+  return !takeover && action_of(record).slow_reader == WebSocketAction::SlowReader::DropOldest;
+}
+
 // Tries; when the queue is full, does what websocket_slow_reader says.
 template <typename Try>
 bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to_send) {
   if (try_to_send()) return true;
-  if (action_of(record).slow_reader == WebSocketAction::SlowReader::DropOldest) {
+  if (may_drop(record)) {
     const size_t room = context_.connections.outbound_room(record);
     const uint32_t dropped = context_.connections.drop_oldest(record, bytes - std::min(bytes, room));
     context_.metrics.add(Metric::MessagesDroppedSlowReader, dropped);
@@ -301,7 +341,10 @@ bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to
 
 bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
   if (!is_open(record)) return false;
-  const FrameHead head(opcode, payload.size());
+  const std::string_view smaller = record.ws.deflate_flags == 0 ? std::string_view() : compress(record, payload);
+  const bool compressed = !smaller.empty();
+  if (compressed) payload = smaller;
+  const FrameHead head(opcode, payload.size(), compressed);
   const size_t size = head.size() + payload.size();
   const bool sent = send_or_apply_policy(
       record, size, [&] { return context_.connections.send(record, head.view(), payload); });
@@ -309,6 +352,18 @@ bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
   ++record.messages_sent;
   context_.metrics.add(Metric::MessagesSent);
   return true;
+}
+
+// Empty: the message goes uncompressed.
+std::string_view WebSockets::compress(Record& record, std::string_view payload) {
+  const WebSocketAction& action = action_of(record);
+  if (payload.size() < action.deflate_bytes_min) return {};
+  return deflate_.compress(record, context_.connections.id_of(record), payload, action.deflate_level);
+}
+
+WebSockets::Variant WebSockets::variant_for(const Record& record, size_t payload_bytes) const {
+  if (record.ws.deflate_flags == 0 || payload_bytes < action_of(record).deflate_bytes_min) return Variant::Plain;
+  return Deflate::takes_shared(record) ? Variant::Compressed : Variant::Own;
 }
 
 bool WebSockets::send_frame(Record& record, Ref frame) {
@@ -320,8 +375,13 @@ bool WebSockets::send_frame(Record& record, Ref frame) {
   return sent;
 }
 
-Ref WebSockets::encode_message(Opcode opcode, std::string_view payload) {
-  const FrameHead head(opcode, payload.size());
+Ref WebSockets::encode_message(Opcode opcode, std::string_view payload, bool compressed) {
+  if (compressed) {
+    const std::string_view smaller = deflate_.compress_shared(payload, kSharedDeflateLevel);
+    compressed = !smaller.empty();
+    if (compressed) payload = smaller;
+  }
+  const FrameHead head(opcode, payload.size(), compressed);
   const Ref frame = record::make_frame(context_.arena, head.size() + payload.size());
   if (frame == record::kNull) return frame;
   const std::span<char> bytes = record::frame_bytes(context_.arena, frame);

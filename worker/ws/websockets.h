@@ -17,6 +17,7 @@
 #include "worker/net/phase_handler.h"
 #include "worker/record/record.h"
 #include "worker/ws/application.h"
+#include "worker/ws/deflate.h"
 #include "worker/ws/message_reader.h"
 
 namespace beamgate::ws {
@@ -44,11 +45,20 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   // full and the slow-reader policy has been applied).
   bool send(record::Record& record, Opcode opcode, std::string_view payload);
 
+  // Which frame a message to many should reach this connection in.  Every connection can take Plain.
+  enum class Variant : uint8_t {
+    Plain,       // send_frame() with a frame that isn't compressed.
+    Compressed,  // send_frame() with a compressed one, shared with others.
+    Own,         // send(): its compression has a window of its own.
+  };
+  Variant variant_for(const record::Record& record, size_t payload_bytes) const;
+
   // A frame encoded by encode_message(), shared by many connections; same policy as send().
   bool send_frame(record::Record& record, record::Ref frame);
 
-  // An unmasked single-frame message ready for the wire; kNull when the arena is full.
-  record::Ref encode_message(Opcode opcode, std::string_view payload);
+  // An unmasked single-frame message ready for the wire; kNull when the arena is full.  compressed: for those
+  // whose variant it is; it stays plain where compressing gains nothing.
+  record::Ref encode_message(Opcode opcode, std::string_view payload, bool compressed = false);
 
   // Starts the closing handshake; the connection goes when the peer has answered or after
   // websocket_close_timeout.  reason: UTF-8, cut to 123 bytes.  Idempotent.
@@ -69,7 +79,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   static constexpr size_t kApplications = 3;  // By record::Protocol.
   // What one connection may have handled before others get their turn.
   static constexpr uint32_t kStepsPerTurn = 1024;
-  static constexpr size_t kPayloadBytesPerTurn = 256 << 10;
+  static constexpr size_t kMessageBytesPerTurn = 256 << 10;
 
   struct Drain {
     bool active = false;
@@ -80,19 +90,24 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   Application& application_of(const record::Record& record) const;
   bool is_open(const record::Record& record) const;
   bool waits_for_room(record::Record& record, const config::WebSocketAction& action);
-  void act(record::Record& record, const Step& step);
-  void deliver(record::Record& record, const Step& step);
+  void act(record::Record& record, const Step& step, const config::WebSocketAction& action);
+  void deliver(record::Record& record, const Step& step, const config::WebSocketAction& action);
+  bool inflate(record::Record& record, std::span<char>& payload, Opcode opcode, uint64_t bytes_max);
+  std::string_view compress(record::Record& record, std::string_view payload);
   void on_close_frame(record::Record& record, std::string_view payload);
   void fail(record::Record& record, uint16_t code, std::string_view reason);
   void send_close(record::Record& record, uint16_t code, std::string_view reason);
   void begin_closing(record::Record& record, uint16_t code, bool by_peer);
+  bool may_drop(const record::Record& record) const;
   bool send_control(record::Record& record, Opcode opcode, std::string_view payload);
   template <typename Try>
   bool send_or_apply_policy(record::Record& record, size_t bytes, Try&& try_to_send);
 
   Context& context_;
   MessageReader reader_;
+  Deflate deflate_;
   Application* applications_[kApplications] = {};
+  size_t handled_bytes_ = 0;  // Of messages, inflated, in this call of on_bytes().
   const config::WebSocketAction fallback_;  // For a location that no configuration knows any more.
   Drain drain_;
 };
