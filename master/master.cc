@@ -88,9 +88,11 @@ bool Master::start() {
   if (!failure) failure = listens_.commit();
   if (failure) return fail("bind_failed", failure->address, failure->error);
   slots_listening_ = slots;
-  auto pid_file = PidFile::create(config.pid_path, kProgram);
-  if (!pid_file.ok()) return fail("pid_file_failed", config.pid_path, pid_file.error());
-  pid_file_ = std::move(pid_file).value();
+  if (!config.pid_path.empty()) {
+    auto pid_file = PidFile::create(config.pid_path, kProgram);
+    if (!pid_file.ok()) return fail("pid_file_failed", config.pid_path, pid_file.error());
+    pid_file_ = std::move(pid_file).value();
+  }
   provide_access_logs();
   adopt_settings(config);
   supervisor_.want(slots);
