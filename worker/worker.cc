@@ -67,6 +67,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .log = log_,
                .metrics = metrics_,
                .metrics_all = handover.metrics_all,
+               .started_ms = handover.started_ms,
                .settings = settings_,
                .arena = arena_,
                .poller = poller_,
