@@ -40,7 +40,7 @@ bool listens_to(const config::Config& config, uint32_t id) {
 }
 
 std::shared_ptr<const config::Config> parse(std::string_view text, std::string& reason) {
-  config::LoadResult loaded = config::load_text(text);
+  config::LoadResult loaded = config::load_text(text, {.resolve_names = false});
   if (!loaded.ok()) reason = config::report(loaded);
   return loaded.config;
 }
@@ -67,14 +67,14 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .log = log_,
                .metrics = metrics_,
                .metrics_all = handover.metrics_all,
-               .started_ms = handover.started_ms,
                .settings = settings_,
                .arena = arena_,
                .poller = poller_,
                .connections = connections_,
                .hub = hub_,
                .remote = remote_,
-               .webhooks = *webhooks_},
+               .webhooks = *webhooks_,
+               .started_ms = handover.started_ms},
       layers_(std::make_unique<Layers>(context_)),
       before_poll_(loop_, [this] { end_turn(); }),
       more_work_(loop_, [] {}),
