@@ -34,7 +34,9 @@ void set_user(Setting& setting) {
 }
 
 void set_worker_processes(Setting& setting) {
-  if (setting.arg() == "auto") setting.replace(0, std::to_string(cores()));
+  // A machine may have more cores than the row allows workers; auto must not fail there.
+  const auto most = static_cast<uint32_t>(*parse_number(setting.row.max));
+  if (setting.arg() == "auto") setting.replace(0, std::to_string(std::min(cores(), most)));
   store_number<&Config::worker_processes>(setting);
 }
 
