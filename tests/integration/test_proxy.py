@@ -1,0 +1,489 @@
+"""proxy_pass, end to end: the real gateway between raw clients and an origin that records what it gets.
+
+What it shows: connections to the origin are reused, bytes stream both ways in bounded memory, either side may
+be slow, early or dead without harm to others, an origin never sees what only the gateway may say, and it sees
+exactly as many requests as were accepted, however a client writes them.
+"""
+
+import re
+import threading
+from pathlib import Path
+
+import backend
+import beamgate
+import http_client
+from backend import Cut, Drip, Garbage, Hang, Held, Huge, Raw, Reply, Reset
+from wire import Ended
+
+MEGABYTE = 1 << 20
+
+
+def peak_memory(pid):
+    """The most resident memory a process has ever had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
+
+
+def settled(look, timeout=20):
+    """What look() gives once it has stayed the same for a while."""
+    seen = {"value": None, "times": 0}
+
+    def same():
+        value = look()
+        seen["times"] = seen["times"] + 1 if value == seen["value"] else 0
+        seen["value"] = value
+        return seen["times"] > 60
+
+    beamgate.until(same, timeout, "a standstill")
+    return seen["value"]
+
+
+class ProxyCase(beamgate.TestCase):
+    def proxy(self, origin, location="", upstream="", server="", workers=1):
+        """A gateway that passes everything to `origin`."""
+        gateway = self.gateway(
+            f"upstream app {{ server {origin.address}; {upstream} }}\n"
+            f"server {{ listen 127.0.0.1:0; client_max_body_size 0; {server}\n"
+            f"location / {{ proxy_pass http://app; {location} }} }}", workers=workers)
+        return gateway, gateway.address()
+
+    def connect(self, address, **options):
+        connection = http_client.Connection(address, **options)
+        self.addCleanup(connection.close)
+        return connection
+
+
+class Requests(ProxyCase):
+    def test_a_request_arrives_and_its_response_returns(self):
+        origin = self.backend(lambda request: Reply(201, request.method + " " + request.target,
+                                                    {"X-Origin": "yes", "Connection": "x-gone", "X-Gone": "1"}))
+        _, address = self.proxy(origin)
+        response = http_client.request(address, "GET", "/a%2Fb?c=d", {"X-Mine": "1"})
+        self.assertEqual((response.status, response.text), (201, "GET /a%2Fb?c=d"))
+        self.assertEqual(response.header("x-origin"), "yes")
+        self.assertIsNone(response.header("x-gone"))
+        self.assertEqual(len(response.fields.all("date")), 1)
+        self.assertEqual(origin.wait().header("x-mine"), "1")
+
+    def test_connections_to_the_origin_are_reused(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin)
+        for _ in range(20):
+            self.assertEqual(http_client.get(address, "/").text, "ok")
+        with http_client.Connection(address) as connection:
+            for _ in range(20):
+                self.assertEqual(connection.request("POST", "/", body="x").text, "ok")
+        self.assertEqual(len(origin.requests), 40)
+        self.assertEqual(origin.connections, 1)
+
+    def test_without_keepalive_each_request_has_its_connection(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin, upstream="keepalive 0;")
+        for _ in range(5):
+            self.assertEqual(http_client.get(address, "/").text, "ok")
+        self.assertEqual(origin.connections, 5)
+        self.assertEqual(origin.requests[0].header("connection"), "close")
+
+    def test_a_restarted_origin_costs_no_idempotent_request(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin)
+        for _ in range(10):
+            self.assertEqual(http_client.get(address, "/").status, 200)
+            with origin.changed:
+                for sock in list(origin.open):
+                    sock.shutdown(2)
+        self.assertEqual(len(origin.requests), 10)
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        origin = self.backend(lambda request: Reply(200, request.path))
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        connection.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % i for i in range(50)))
+        for i in range(50):
+            self.assertEqual(connection.read_response().text, f"/{i}")
+        self.assertEqual([request.path for request in origin.requests], [f"/{i}" for i in range(50)])
+
+    def test_a_pipelined_body_is_kept_apart_from_the_next_request(self):
+        origin = self.backend(lambda request: Reply(200, request.body))
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        connection.send(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nfirst"
+                        b"POST /2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecond\r\n0\r\n\r\n"
+                        b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual([connection.read_response().text for _ in range(3)], ["first", "second", ""])
+
+    def test_chunked_both_ways(self):
+        origin = self.backend(lambda request: Reply(200, chunks=[request.body[i:i + 7]
+                                                                 for i in range(0, len(request.body), 7)]))
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        whole = b""
+        for i in range(200):
+            piece = b"%d," % i
+            whole += piece
+            connection.send(b"%x;note=1\r\n%s\r\n" % (len(piece), piece))
+        connection.send(b"0\r\nX-Trailer: dropped\r\n\r\n")
+        self.assertEqual(connection.read_response().body, whole)
+        request = origin.wait()
+        self.assertEqual(request.header("transfer-encoding"), "chunked")
+        self.assertIsNone(request.header("content-length"))
+        self.assertIsNone(request.header("x-trailer"))
+
+    def test_responses_without_a_body(self):
+        origin = self.backend()
+        origin.on("/head", Reply(200, "0123456789"))
+        origin.on("/same", Reply(304, headers={"ETag": '"x"'}))
+        origin.on("/none", Reply(204))
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        head = connection.request("HEAD", "/head")
+        self.assertEqual((head.status, head.header("content-length")), (200, "10"))
+        same = connection.request("GET", "/same")
+        self.assertEqual((same.status, same.header("etag")), (304, '"x"'))
+        self.assertEqual(connection.request("GET", "/none").status, 204)
+        self.assertEqual(connection.request("GET", "/head").text, "0123456789")
+        self.assertEqual(origin.connections, 1)
+
+    def test_interim_responses_are_not_passed_on(self):
+        origin = self.backend(Raw(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                                  b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        connection.send_request("GET", "/")
+        response = connection.read_response(interim=True)
+        self.assertEqual((response.status, response.text), (200, "hi"))
+
+    def test_a_unix_socket(self):
+        origin = self.backend(Reply(200, "over a file"), unix=True)
+        _, address = self.proxy(origin)
+        for _ in range(3):
+            self.assertEqual(http_client.get(address, "/").text, "over a file")
+        self.assertEqual(origin.connections, 1)
+
+    def test_the_uri_follows_proxy_pass(self):
+        origin = self.backend(lambda request: Reply(200, request.target + " " + request.header("host")))
+        gateway = self.gateway(
+            "server { listen 127.0.0.1:0;"
+            f"location /plain/ {{ proxy_pass http://{origin.address}; }}"
+            f"location /cut/ {{ proxy_pass http://{origin.address}/base/; }}"
+            f"location /host/ {{ proxy_pass http://{origin.address}/; proxy_set_header Host $host; }} }}", workers=1)
+        for target, expected in [("/plain/a%20b?q", "/plain/a%20b?q " + origin.address),
+                                 ("/cut/a%20b/%3Fc?q", "/base/a%20b/%3Fc?q " + origin.address),
+                                 ("/host/x", "/x 127.0.0.1")]:
+            self.assertEqual(http_client.get(gateway.address(), target).text, expected)
+
+
+class Fields(ProxyCase):
+    def test_what_a_client_may_not_say_does_not_arrive(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin)
+        forbidden = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-User", "Forwarded",
+                     "X-Real-IP", "beamgate-user", "Beamgate-State", "ce-type", "webhook-id", "webhook-signature",
+                     "X_Forwarded_For", "beamgate_user", "ce_type", "webhook_signature", "X_Real_IP", "Keep-Alive",
+                     "Proxy-Connection", "TE", "Trailer", "Proxy"]
+        headers = [(name, "evil") for name in forbidden] + [("Connection", "keep-alive, X-Hop"), ("X-Hop", "evil"),
+                                                            ("X-Good", "good"), ("Cookie", "a=b")]
+        self.assertEqual(http_client.get(address, "/", headers).status, 200)
+        request = origin.wait()
+        self.assertEqual([field for field in request.fields if "evil" in field[1]], [])
+        self.assertEqual((request.header("x-good"), request.header("cookie")), ("good", "a=b"))
+        for name, value in [("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.1"),
+                            ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", address), ("Host", "app")]:
+            self.assertEqual(request.fields.all(name), [value])
+
+    def test_a_trusted_proxy_is_continued(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin, server="set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;")
+        http_client.get(address, "/", [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "https"),
+                                       ("beamgate-user", "evil"), ("Forwarded", "for=evil")])
+        request = origin.wait()
+        self.assertEqual(request.header("x-real-ip"), "192.0.2.1")
+        self.assertEqual(request.header("x-forwarded-for"), "192.0.2.1, 127.0.0.1")
+        self.assertEqual(request.header("x-forwarded-proto"), "https")
+        self.assertEqual([field for field in request.fields if "evil" in field[1]], [])
+
+    def test_set_headers(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin, 'proxy_set_header X-Mine "a $request_method"; proxy_set_header Accept "";')
+        http_client.get(address, "/", [("X-Mine", "theirs"), ("Accept", "*/*")])
+        request = origin.wait()
+        self.assertEqual(request.fields.all("x-mine"), ["a GET"])
+        self.assertIsNone(request.header("accept"))
+
+
+class Smuggling(ProxyCase):
+    """However a client writes it, the origin sees as many requests as were answered, and never "/evil"."""
+
+    EVIL = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
+    ATTEMPTS = {
+        "length and chunked": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              b"0\r\n\r\n",
+        "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n",
+        "length list": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 40\r\n\r\n",
+        "signed length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
+        "hexadecimal length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x10\r\n\r\n",
+        "space before colon": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 40\r\n\r\n",
+        "obscured chunked": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "chunked twice": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        "chunked not last": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "old protocol chunked": b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "folded field": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        "bare line feed": b"POST / HTTP/1.1\r\nHost: x\r\nX: y\nContent-Length: 40\r\n\r\n",
+        "bare carriage return": b"POST / HTTP/1.1\r\nHost: x\r\nX: y\rContent-Length: 40\r\n\r\n",
+        "nul byte": b"POST / HTTP/1.1\r\nHost: x\r\nX: y\0\r\nContent-Length: 0\r\n\r\n",
+        "bad chunk size": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
+        "negative chunk size": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+        "huge chunk size": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n\r\n",
+        "chunk without end": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+        "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "no host": b"GET / HTTP/1.1\r\n\r\n",
+    }
+
+    def test_every_known_form_is_refused(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin)
+        for name, attempt in self.ATTEMPTS.items():
+            with self.subTest(name):
+                connection = self.connect(address)
+                connection.send(attempt + self.EVIL)
+                response = connection.read_response()
+                self.assertGreaterEqual(response.status, 400)
+                self.assertTrue(connection.ended())
+        # A body may have begun before it turned out to be bad, but no request was whole, so none was answered.
+        self.assertEqual([request.target for request in origin.requests], [])
+
+    def test_its_twins_are_accepted_and_counted(self):
+        origin = self.backend(Reply(200, "ok"))
+        _, address = self.proxy(origin)
+        accepted = {
+            "length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+            "chunked": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "any case": b"POST / HTTP/1.1\r\nhOST: x\r\ntRANSFER-eNCODING: cHUNKED\r\n\r\n0\r\n\r\n",
+            "body like a request": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(self.EVIL)
+                                   + self.EVIL,
+            "chunk like a request": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"
+                                    b"0\r\n\r\n" % (len(self.EVIL), self.EVIL),
+        }
+        for count, (name, attempt) in enumerate(accepted.items(), 1):
+            with self.subTest(name):
+                connection = self.connect(address)
+                connection.send(attempt)
+                self.assertEqual(connection.read_response().status, 200)
+                self.assertEqual([request.target for request in origin.requests], ["/"] * count)
+
+
+class Failures(ProxyCase):
+    def test_an_origin_that_is_not_there(self):
+        held, dead = backend.unused_address()
+        self.addCleanup(held.close)
+        gateway = self.gateway(f"server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://{dead}; }} }}")
+        self.assertEqual(http_client.get(gateway.address(), "/").status, 502)
+        self.assertEqual(http_client.post(gateway.address(), "/", "x" * 1000).status, 502)
+
+    def test_another_server_takes_over(self):
+        held, dead = backend.unused_address()
+        self.addCleanup(held.close)
+        origin = self.backend(Reply(200, "ok"))
+        gateway = self.gateway(f"upstream app {{ server {dead}; server {origin.address}; }}"
+                               "server { listen 127.0.0.1:0; location / { proxy_pass http://app; } }", workers=1)
+        for _ in range(10):
+            self.assertEqual(http_client.post(gateway.address(), "/", "x").status, 200)
+        self.assertEqual(len(origin.requests), 10)
+
+    def test_a_bad_response_is_a_bad_gateway(self):
+        origin = self.backend()
+        origin.on("/garbage", Garbage())
+        origin.on("/reset", Reset())
+        origin.on("/nothing", Raw(b""))
+        origin.on("/half", Raw(b"HTTP/1.1 200 OK\r\nContent-"))
+        origin.on("/both", Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
+        origin.on("/split", Raw(b"HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: evil\r\nContent-Length: 0\r\n\r\n"))
+        origin.on("/control", Raw(b"HTTP/1.1 200 OK\r\nX: a\x0bb\r\nContent-Length: 0\r\n\r\n"))
+        origin.on("/switch", Raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"))
+        origin.on("/large", Raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * MEGABYTE + b"\r\nContent-Length: 0\r\n\r\n"))
+        origin.on("/good", Raw(b"HTTP/1.1 200 OK\r\nX: a\tb\xc3\xa4\r\nContent-Length: 0\r\n\r\n"))
+        _, address = self.proxy(origin)
+        for path in ["/garbage", "/reset", "/nothing", "/half", "/both", "/split", "/control", "/switch", "/large"]:
+            with self.subTest(path):
+                self.assertEqual(http_client.get(address, path).status, 502)
+        self.assertEqual(http_client.get(address, "/good").status, 200)
+
+    def test_a_truncated_response_is_noticed(self):
+        origin = self.backend(Cut())
+        origin.on("/chunked", Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"))
+        origin.on("/until-close", Raw(b"HTTP/1.1 200 OK\r\n\r\nall of it"))
+        _, address = self.proxy(origin)
+        for path in ["/", "/chunked"]:
+            with self.assertRaises(Ended):
+                http_client.get(address, path)
+        self.assertEqual(http_client.get(address, "/until-close").text, "all of it")
+
+    def test_a_silent_origin_times_out(self):
+        origin = self.backend(Hang())
+        _, address = self.proxy(origin, "proxy_read_timeout 1s;")
+        self.assertEqual(http_client.get(address, "/").status, 504)
+
+    def test_a_slow_origin_slows_only_its_own(self):
+        held = Held(Reply(200, "at last"))
+        origin = self.backend(Reply(200, "fast"))
+        origin.on("/held", held)
+        origin.on("/drip", Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 0.02))
+        _, address = self.proxy(origin)
+        waiting = self.connect(address)
+        waiting.send_request("GET", "/held")
+        origin.wait(path="/held")
+        for _ in range(50):
+            self.assertEqual(http_client.get(address, "/fast").text, "fast")
+        self.assertEqual(http_client.get(address, "/drip").text, "abc")
+        held.release()
+        self.assertEqual(waiting.read_response().text, "at last")
+
+    def test_a_request_without_effect_is_repeated_and_no_other(self):
+        """The origin closes a reused connection instead of answering: GET goes again, POST does not."""
+        counts = {"GET": 0, "POST": 0}
+
+        def close_second(request):
+            counts[request.method] += 1
+            return Raw(b"") if request.path == "/x" and counts[request.method] == 1 else Reply(200, "ok")
+
+        origin = self.backend(close_second)
+        _, address = self.proxy(origin)
+        origin.on("/warm", Reply(200, "ok"))
+        http_client.get(address, "/warm")
+        self.assertEqual(http_client.get(address, "/x").status, 200)
+        self.assertEqual(counts["GET"], 2)
+        http_client.get(address, "/warm")
+        self.assertEqual(http_client.post(address, "/x", "x").status, 502)
+        self.assertEqual(counts["POST"], 1)
+
+    def test_an_early_answer_arrives(self):
+        """The origin refuses an upload after its head and closes with the body unread."""
+        listener = backend.socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def refuse():
+            sock, _ = listener.accept()
+            while b"\r\n\r\n" not in sock.recv(65536, backend.socket.MSG_PEEK):
+                pass
+            sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+            sock.close()
+
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        gateway = self.gateway("server { listen 127.0.0.1:0; client_max_body_size 0; location / { proxy_pass "
+                               "http://127.0.0.1:%d; } }" % listener.getsockname()[1], workers=1)
+        connection = self.connect(gateway.address())
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 1000)
+        response = connection.read_response()
+        self.assertEqual((response.status, response.text), (413, "no"))
+        thread.join(10)
+
+    def test_a_client_that_goes_ends_its_request(self):
+        gone = threading.Event()
+
+        class UntilGone:
+            def play(self, wire, request, stopping):
+                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome")
+                wire.wait_end(20)
+                gone.set()
+                return False
+
+        origin = self.backend(UntilGone())
+        _, address = self.proxy(origin)
+        connection = self.connect(address)
+        connection.send_request("GET", "/")
+        connection.read_head()
+        connection.wire.reset()
+        self.assertTrue(gone.wait(10))
+
+
+class Volume(ProxyCase):
+    SIZE = 100 * MEGABYTE
+    GROWTH = 16 * MEGABYTE  # What a worker's memory may grow by, whatever the size.
+
+    def check_memory(self, gateway, before):
+        if beamgate.sanitized():
+            return
+        grown = peak_memory(gateway.worker_pids()[0]) - before
+        self.assertLess(grown, self.GROWTH)
+
+    def test_a_large_download(self):
+        for chunked in (False, True):
+            with self.subTest(chunked=chunked):
+                origin = self.backend(Huge(self.SIZE, chunked))
+                origin.on("/small", Reply(200, "ok"))
+                gateway, address = self.proxy(origin)
+                http_client.get(address, "/small")
+                before = peak_memory(gateway.worker_pids()[0])
+                connection = self.connect(address, timeout=60)
+                connection.send_request("GET", "/")
+                response = connection.read_head()
+                if chunked:
+                    self.assertEqual(len(connection.read_body(response, 60)), self.SIZE)
+                else:
+                    left = self.SIZE
+                    while left > 0:
+                        part = min(left, MEGABYTE)
+                        connection.wire.read_exactly(part, 60)
+                        left -= part
+                self.check_memory(gateway, before)
+
+    def test_a_large_upload(self):
+        origin = self.backend(lambda request: Reply(200, str(len(request.body))), timeout=60)
+        gateway, address = self.proxy(origin)
+        http_client.get(address, "/small")
+        before = peak_memory(gateway.worker_pids()[0])
+        connection = self.connect(address, timeout=60)
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
+        for _ in range(self.SIZE // MEGABYTE):
+            connection.send(b"x" * MEGABYTE)
+        self.assertEqual(connection.read_response().text, str(self.SIZE))
+        self.check_memory(gateway, before)
+
+    def test_a_reader_that_does_not_read_stops_the_origin(self):
+        huge = Huge(self.SIZE)
+        origin = self.backend(huge, timeout=60)
+        origin.on("/small", Reply(200, "ok"))
+        gateway, address = self.proxy(origin)
+        http_client.get(address, "/small")
+        before = peak_memory(gateway.worker_pids()[0])
+        connection = self.connect(address, timeout=60, receive_buffer=65536)
+        connection.send_request("GET", "/")
+        origin.wait(path="/")
+        sent = settled(lambda: huge.sent)
+        self.assertLess(sent, self.SIZE // 2)  # Kernel buffers on both sides, and one of ours.
+        self.assertEqual(http_client.get(address, "/small").text, "ok")
+        self.check_memory(gateway, before)
+        connection.read_head()
+        left = self.SIZE
+        while left > 0:
+            left -= len(connection.wire.read_exactly(min(left, MEGABYTE), 60))
+
+    def test_an_origin_that_does_not_read_stops_the_client(self):
+        listener = backend.socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        gateway = self.gateway("server { listen 127.0.0.1:0; client_max_body_size 0; location / { proxy_pass "
+                               "http://127.0.0.1:%d; } }" % listener.getsockname()[1], workers=1)
+        before = peak_memory(gateway.worker_pids()[0])
+        connection = self.connect(gateway.address())
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
+        origin, _ = listener.accept()
+        self.addCleanup(origin.close)
+        connection.wire.sock.setblocking(False)
+        progress = {"sent": 0}
+
+        def push():
+            try:
+                while progress["sent"] < self.SIZE:
+                    progress["sent"] += connection.wire.sock.send(b"x" * 65536)
+            except BlockingIOError:
+                pass
+            return progress["sent"]
+
+        self.assertLess(settled(push), self.SIZE // 2)
+        self.check_memory(gateway, before)
+
+
+if __name__ == "__main__":
+    beamgate.main()

@@ -1,0 +1,285 @@
+// The request writer: what an application gets to see of a client's request.  Whatever a client sends, it
+// can't pose as the gateway, as a trusted proxy, or change where the request ends.
+#include "worker/upstream/request_writer.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+
+#include "worker/upstream/proxy_target.h"
+
+namespace beamgate::upstream {
+namespace {
+
+config::Template parse_template(const std::string& text) {
+  config::Template parsed;
+  std::string error;
+  EXPECT_TRUE(config::Template::parse(text, parsed, error)) << error;
+  return parsed;
+}
+
+// A request for GET /a?b from 192.0.2.7, at a location "/" that is proxied to "app".
+struct Case {
+  Case() {
+    auto upstream = std::make_shared<config::Upstream>();
+    upstream->name = "app";
+    location.proxy.upstream = upstream;
+    location.proxy.host = "app";
+    location.pattern = "/";
+    location.action = config::Action::Proxy;
+    request.method = "GET";
+    request.target = "/a?b";
+    request.path = "/a";
+    request.query = "b";
+    request.remote_address = "192.0.2.7";
+    request.location = &location;
+    request.fields = {{"Host", "site.example"}};
+    record.peer_family = AF_INET;
+    inet_pton(AF_INET, "192.0.2.7", record.peer_address);
+  }
+
+  std::string write() {
+    std::string out;
+    const Result<bool> kept = RequestWriter().write(request, record, location.proxy, out);
+    keep = kept.ok() && kept.value();
+    return kept.ok() ? out : "refused";
+  }
+
+  std::string target() {
+    std::string out;
+    append_target(request, location.proxy, out);
+    return out;
+  }
+
+  void set_header(const std::string& name, const std::string& value) {
+    location.proxy.set_headers.push_back({name, parse_template(value)});
+  }
+
+  config::Location location;
+  http::Request request;
+  record::Record record;
+  bool keep = false;
+};
+
+bool has_line(const std::string& head, const std::string& line) {
+  return head.find("\r\n" + line + "\r\n") != std::string::npos;
+}
+
+TEST(RequestWriter, SaysWhoAskedAndHow) {
+  Case one;
+  EXPECT_EQ(one.write(),
+            "GET /a?b HTTP/1.1\r\nHost: app\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-For: 192.0.2.7\r\n"
+            "X-Forwarded-Proto: http\r\nX-Forwarded-Host: site.example\r\n\r\n");
+  EXPECT_TRUE(one.keep);
+}
+
+TEST(RequestWriter, OrdinaryFieldsPassAsTheyAre) {
+  Case one;
+  one.request.fields = {{"Host", "site.example"}, {"Accept", "*/*"},       {"Cookie", "a=b; c=\xc3\xa4"},
+                        {"X-Custom", "1"},        {"X-Custom", "2"},       {"Authorization", "Basic x"},
+                        {"Cel-Phone", "1"},       {"Beamgates", "1"},      {"X-Forward", "1"},
+                        {"Webhooks-Id", "1"},     {"Accept-Encoding", ""}};
+  const std::string head = one.write();
+  for (const http::Field& field : one.request.fields) {
+    if (field.name == "Host") continue;
+    EXPECT_TRUE(has_line(head, std::string(field.name) + ": " + std::string(field.value))) << field.name;
+  }
+}
+
+TEST(RequestWriter, WhatOnlyTheGatewayMaySayIsDropped) {
+  const char* const kNames[] = {
+      "X-Forwarded-For",  "x-forwarded-proto", "X-Forwarded-Host", "X-Forwarded-User", "X-Forwarded-",
+      "Forwarded",        "X-Real-IP",         "beamgate-user",    "Beamgate-State",   "BEAMGATE-CHANNEL",
+      "ce-type",          "Ce-Id",             "webhook-id",       "Webhook-Signature", "X_Forwarded_For",
+      "beamgate_user",    "X-Forwarded_For",   "ce_type",          "webhook_id",       "any_thing",
+      "Proxy",            "Expect",            "Connection",       "Keep-Alive",       "Proxy-Connection",
+      "TE",               "Trailer",           "Upgrade",          "HTTP2-Settings",   "Transfer-Encoding"};
+  for (const char* name : kNames) {
+    Case one;
+    one.request.fields.push_back({name, "evil"});
+    EXPECT_EQ(one.write().find("evil"), std::string::npos) << name;
+  }
+}
+
+TEST(RequestWriter, ATrustedPeersChainIsContinued) {
+  Case one;
+  one.request.trusted_peer = true;
+  one.request.remote_address = "203.0.113.9";
+  one.request.fields = {{"Host", "site.example"},
+                        {"X-Forwarded-For", "203.0.113.9"},
+                        {"X-Forwarded-For", "198.51.100.1"},
+                        {"X-Forwarded-Proto", "https"},
+                        {"X-Forwarded-Host", "public.example"},
+                        {"X-Forwarded-Port", "443"},
+                        {"X-Real-IP", "1.1.1.1"},
+                        {"Forwarded", "for=evil"},
+                        {"beamgate-user", "evil"},
+                        {"X_Forwarded_For", "evil"}};
+  const std::string head = one.write();
+  EXPECT_TRUE(has_line(head, "X-Forwarded-For: 203.0.113.9, 198.51.100.1, 192.0.2.7")) << head;
+  EXPECT_TRUE(has_line(head, "X-Forwarded-Proto: https"));
+  EXPECT_TRUE(has_line(head, "X-Forwarded-Host: public.example"));
+  EXPECT_TRUE(has_line(head, "X-Forwarded-Port: 443"));
+  EXPECT_TRUE(has_line(head, "X-Real-IP: 203.0.113.9"));
+  EXPECT_EQ(head.find("evil"), std::string::npos);
+}
+
+TEST(RequestWriter, FieldsNamedByConnectionStayBehind) {
+  Case one;
+  one.request.fields = {{"Host", "x"}, {"Connection", "close, X-Hop ,"}, {"Connection", "cookie"},
+                        {"X-Hop", "evil"}, {"Cookie", "evil"}, {"X-Stay", "good"}};
+  const std::string head = one.write();
+  EXPECT_EQ(head.find("evil"), std::string::npos);
+  EXPECT_TRUE(has_line(head, "X-Stay: good"));
+  // Our own can't be named away.
+  one.request.fields = {{"Host", "x"}, {"Connection", "host, x-real-ip, x-forwarded-for, content-length"}};
+  one.request.content_length = 3;
+  const std::string ours = one.write();
+  EXPECT_TRUE(has_line(ours, "Host: app") && has_line(ours, "X-Real-IP: 192.0.2.7"));
+  EXPECT_TRUE(has_line(ours, "X-Forwarded-For: 192.0.2.7") && has_line(ours, "Content-Length: 3"));
+}
+
+TEST(RequestWriter, TooManyConnectionNamesAreRefused) {
+  Case one;
+  std::string names = "n";
+  for (int i = 1; i < 32; ++i) names += ",n";
+  one.request.fields = {{"Connection", names}};
+  EXPECT_NE(one.write(), "refused");
+  names += ",n";
+  one.request.fields = {{"Connection", names}};
+  EXPECT_EQ(one.write(), "refused");
+}
+
+TEST(RequestWriter, FramingIsOurs) {
+  Case one;
+  one.request.method = "POST";
+  one.request.fields.push_back({"Content-Length", "007"});
+  one.request.content_length = 7;
+  EXPECT_TRUE(has_line(one.write(), "Content-Length: 7"));
+  EXPECT_EQ(one.write().find("007"), std::string::npos);
+  one.request.content_length = 0;
+  EXPECT_TRUE(has_line(one.write(), "Content-Length: 0"));
+  one.request.content_length.reset();
+  one.request.chunked = true;
+  EXPECT_TRUE(has_line(one.write(), "Transfer-Encoding: chunked"));
+  EXPECT_EQ(one.write().find("Content-Length"), std::string::npos);
+  one.set_header("Content-Length", "99");
+  one.set_header("Transfer-Encoding", "gzip");
+  EXPECT_EQ(one.write().find("99"), std::string::npos);
+  EXPECT_EQ(one.write().find("gzip"), std::string::npos);
+}
+
+TEST(RequestWriter, SetHeaderOverridesAndRemoves) {
+  Case one;
+  one.request.fields.push_back({"Accept-Encoding", "gzip"});
+  one.request.fields.push_back({"X-Tag", "theirs"});
+  one.set_header("host", "$host:$request_method");
+  one.set_header("Accept-Encoding", "");
+  one.set_header("X-Tag", "ours $remote_addr");
+  one.set_header("X-Forwarded-For", "$remote_addr!");
+  one.set_header("X-Real-IP", "");
+  one.request.host = "site.example";
+  const std::string head = one.write();
+  EXPECT_TRUE(has_line(head, "Host: site.example:GET")) << head;
+  EXPECT_EQ(head.find("Accept-Encoding"), std::string::npos);
+  EXPECT_TRUE(has_line(head, "X-Tag: ours 192.0.2.7"));
+  EXPECT_EQ(head.find("theirs"), std::string::npos);
+  EXPECT_TRUE(has_line(head, "X-Forwarded-For: 192.0.2.7!"));
+  EXPECT_EQ(head.find("X-Real-IP"), std::string::npos);
+}
+
+TEST(RequestWriter, AHostThatExpandsToNothingIsTheBackends) {
+  Case one;
+  one.request.fields.clear();
+  one.set_header("Host", "$http_host");
+  EXPECT_TRUE(has_line(one.write(), "Host: app"));
+}
+
+TEST(RequestWriter, AVariableCantEndItsLine) {
+  Case one;
+  one.request.path = "/a\r\nX-Evil: 1\n\x01\x7f";
+  one.set_header("X-Path", "$uri");
+  EXPECT_TRUE(has_line(one.write(), "X-Path: /a%0D%0AX-Evil: 1%0A%01%7F")) << one.write();
+}
+
+TEST(RequestWriter, ConnectionClosesWhenAskedOrWithoutKeepalive) {
+  Case one;
+  one.set_header("Connection", "close");
+  EXPECT_TRUE(has_line(one.write(), "Connection: close"));
+  EXPECT_FALSE(one.keep);
+  Case two;
+  two.set_header("Connection", "");
+  EXPECT_EQ(two.write().find("Connection"), std::string::npos);
+  EXPECT_TRUE(two.keep);
+  auto upstream = std::make_shared<config::Upstream>();
+  upstream->keepalive = 0;
+  two.location.proxy.upstream = upstream;
+  EXPECT_TRUE(has_line(two.write(), "Connection: close"));
+  EXPECT_FALSE(two.keep);
+}
+
+struct TargetRow {
+  const char* pattern;
+  const char* uri;  // Null: proxy_pass without a URI.
+  const char* target;
+  const char* path;
+  const char* query;
+  const char* expected;
+};
+
+TEST(ProxyTarget, FollowsNginx) {
+  const TargetRow kRows[] = {
+      {"/", nullptr, "/a%2Fb/../c?d=e", "/c", "d=e", "/a%2Fb/../c?d=e"},
+      {"/x/", nullptr, "/x/y", "/x/y", "", "/x/y"},
+      {"/", nullptr, "http://h.example/p?q", "/p", "q", "/p?q"},
+      {"/", nullptr, "http://h.example", "/", "", "/"},
+      {"/", nullptr, "http://h.example?q", "/", "q", "/?q"},
+      {"/", nullptr, "/a#frag", "/a", "", "/a"},
+      {"/", nullptr, "/\xc3\xa4 b", "/\xc3\xa4 b", "", "/%C3%A4%20b"},
+      {"/x/", "/", "/x/y?z", "/x/y", "z", "/y?z"},
+      {"/x/", "/base/", "/x/y", "/x/y", "", "/base/y"},
+      {"/x", "/base", "/x/y", "/x/y", "", "/base/y"},
+      {"/x/", "/base", "/x/y", "/x/y", "", "/basey"},
+      {"/x/", "/b/", "/x/a%20b%3Fc%23d%25", "/x/a b?c#d%", "", "/b/a%20b%3Fc%23d%25"},
+      {"/x/", "/b/", "/x/%0d%0aX", "/x/\r\nX", "", "/b/%0D%0AX"},
+      {"/x/", "/b?k=v", "/x/", "/x/", "", "/b?k=v"},
+      {"/x/", "/b/", "/x/y?a b", "/x/y", "a b", "/b/y?a%20b"},
+  };
+  for (const TargetRow& row : kRows) {
+    Case one;
+    one.location.pattern = row.pattern;
+    one.location.proxy.has_uri = row.uri != nullptr;
+    one.location.proxy.uri = row.uri == nullptr ? "" : row.uri;
+    one.request.target = row.target;
+    one.request.path = row.path;
+    one.request.query = row.query;
+    EXPECT_EQ(one.target(), row.expected) << row.pattern << " " << row.target;
+  }
+}
+
+TEST(ProxyTarget, ARegexLocationPassesTheTargetOn) {
+  Case one;
+  one.location.match = config::LocationMatch::Regex;
+  one.location.pattern = "^/a";
+  EXPECT_EQ(one.target(), "/a?b");
+}
+
+TEST(ProxyTarget, RedirectsToTheBackendPointBackHere) {
+  Case one;
+  std::string value = "http://app/next?x";
+  rewrite_location(one.location, value);
+  EXPECT_EQ(value, "/next?x");
+  one.location.pattern = "/one/";
+  one.location.proxy.has_uri = true;
+  one.location.proxy.uri = "/two/";
+  value = "http://app/two/some";
+  rewrite_location(one.location, value);
+  EXPECT_EQ(value, "/one/some");
+  for (const char* other : {"/two/some", "https://app/two/some", "http://application/two/", "http://app/three"}) {
+    value = other;
+    rewrite_location(one.location, value);
+    EXPECT_EQ(value, other);
+  }
+}
+
+}  // namespace
+}  // namespace beamgate::upstream
