@@ -45,6 +45,7 @@ struct Context {
   hub::Hub& hub;
   hub::Remote& remote;
   hook::Webhooks& webhooks;
+  int64_t started_ms = 0;  // Unix time at which the node began (Handover::started_ms); 0: not known.
 };
 
 }  // namespace beamgate

@@ -38,6 +38,7 @@ struct Handover {
   std::vector<const metrics::Page*> metrics_all;       // Of every slot, this one included.
   AddressTable* addresses = nullptr;
   uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in `addresses`.
+  int64_t started_ms = 0;   // Unix time at which this node began; what its uptime is counted from.
 };
 
 }  // namespace beamgate::ipc

@@ -1,0 +1,58 @@
+// ApiHandler: the HTTP API of a location with "api on": access, routing, bodies and statuses.
+//
+// Owner      Worker; one per process.
+// Thread     Worker loop thread only.
+// Answers    As Centrifugo: a method that was understood answers 200 with {"result"} or {"error":{"code",
+//            "message"}}.  Other statuses: 400 body is not JSON, 401 no valid key, 403 keyless and from a
+//            browser, 404 unknown method, 405 other than POST, 413 body too big, 503 with Retry-After when the
+//            bus to the master is full.  An empty body counts as {}.
+// Raw        "publish?channel=NAME" takes the whole body as the data: JSON of a JSON content type (it must be
+//            valid and goes out compact), text or binary byte for byte of any other (body_kind.h).
+// Resources  /connections/<id> and /users/<id>: connection_resource.h.
+// Repeats    Idempotency-Key or X-Idempotency-Key, or "idempotency_key" in the command: a publication with a key
+//            that the hub has seen within the last minutes is not made again.
+// Limits     client_max_body_size, publication_bytes_max, and those of the methods.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/api/connection_calls.h"
+#include "worker/api/methods.h"
+#include "worker/api/node_calls.h"
+#include "worker/api/publishing.h"
+#include "worker/api/route.h"
+#include "worker/context.h"
+#include "worker/http/exchange.h"
+
+namespace beamgate::api {
+
+class ApiHandler final : public http::Handler {
+ public:
+  // Serves hub::Remote's methods from now on.
+  ApiHandler(Context& context, http::Exchanges& exchanges, proto::ConnectionOps& ops);
+
+  void handle(http::Exchange& exchange) override;
+
+ private:
+  void on_body(http::Exchange& exchange, const Route& route, std::string&& body);
+  void run_method(http::Exchange& exchange, const std::string& method, const std::string& body);
+  void run_raw_publish(http::Exchange& exchange, std::string&& body);
+  void run_single(http::Exchange& exchange, const std::string& body);
+  void run_batch_request(http::Exchange& exchange, const std::string& body);
+  void run_on_resource(http::Exchange& exchange, const Route& route, const std::string& body);
+
+  void answer(http::ExchangeId id, uint16_t status, std::string_view body);
+  void answer_reply(http::ExchangeId id, Reply&& reply);
+  uint64_t payload_bytes_max() const;
+
+  Context& context_;
+  http::Exchanges& exchanges_;
+  ConnectionCalls connections_;
+  NodeCalls nodes_;
+  Publishing publishing_;
+  Methods methods_;
+};
+
+}  // namespace beamgate::api

@@ -1,0 +1,115 @@
+#include "worker/api/connection_calls.h"
+
+#include "common/ipc/wire.h"
+#include "worker/api/connection_view.h"
+#include "worker/net/connections.h"
+#include "worker/record/text_block.h"
+#include "worker/record/uid.h"
+
+namespace beamgate::api {
+namespace {
+
+void merge(std::vector<hub::Answer>&& answers, ConnectionCalls::Outcome& outcome) {
+  for (const hub::Answer& answer : answers) {
+    ConnectionAnswer one;
+    if (!answer.answered || !ipc::decode(answer.body, one)) continue;
+    outcome.matched += one.matched;
+    outcome.refused += one.refused;
+    for (std::string_view look : one.looks) outcome.looks.emplace_back(look);
+  }
+}
+
+ConnectionCalls::Outcome not_asked() {
+  ConnectionCalls::Outcome outcome;
+  outcome.asked = false;
+  return outcome;
+}
+
+}  // namespace
+
+ConnectionCalls::ConnectionCalls(Context& context, proto::ConnectionOps& ops) : context_(context), ops_(ops) {
+  context_.remote.serve(hub::Method::Connection, [this](std::string_view body) { return answer(body); });
+}
+
+void ConnectionCalls::run(const ConnectionCall& call, OnOutcome done) {
+  BG_ASSERT(call.uid != 0 || !call.user.empty());
+  if (call.uid == 0) return ask_everyone(ipc::encode(call), std::move(done));
+
+  record::Record* record = context_.connections.find_uid(call.uid);
+  if (record == nullptr || call.op == ConnectionOp::Subscribe) return ask_birthplace(call, std::move(done));
+  Outcome outcome;
+  apply(call, *record, outcome);
+  done(std::move(outcome));
+}
+
+void ConnectionCalls::ask_birthplace(const ConnectionCall& call, OnOutcome done) {
+  std::string body = ipc::encode(call);
+  const auto on_answers = [this, body, done](std::vector<hub::Answer>&& answers) {
+    Outcome outcome;
+    merge(std::move(answers), outcome);
+    if (outcome.matched > 0) return done(std::move(outcome));
+    ask_everyone(body, done);  // It may have moved to another worker since.
+  };
+  if (!context_.remote.ask(record::uid_worker(call.uid), hub::Method::Connection, body, on_answers)) {
+    done(not_asked());
+  }
+}
+
+void ConnectionCalls::ask_everyone(std::string_view body, OnOutcome done) {
+  const auto on_answers = [done](std::vector<hub::Answer>&& answers) {
+    Outcome outcome;
+    merge(std::move(answers), outcome);
+    done(std::move(outcome));
+  };
+  if (!context_.remote.ask_all(hub::Method::Connection, body, on_answers)) done(not_asked());
+}
+
+std::string ConnectionCalls::answer(std::string_view body) {
+  ConnectionCall call;
+  Outcome outcome;
+  if (ipc::decode(body, call) && (call.uid != 0 || !call.user.empty())) {
+    if (call.uid == 0) {
+      apply_to_all(call, outcome);
+    } else if (record::Record* record = context_.connections.find_uid(call.uid)) {
+      apply(call, *record, outcome);
+    }
+  }
+  ConnectionAnswer reply;
+  reply.matched = outcome.matched;
+  reply.refused = outcome.refused;
+  reply.looks.assign(outcome.looks.begin(), outcome.looks.end());
+  return ipc::encode(reply);
+}
+
+void ConnectionCalls::apply_to_all(const ConnectionCall& call, Outcome& outcome) {
+  context_.connections.for_each([&](record::Record& record) { apply(call, record, outcome); });
+}
+
+void ConnectionCalls::apply(const ConnectionCall& call, record::Record& record, Outcome& outcome) {
+  // Only an open WebSocket is a connection to the API: HTTP requests have no one to send to.
+  if (record.phase != record::Phase::WebSocket) return;
+  if (!call.user.empty() && record::text_of(context_.arena, record.user) != call.user) return;
+  ++outcome.matched;
+  if (!perform(call, record, outcome)) ++outcome.refused;
+}
+
+bool ConnectionCalls::perform(const ConnectionCall& call, record::Record& record, Outcome& outcome) {
+  switch (call.op) {
+    case ConnectionOp::Look:
+      if (outcome.looks.size() < kLooksMax) outcome.looks.push_back(describe_connection(context_, record));
+      return true;
+    case ConnectionOp::Send:
+      return ops_.send(record, call.binary, call.bytes);
+    case ConnectionOp::Close:
+      ops_.close(record, call.code, call.reason);
+      return true;
+    case ConnectionOp::Subscribe:
+      return ops_.subscribe(record, call.channel).ok();
+    case ConnectionOp::Unsubscribe:
+      ops_.unsubscribe(record, call.channel);
+      return true;
+  }
+  return false;
+}
+
+}  // namespace beamgate::api

@@ -1,0 +1,137 @@
+// Figures: the gateway's counters from /status, with the last minute as sparklines.
+
+const POLL_MS = 1_000;
+const POINTS_MAX = 60;
+const SVG = "http://www.w3.org/2000/svg";
+
+// A gauge shows the figure itself, a rate what it grows by in a second.
+const ROWS = [
+  {title: "WebSockets", key: "websockets"},
+  {title: "Channels", key: "channels"},
+  {title: "Messages in /s", key: "messages_received", rate: true},
+  {title: "Deliveries /s", key: "deliveries", rate: true},
+  {title: "Requests /s", key: "requests", rate: true},
+  {title: "Bytes out /s", key: "bytes_sent", rate: true},
+];
+
+function short(value) {
+  if (value >= 10_000) {
+    return new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1}).format(value);
+  }
+  return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
+}
+
+function duration(seconds) {
+  const days = Math.floor(seconds / 86400);
+  const hours = Math.floor(seconds / 3600) % 24;
+  const minutes = Math.floor(seconds / 60) % 60;
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${minutes} min`;
+  return minutes ? `${minutes} min` : `${seconds} s`;
+}
+
+class Figure {
+  constructor(row, list) {
+    this.row = row;
+    this.points = [];
+    const group = document.createElement("div");
+    group.className = "figure";
+    const title = document.createElement("dt");
+    title.textContent = row.title;
+    this.value = document.createElement("dd");
+    this.value.className = "value";
+    this.value.textContent = "–";
+    const chart = document.createElement("dd");
+    chart.setAttribute("aria-hidden", "true");
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("class", "spark");
+    svg.setAttribute("viewBox", `0 0 ${POINTS_MAX - 1} 28`);
+    svg.setAttribute("preserveAspectRatio", "none");
+    this.area = document.createElementNS(SVG, "polygon");
+    this.line = document.createElementNS(SVG, "polyline");
+    svg.append(this.area, this.line);
+    chart.append(svg);
+    group.append(title, this.value, chart);
+    list.append(group);
+  }
+
+  push(value) {
+    this.points.push(value);
+    if (this.points.length > POINTS_MAX) this.points.shift();
+    this.value.textContent = short(value);
+    const top = Math.max(1, ...this.points);
+    const first = POINTS_MAX - this.points.length;
+    const path = this.points.map((point, i) => `${first + i},${(26.5 - point / top * 24).toFixed(1)}`);
+    this.line.setAttribute("points", path.join(" "));
+    this.area.setAttribute("points", `${first},28 ${path.join(" ")} ${POINTS_MAX - 1},28`);
+  }
+}
+
+export class Figures {
+  constructor({list, note, node, version}) {
+    this.elements = {list, note, node, version};
+    this.figures = ROWS.map((row) => new Figure(row, list));
+    this.before = null;  // The last status and when it came.
+  }
+
+  start() {
+    this.poll();
+  }
+
+  async poll() {
+    let again = true;
+    // A page that nobody looks at asks nothing; its next look begins a new rate.
+    if (document.hidden) this.before = null;
+    else again = await this.ask();
+    if (again) setTimeout(() => this.poll(), POLL_MS);
+  }
+
+  // False: asking again is of no use.
+  async ask() {
+    try {
+      const response = await fetch("/status", {headers: {Accept: "application/json"}, cache: "no-store"});
+      if (response.ok) {
+        this.show(await response.json());
+        return true;
+      }
+      if (response.status >= 500) {
+        this.explain("The gateway is busy; its counters come back in a moment.");
+        return true;
+      }
+      this.explain(response.status === 403 ?
+          "Counters are shown only on the gateway's own machine (loopback). The room works from everywhere." :
+          "This gateway has no /status location.");
+      this.elements.list.hidden = true;
+      return false;
+    } catch {
+      this.before = null;
+      this.explain("The gateway is not reachable right now.");
+      return true;
+    }
+  }
+
+  explain(text) {
+    this.elements.note.textContent = text;
+    this.elements.note.hidden = false;
+  }
+
+  show(status) {
+    const now = performance.now();
+    this.elements.note.hidden = true;
+    for (const figure of this.figures) {
+      const value = Number(status[figure.row.key]) || 0;
+      if (!figure.row.rate) {
+        figure.push(value);
+      } else if (this.before) {
+        const seconds = (now - this.before.at) / 1000;
+        const grown = Math.max(0, value - (Number(this.before.status[figure.row.key]) || 0));
+        figure.push(Math.round(grown / seconds * 10) / 10);
+      }
+    }
+    this.before = {status, at: now};
+    const workers = Number(status.workers);
+    this.elements.version.textContent = String(status.version);
+    this.elements.node.textContent = `${workers} worker${workers === 1 ? "" : "s"} · ` +
+        `${short(Number(status.connections))} connections · up ${duration(Number(status.uptime))}`;
+  }
+}

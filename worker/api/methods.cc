@@ -1,0 +1,118 @@
+#include "worker/api/methods.h"
+
+#include "worker/record/uid.h"
+
+namespace beamgate::api {
+namespace {
+
+enum class Method : uint8_t {
+  Publish, Broadcast, Subscribe, Unsubscribe, Disconnect, Channels, Info, NotYet,
+};
+
+struct Row {
+  std::string_view name;
+  Method method;
+};
+
+constexpr Row kRows[] = {
+    {"publish", Method::Publish},         {"broadcast", Method::Broadcast},
+    {"subscribe", Method::Subscribe},     {"unsubscribe", Method::Unsubscribe},
+    {"disconnect", Method::Disconnect},   {"channels", Method::Channels},
+    {"info", Method::Info},               {"presence", Method::NotYet},
+    {"presence_stats", Method::NotYet},   {"history", Method::NotYet},
+    {"history_remove", Method::NotYet},   {"refresh", Method::NotYet},
+};
+
+// Centrifugo's "force disconnect": clients of its protocols don't come back after it.
+constexpr uint16_t kCloseForced = 3503;
+
+const Row* find_row(std::string_view name) {
+  for (const Row& row : kRows) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+// user and client of a command; empty problem: fine.
+const char* read_target(const json::Value& params, ConnectionCall& call) {
+  const auto user = params.get_string("user");
+  if (user) call.user = *user;
+  if (!params.has("client")) return user && !user->empty() ? nullptr : "user required";
+  const auto client = params.get_string("client");
+  if (!client) return "client is not a string";
+  // Empty in the requests of client libraries that send every field.
+  if (client->empty()) return call.user.empty() ? "user required" : nullptr;
+  const auto uid = record::parse_uid(*client);
+  if (!uid || *uid == 0) return "client is not a connection id";
+  call.uid = *uid;
+  return nullptr;
+}
+
+}  // namespace
+
+bool Methods::known(std::string_view method) { return find_row(method) != nullptr; }
+
+void Methods::run(std::string_view method, const json::Value& params, const Caller& caller, Done done) {
+  const Row* row = find_row(method);
+  if (row == nullptr) return done(Reply::failed(ErrorCode::NotFound, "no such method"));
+  if (!params.is_object()) return done(Reply::failed(ErrorCode::BadRequest, "not an object"));
+  switch (row->method) {
+    case Method::Publish:
+      return publishing_.publish(params, caller.idempotency_key, caller.payload_bytes_max, std::move(done));
+    case Method::Broadcast:
+      return publishing_.broadcast(params, caller.idempotency_key, caller.payload_bytes_max, std::move(done));
+    case Method::Subscribe:
+      return change_subscription(ConnectionOp::Subscribe, params, std::move(done));
+    case Method::Unsubscribe:
+      return change_subscription(ConnectionOp::Unsubscribe, params, std::move(done));
+    case Method::Disconnect:
+      return disconnect(params, std::move(done));
+    case Method::Channels:
+      return nodes_.channels(params, std::move(done));
+    case Method::Info:
+      return nodes_.info(std::move(done));
+    case Method::NotYet:
+      break;
+  }
+  done(Reply::failed(ErrorCode::NotAvailable));
+}
+
+void Methods::change_subscription(ConnectionOp op, const json::Value& params, Done done) {
+  ConnectionCall call;
+  call.op = op;
+  const char* problem = read_target(params, call);
+  if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
+  call.channel = params.get_string("channel").value_or("");
+  if (!hub::Hub::valid_channel(call.channel)) {
+    return done(Reply::failed(ErrorCode::BadRequest, "not a channel name"));
+  }
+  run_call(call, std::move(done));
+}
+
+void Methods::disconnect(const json::Value& params, Done done) {
+  ConnectionCall call;
+  call.op = ConnectionOp::Close;
+  call.code = kCloseForced;
+  call.reason = "force disconnect";
+  const char* problem = read_target(params, call);
+  if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
+  if (const json::Value* wanted = params.find("disconnect"); wanted != nullptr && !wanted->is_null()) {
+    const uint64_t code = wanted->get_uint("code").value_or(0);
+    call.reason = wanted->get_string("reason").value_or("");
+    if (!proto::ConnectionOps::valid_close_code(code)) {
+      return done(Reply::failed(ErrorCode::BadRequest, "not a close code"));
+    }
+    call.code = static_cast<uint16_t>(code);
+  }
+  run_call(call, std::move(done));
+}
+
+void Methods::run_call(const ConnectionCall& call, Done done) {
+  connections_.run(call, [done](ConnectionCalls::Outcome&& outcome) {
+    if (!outcome.asked) return done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
+    if (outcome.refused > 0) return done(Reply::failed(ErrorCode::LimitExceeded, "a connection refused it"));
+    done(Reply());
+  });
+}
+
+}  // namespace beamgate::api

@@ -1,0 +1,23 @@
+#include "worker/api/route.h"
+
+#include "worker/api/location_path.h"
+#include "worker/api/methods.h"
+
+namespace beamgate::api {
+
+Route route_of(const http::Request& request) {
+  using Kind = Route::Kind;
+  constexpr std::string_view kConnections = "connections/";
+  constexpr std::string_view kUsers = "users/";
+  const std::string_view rest = path_below_location(request);
+  if (rest.empty()) return {Kind::Single, {}};
+  if (rest == "batch") return {Kind::Batch, {}};
+  if (Methods::known(rest)) return {Kind::Method, std::string(rest)};
+  if (rest.starts_with(kConnections)) return {Kind::Connection, std::string(rest.substr(kConnections.size()))};
+  if (rest.starts_with(kUsers) && rest.size() > kUsers.size()) {
+    return {Kind::User, std::string(rest.substr(kUsers.size()))};
+  }
+  return {};
+}
+
+}  // namespace beamgate::api

@@ -1,0 +1,27 @@
+// Route: what a request's path below an API location names.
+//
+//   PREFIX                        Single: {"method","params"}, Centrifugo's older one-endpoint form
+//   PREFIX batch                  Batch
+//   PREFIX METHOD                 Method
+//   PREFIX connections/ID         Connection
+//   PREFIX users/ID               User; the id is all that follows
+// PREFIX is the location (location_path.h).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "worker/http/exchange.h"
+
+namespace beamgate::api {
+
+struct Route {
+  enum class Kind : uint8_t { Unknown, Single, Batch, Method, Connection, User };
+
+  Kind kind = Kind::Unknown;
+  std::string name;  // Of the method, connection or user.
+};
+
+Route route_of(const http::Request& request);
+
+}  // namespace beamgate::api

@@ -1,0 +1,26 @@
+// StatusHandler: the node's figures in brief, for a location with "status on".
+//
+// Owner      Worker; one per process.  Every worker answers for the whole node: the figures are sums over the
+//            metric pages that all workers share.
+// Format     A JSON object of numbers, and "version"; with "Accept: text/plain" one "name value" per line.
+#pragma once
+
+#include <string>
+
+#include "worker/context.h"
+#include "worker/http/exchange.h"
+
+namespace beamgate::api {
+
+class StatusHandler final : public http::Handler {
+ public:
+  explicit StatusHandler(Context& context);
+
+  void handle(http::Exchange& exchange) override;
+
+ private:
+  Context& context_;
+  const int64_t started_ms_;  // Of the node; of this worker when that is not known.
+};
+
+}  // namespace beamgate::api
