@@ -1,0 +1,437 @@
+"""The HTTP API on the real gateway: Centrifugo's methods and statuses, connections and users as resources
+wherever they live among three workers, and every wrong request refused without effect."""
+
+import base64
+import contextlib
+import os
+import threading
+from signal import SIGKILL
+
+import beamgate
+import http_client
+import ws_client
+from backend import Reply
+
+KEY = "a-key-for-tests-0123456789"
+OLD_KEY = "an-older-key-9876543210"
+AUTH = {"X-API-Key": KEY}
+WORKERS = 3
+
+SERVER = f"""
+server {{
+    listen 127.0.0.1:0;
+    location /api/ {{ api on; api_key {KEY}; api_key {OLD_KEY}; }}
+    location = /old {{ api on; api_key {KEY}; }}
+    location /open/ {{ api on; client_max_body_size 8k; }}
+    location /hub/ {{ websocket raw; websocket_subscribe room; }}
+    location /status {{ status on; }}
+    location /metrics {{ metrics on; }}
+}}
+"""
+
+
+class Api(beamgate.TestCase):
+    def start(self, http=SERVER, **options):
+        self.running = self.gateway(http, workers=WORKERS, **options)
+        self.address = self.running.address()
+
+    def post(self, target, body=b"", headers=(), auth=True):
+        headers = {**(AUTH if auth else {}), **dict(headers)}
+        return http_client.post(self.address, target, body, headers)
+
+    def result(self, method, body):
+        response = self.post(f"/api/{method}", body)
+        self.assertEqual(response.status, 200, response)
+        self.assertEqual(response.header("content-type"), "application/json")
+        self.assertIn("result", response.json(), response)
+        return response.json()["result"]
+
+    def error(self, method, body):
+        response = self.post(f"/api/{method}", body)
+        self.assertEqual(response.status, 200, response)
+        return response.json()["error"]["code"]
+
+    def connect(self, target="/hub/"):
+        socket = ws_client.connect(self.address, target)
+        self.addCleanup(socket.wire.close)
+        return socket
+
+    def clients(self, channel):
+        return self.result("channels", {"pattern": channel})["channels"].get(channel, {}).get("num_clients", 0)
+
+
+class Access(Api):
+    def test_keys(self):
+        self.start()
+        for headers in ({"X-API-Key": KEY}, {"X-API-Key": OLD_KEY}, {"Authorization": f"apikey {KEY}"}):
+            self.assertEqual(self.post("/api/info", {}, headers, auth=False).status, 200, headers)
+        for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": KEY[:-1]}, {"X-API-Key": KEY + "x"},
+                        {"Authorization": f"Bearer {KEY}"}):
+            refused = self.post("/api/publish", {"channel": "room", "data": 1}, headers, auth=False)
+            self.assertEqual(refused.status, 401, headers)
+            self.assertEqual(refused.json()["error"]["code"], 101)
+            self.assertEqual(refused.header("www-authenticate"), "apikey")
+        self.assertEqual(http_client.get(self.address, "/api/connections/0000000000000001").status, 401)
+
+    def test_keyless_is_not_for_pages(self):
+        self.start()
+        self.assertEqual(self.post("/open/info", {}, auth=False).status, 200)
+        self.assertEqual(self.post("/open/info", {}, {"Origin": "http://evil.example"}, auth=False).status, 403)
+        self.assertEqual(self.post("/api/info", {}, {"Origin": "http://own.example"}).status, 200)
+
+    def test_wrong_requests(self):
+        self.start()
+        for body in ("", "{}"):
+            self.assertEqual(self.post("/api/info", body).status, 200)
+        for body in ("{", "{} {}", "[1,", "nonsense", b"\xff\xfe", '{"a":1,}'):
+            refused = self.post("/api/publish", body)
+            self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, 107), body)
+        self.assertEqual(self.post("/api/publish", "[" * 10000).status, 400)
+        self.assertEqual(self.error("publish", "[]"), 107)
+        self.assertEqual(self.post("/api/nothing", {}).status, 404)
+        self.assertEqual(self.post("/api/", {"method": "nothing"}).json()["error"]["code"], 104)
+        self.assertEqual(self.post("/open/publish", {"channel": "a", "data": "x" * 9000}, auth=False).status, 413)
+        refused = http_client.get(self.address, "/api/publish", AUTH)
+        self.assertEqual((refused.status, refused.header("allow")), (405, "POST"))
+        for method in ("presence", "presence_stats", "history", "history_remove", "refresh"):
+            self.assertEqual(self.error(method, {"channel": "room"}), 108, method)
+
+
+class Publishing(Api):
+    def test_data_reaches_every_subscriber(self):
+        self.start()
+        sockets = [self.connect() for _ in range(6)]
+        first = self.result("publish", {"channel": "room", "data": {"b": [1.50, "ü"], "a": None}})
+        second = self.result("publish", {"channel": "room", "data": "text"})
+        self.result("publish", {"channel": "room", "b64data": base64.b64encode(b"\x00\xff").decode()})
+        self.assertEqual(second, {"offset": first["offset"] + 1, "epoch": first["epoch"]})
+        for socket in sockets:
+            self.assertEqual([socket.recv() for _ in range(3)], ['{"b":[1.50,"ü"],"a":null}', '"text"', b"\x00\xff"])
+
+    def test_raw_bodies(self):
+        self.start()
+        socket = self.connect()
+        target = "/api/publish?channel=room"
+        for kind, body, expected in (("text/plain", "hello", "hello"), ("text/html", "<b>", "<b>"),
+                                     ("application/octet-stream", b"\x00\xff", b"\x00\xff"),
+                                     ("application/json", ' {"a" : 1} ', '{"a":1}')):
+            self.assertEqual(self.post(target, body, {"Content-Type": kind}).status, 200)
+            self.assertEqual(socket.recv(), expected)
+        self.assertEqual(self.post(target, b"\xff", {"Content-Type": "text/plain"}).status, 400)
+        self.assertEqual(self.post(target, "{", {"Content-Type": "application/json"}).status, 400)
+        wrong = self.post("/api/publish?channel=a%00b", "x", {"Content-Type": "text/plain"})
+        self.assertEqual(wrong.json()["error"]["code"], 107)
+        self.result("publish", {"channel": "room", "data": "end"})
+        self.assertEqual(socket.recv(), '"end"')
+
+    def test_limits(self):
+        self.start()
+        for command in ({"data": 1}, {"channel": "room"}, {"channel": "", "data": 1}, {"channel": "x" * 256, "data": 1},
+                        {"channel": "room", "b64data": "?"}, {"channel": "room", "data": 1, "b64data": "AA=="}):
+            self.assertEqual(self.error("publish", command), 107, command)
+        self.assertEqual(self.error("broadcast", {"channels": [], "data": 1}), 107)
+        self.assertEqual(self.error("broadcast", {"channels": ["a"] * 1001, "data": 1}), 106)
+
+    def test_size(self):
+        self.start(main="publication_bytes_max 2k;")
+        socket = self.connect()
+        self.result("publish", {"channel": "room", "data": "x" * 2046})
+        self.assertEqual(len(socket.recv()), 2048)
+        self.assertEqual(self.error("publish", {"channel": "room", "data": "x" * 2047}), 106)
+        raw = self.post("/api/publish?channel=room", "x" * 2049, {"Content-Type": "text/plain"})
+        self.assertEqual(raw.json()["error"]["code"], 106)
+        self.assertEqual(self.post("/api/connections/0000000000000001", "x" * 2049).status, 413)
+        self.result("publish", {"channel": "room", "data": "end"})
+        self.assertEqual(socket.recv(), '"end"')
+
+    def test_broadcast(self):
+        self.start()
+        socket = self.connect()
+        responses = self.result("broadcast", {"channels": ["a", "room", "bad\nname"], "data": {"x": 1}})["responses"]
+        self.assertEqual([sorted(r) for r in responses], [["result"], ["result"], ["error"]])
+        self.assertEqual(responses[0]["result"]["offset"], 1)
+        self.assertEqual(socket.recv(), '{"x":1}')
+
+    def test_idempotency(self):
+        """The same key is published once, whichever worker is asked and however the key is given."""
+        self.start()
+        socket = self.connect()
+        command = {"channel": "room", "data": 1}
+        first = self.result("publish", {**command, "idempotency_key": "k1"})
+        for header in ("Idempotency-Key", "X-Idempotency-Key"):
+            for _ in range(4):
+                again = self.post("/api/publish", command, {header: "k1"})
+                self.assertEqual(again.json()["result"], first)
+        other = self.post("/api/publish", {**command, "data": 2}, {"Idempotency-Key": "k2"}).json()["result"]
+        self.assertEqual(other["offset"], first["offset"] + 1)
+        self.assertEqual([socket.recv(), socket.recv()], ["1", "2"])
+        self.assertEqual(self.error("publish", {**command, "idempotency_key": "k" * 256}), 106)
+
+    def test_order_from_many_at_once(self):
+        self.start()
+        sockets = [self.connect() for _ in range(4)]
+
+        def publish(number):
+            with http_client.Connection(self.address) as connection:
+                for i in range(50):
+                    body = {"channel": "room", "data": [number, i]}
+                    self.assertEqual(connection.request("POST", "/api/publish", AUTH, body).status, 200)
+
+        threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        heard = [[socket.recv() for _ in range(200)] for socket in sockets]
+        self.assertEqual(len(set(heard[0])), 200)
+        for other in heard[1:]:
+            self.assertEqual(other, heard[0])
+
+
+class Batches(Api):
+    def test_replies_in_order(self):
+        self.start()
+        socket = self.connect()
+        for parallel in (False, True):
+            commands = [{"publish": {"channel": "room", "data": 1}}, {"channels": {"pattern": "room"}},
+                        {"nothing": {}}, {"publish": {"channel": "room"}}, {"history": {"channel": "room"}},
+                        {"id": 7, "publish": {"channel": "room", "data": 2}}]
+            response = self.post("/api/batch", {"commands": commands, "parallel": parallel})
+            self.assertEqual(response.status, 200)
+            replies = response.json()["replies"]
+            self.assertEqual([next(iter(reply)) for reply in replies],
+                             ["publish", "channels", "error", "error", "error", "publish"])
+            self.assertEqual([replies[i]["error"]["code"] for i in (2, 3, 4)], [104, 107, 108])
+            self.assertEqual(replies[1]["channels"]["channels"], {"room": {"num_clients": 1}})
+            self.assertEqual(replies[5]["publish"]["offset"], replies[0]["publish"]["offset"] + 1)
+            self.assertEqual([socket.recv(), socket.recv()], ["1", "2"])
+
+    def test_many(self):
+        self.start()
+        socket = self.connect()
+        commands = [{"publish": {"channel": "room", "data": i}} for i in range(1000)]
+        replies = self.post("/api/batch", {"commands": commands}).json()["replies"]
+        self.assertEqual([reply["publish"]["offset"] for reply in replies], list(range(1, 1001)))
+        self.assertEqual([socket.recv() for _ in range(1000)], [str(i) for i in range(1000)])
+        for wrong in ({}, {"commands": []}, {"commands": {}}, {"commands": [{"info": {}}] * 1001}, []):
+            self.assertEqual(self.post("/api/batch", wrong).status, 400)
+
+    def test_the_older_form(self):
+        self.start()
+        for target in ("/api/", "/old"):
+            reply = self.post(target, {"method": "publish", "params": {"channel": "room", "data": 1}})
+            self.assertIn("offset", reply.json()["result"])
+            self.assertIn("nodes", self.post(target, {"method": "info"}).json()["result"])
+        self.assertEqual(self.post("/old", {"params": {}}).status, 400)
+        self.assertEqual(self.post("/old", "").status, 400)
+
+
+class Nodes(Api):
+    def test_channels_add_up_over_workers(self):
+        self.start()
+        sockets = [self.connect() for _ in range(12)]
+        self.assertEqual(self.clients("room"), 12)
+        self.assertEqual(self.result("channels", {})["channels"], {"room": {"num_clients": 12}})
+        self.assertEqual(self.result("channels", {"pattern": "r?om*"})["channels"], {"room": {"num_clients": 12}})
+        self.assertEqual(self.result("channels", {"pattern": "r?om?"})["channels"], {})
+        self.assertEqual(self.error("channels", {"pattern": 5}), 107)
+        self.assertEqual(self.error("channels", {"pattern": "x" * 256}), 106)
+        for socket in sockets:
+            socket.close()
+        beamgate.until(lambda: self.clients("room") == 0)
+
+    def test_info(self):
+        self.start()
+        for _ in range(5):
+            self.connect()
+        node, = self.result("info", {})["nodes"]
+        self.assertEqual(node["num_clients"], 5)
+        self.assertEqual(len(node["workers"]), WORKERS)
+        self.assertEqual(sum(worker["num_clients"] for worker in node["workers"]), 5)
+        self.assertEqual(sorted(worker["pid"] for worker in node["workers"]), sorted(self.running.worker_pids()))
+        self.assertEqual(node["num_subs"], 5)
+
+    def test_status_and_metrics(self):
+        self.start()
+        socket = self.connect()
+        self.result("publish", {"channel": "room", "data": 1})
+        socket.recv()
+        status = http_client.get(self.address, "/status").json()
+        self.assertEqual((status["workers"], status["websockets"], status["subscriptions"]), (WORKERS, 1, 1))
+        self.assertEqual((status["publications"], status["deliveries"]), (1, 1))
+        self.assertGreaterEqual(status["uptime"], 0)
+        plain = http_client.get(self.address, "/status", {"Accept": "text/plain"})
+        self.assertEqual(plain.header("content-type"), "text/plain; charset=utf-8")
+        self.assertIn("websockets 1\n", plain.text)
+        self.assertEqual(self.post("/status", "").status, 405)
+
+        metrics = http_client.get(self.address, "/metrics")
+        self.assertEqual(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8")
+        self.assertIn("# TYPE beamgate_websockets_active gauge\nbeamgate_websockets_active 1\n", metrics.text)
+        self.assertEqual(self.post("/metrics", "").status, 405)
+
+
+APPLICATION = """
+webhook app {{ url {url}/hooks; secret whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0; }}
+server {{
+    listen 127.0.0.1:0;
+    location /api/ {{ api on; api_key {key}; }}
+    location /as/ {{ websocket raw; webhook app; }}
+}}
+"""
+
+
+class Connections(Api):
+    """Whoever connects to /as/NAME is user NAME; the application learns the connection's id."""
+
+    def start_with_application(self):
+        self.application = self.backend()
+        self.application.on("beamgate.connect", lambda request: Reply(
+            200, headers={"beamgate-user": request.header("beamgate-uri").rpartition("/")[2]}))
+        self.start(APPLICATION.format(url=self.application.url, key=KEY))
+        self.connected = 0
+
+    def connect_as(self, user):
+        """(socket, id)"""
+        self.connected += 1
+        socket = self.connect(f"/as/{user}")
+        request = self.application.wait("beamgate.connect", count=self.connected)
+        return socket, request.header("beamgate-connection")
+
+    def call(self, method, target, body=None, headers=()):
+        return http_client.request(self.address, method, "/api" + target, {**AUTH, **dict(headers)}, body)
+
+    def look(self, uid):
+        response = self.call("GET", f"/connections/{uid}")
+        self.assertEqual(response.status, 200, response)
+        return response.json()["result"]
+
+    def spread(self, user):
+        """Connections of a user until at least two workers hold some."""
+        found = []
+        while len({view["worker"] for _, _, view in found}) < 2:
+            self.assertLess(len(found), 60, "all connections land on one worker")
+            socket, uid = self.connect_as(user)
+            found.append((socket, uid, self.look(uid)))
+        return found
+
+    def test_look_send_close_on_any_worker(self):
+        self.start_with_application()
+        for socket, uid, view in self.spread("ada"):
+            self.assertEqual((view["id"], view["user"], view["protocol"]), (uid, "ada", "raw"))
+            self.assertEqual((view["location"], view["channels"]), ("/as/", []))
+            host, port = socket.wire.sock.getsockname()
+            self.assertEqual(view["peer"], f"{host}:{port}")
+            # Several times, so that workers that don't hold it are asked too.
+            for number in range(4):
+                self.assertEqual(self.call("POST", f"/connections/{uid}", f"text {number}",
+                                           {"Content-Type": "text/plain"}).json(), {"result": {}})
+                self.assertEqual(socket.recv(), f"text {number}")
+            self.call("POST", f"/connections/{uid}", b"\x00\xff", {"Content-Type": "application/octet-stream"})
+            self.assertEqual(socket.recv(), b"\x00\xff")
+            self.assertEqual(self.look(uid)["messages_sent"], 5)
+            closed = self.call("DELETE", f"/connections/{uid}?code=4001&reason=good%20night")
+            self.assertEqual(closed.json(), {"result": {}})
+            with self.assertRaises(ws_client.Closed) as caught:
+                socket.recv()
+            self.assertEqual((caught.exception.code, caught.exception.reason), (4001, "good night"))
+            beamgate.until(lambda: self.call("GET", f"/connections/{uid}").status == 404)
+
+    def test_wrong_requests_change_nothing(self):
+        self.start_with_application()
+        socket, uid = self.connect_as("ada")
+        for unknown in ("0000000000000001", "ffffffffffffffff", "0000000000000000", "nonsense", uid + "0", uid[:-1]):
+            for method in ("GET", "POST", "DELETE"):
+                response = self.call(method, f"/connections/{unknown}", b"")
+                self.assertEqual((response.status, response.json()["error"]["code"]), (404, 104), unknown)
+        for wrong in ("code=1005", "code=1006", "code=999", "code=5000", "code=x", "code=-1", "reason=%FF"):
+            self.assertEqual(self.call("DELETE", f"/connections/{uid}?{wrong}").status, 400, wrong)
+        self.assertEqual(self.call("POST", f"/connections/{uid}", b"\xff", {"Content-Type": "text/plain"}).status, 400)
+        self.assertEqual(self.call("PUT", f"/connections/{uid}", b"").status, 405)
+        self.assertEqual(self.call("POST", f"/connections/{uid}", "end").status, 200)
+        self.assertEqual(socket.recv(), "end")
+
+    def test_users(self):
+        self.start_with_application()
+        others = [self.connect_as("bob") for _ in range(2)]
+        held = self.spread("ada")
+        view = self.call("GET", "/users/ada").json()["result"]
+        self.assertEqual((view["user"], view["num_clients"]), ("ada", len(held)))
+        self.assertEqual(sorted(one["id"] for one in view["connections"]), sorted(uid for _, uid, _ in held))
+        sent = self.call("POST", "/users/ada", "to all of ada").json()["result"]
+        self.assertEqual(sent, {"num_clients": len(held)})
+        for socket, _, _ in held:
+            self.assertEqual(socket.recv(), "to all of ada")
+        self.call("DELETE", "/users/ada?code=4002")
+        for socket, _, _ in held:
+            self.assertEqual(socket.recv_close(), 4002)
+        self.assertEqual(self.call("POST", "/users/nobody", "x").status, 404)
+        self.assertEqual(self.call("POST", "/users/bob", "still here").status, 200)
+        for socket, _ in others:
+            self.assertEqual(socket.recv(), "still here")
+
+    def test_subscriptions(self):
+        self.start_with_application()
+        held = self.spread("ada")
+        other, other_id = self.connect_as("bob")
+        self.assertEqual(self.result("subscribe", {"user": "ada", "channel": "news"}), {})
+        self.assertEqual(self.clients("news"), len(held))
+        # What is published after the reply is delivered, on every worker.
+        self.result("publish", {"channel": "news", "data": 1})
+        for socket, uid, _ in held:
+            self.assertEqual(socket.recv(), "1")
+            self.assertEqual(self.look(uid)["channels"], ["news"])
+        # One connection only; and a client that is not the user's is left alone.
+        first, first_id, _ = held[0]
+        self.assertEqual(self.result("unsubscribe", {"user": "ada", "channel": "news", "client": first_id}), {})
+        self.assertEqual(self.result("subscribe", {"user": "ada", "channel": "news", "client": other_id}), {})
+        self.assertEqual(self.clients("news"), len(held) - 1)
+        self.assertEqual(self.result("unsubscribe", {"user": "ada", "channel": "news"}), {})
+        self.assertEqual(self.clients("news"), 0)
+        self.assertEqual(self.result("subscribe", {"user": "nobody", "channel": "news"}), {})
+        for wrong in ({"channel": "news"}, {"user": "ada"}, {"user": "ada", "channel": "a\nb"},
+                      {"user": "ada", "channel": "news", "client": "x"}, {"user": 5, "channel": "news"}):
+            self.assertEqual(self.error("subscribe", wrong), 107, wrong)
+            self.assertEqual(self.error("unsubscribe", wrong), 107, wrong)
+
+    def test_disconnect(self):
+        self.start_with_application()
+        held = self.spread("ada")
+        bob, bob_id = self.connect_as("bob")
+        for wrong in ({}, {"user": ""}, {"user": "ada", "disconnect": {"code": 1005}},
+                      {"user": "ada", "disconnect": {"code": "4000"}}, {"user": "ada", "client": "nonsense"}):
+            self.assertEqual(self.error("disconnect", wrong), 107, wrong)
+        self.result("disconnect", {"user": "ada", "client": bob_id})
+        self.result("disconnect", {"user": "ada", "disconnect": {"code": 4003, "reason": "banned"}})
+        for socket, _, _ in held:
+            with self.assertRaises(ws_client.Closed) as caught:
+                socket.recv()
+            self.assertEqual((caught.exception.code, caught.exception.reason), (4003, "banned"))
+        self.call("POST", f"/connections/{bob_id}", "still here")
+        self.assertEqual(bob.recv(), "still here")
+        self.result("disconnect", {"user": "bob"})
+        self.assertEqual(bob.recv_close(), 3503)
+
+    def test_a_killed_worker_is_no_answer(self):
+        """A worker that dies while it is asked counts as not answering; the asker gets its reply all the same."""
+        self.start_with_application()
+        held = self.spread("ada")
+        workers = {worker["worker"]: worker["pid"] for worker in self.result("info", {})["nodes"][0]["workers"]}
+        victim = held[0][2]["worker"]
+        os.kill(workers[victim], SIGKILL)
+        lost = [uid for _, uid, view in held if view["worker"] == victim]
+
+        def answered():
+            with contextlib.suppress(OSError, EOFError):
+                return self.call("GET", f"/connections/{lost[0]}").status == 404
+            return False
+
+        beamgate.until(answered)
+        kept = [(socket, uid) for socket, uid, view in held if view["worker"] != victim]
+        for socket, uid in kept:
+            self.assertEqual(self.call("POST", f"/connections/{uid}", "alive").status, 200)
+            self.assertEqual(socket.recv(), "alive")
+
+
+if __name__ == "__main__":
+    beamgate.main()
