@@ -133,7 +133,7 @@ class Publishing(Api):
         self.assertEqual(self.error("broadcast", {"channels": ["a"] * 1001, "data": 1}), 106)
 
     def test_size(self):
-        self.start(main="publication_bytes_max 2k;")
+        self.start(main="publication_max 2k;")
         socket = self.connect()
         self.result("publish", {"channel": "room", "data": "x" * 2046})
         self.assertEqual(len(socket.recv()), 2048)

@@ -1,5 +1,7 @@
 #include "worker/api/api_handler.h"
 
+#include <algorithm>
+
 #include "common/base/utf8.h"
 #include "worker/api/api_key.h"
 #include "worker/api/batch.h"
@@ -155,6 +157,10 @@ void ApiHandler::run_on_resource(http::Exchange& exchange, const Route& route, c
 void ApiHandler::answer(http::ExchangeId id, uint16_t status, std::string_view body) {
   http::Exchange* exchange = exchanges_.find(id);
   if (exchange == nullptr) return;  // The asker has gone; what it asked for is done all the same.
+  if (body.size() > kAnswerBytesMax) {
+    const std::string instead = to_json(Reply::failed(ErrorCode::LimitExceeded, "answer too big")).dump();
+    return exchange->respond(200, kJsonType, instead);
+  }
   std::vector<http::ResponseField> fields;
   if (status == 503) fields.push_back({"Retry-After", "1"});
   exchange->respond(status, kJsonType, body, std::move(fields));
@@ -165,6 +171,10 @@ void ApiHandler::answer_reply(http::ExchangeId id, Reply&& reply) {
   answer(id, status, to_json(std::move(reply)).dump());
 }
 
-uint64_t ApiHandler::payload_bytes_max() const { return context_.settings.current().publication_bytes_max; }
+uint64_t ApiHandler::payload_bytes_max() const {
+  // What travels on the bus must fit one frame, with 4 KiB left for the fields beside it.
+  constexpr uint64_t kFramePayloadBytesMax = ipc::kFrameBytesMax - 4096;
+  return std::min(context_.settings.current().publication_bytes_max, kFramePayloadBytesMax);
+}
 
 }  // namespace beamgate::api

@@ -11,7 +11,8 @@
 // Resources  /connections/<id> and /users/<id>: connection_resource.h.
 // Repeats    Idempotency-Key or X-Idempotency-Key, or "idempotency_key" in the command: a publication with a key
 //            that the hub has seen within the last minutes is not made again.
-// Limits     client_max_body_size, publication_bytes_max, and those of the methods.
+// Limits     client_max_body_size, publication_max, those of the methods, and kAnswerBytesMax for what they
+//            answer (error 106).
 #pragma once
 
 #include <string>
@@ -34,6 +35,9 @@ class ApiHandler final : public http::Handler {
   ApiHandler(Context& context, http::Exchanges& exchanges, proto::ConnectionOps& ops);
 
   void handle(http::Exchange& exchange) override;
+
+  // Below what an HTTP connection may have queued.
+  static constexpr size_t kAnswerBytesMax = size_t{12} << 20;
 
  private:
   void on_body(http::Exchange& exchange, const Route& route, std::string&& body);

@@ -15,7 +15,7 @@
 namespace beamgate::api {
 
 constexpr size_t kCommandsMax = 1000;
-constexpr size_t kReplyBytesMax = size_t{16} << 20;
+constexpr size_t kReplyBytesMax = size_t{8} << 20;
 
 // Runs the batch and calls done(body) once, at once or later.  False, and nothing is run: `problem` says what
 // is wrong with the request.  methods must live until done is called.

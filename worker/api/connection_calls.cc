@@ -96,7 +96,9 @@ void ConnectionCalls::apply(const ConnectionCall& call, record::Record& record, 
 bool ConnectionCalls::perform(const ConnectionCall& call, record::Record& record, Outcome& outcome) {
   switch (call.op) {
     case ConnectionOp::Look:
-      if (outcome.looks.size() < kLooksMax) outcome.looks.push_back(describe_connection(context_, record));
+      if (outcome.looks.size() >= kLooksMax || outcome.look_bytes >= kLookBytesMax) return true;
+      outcome.looks.push_back(describe_connection(context_, record));
+      outcome.look_bytes += outcome.looks.back().size();
       return true;
     case ConnectionOp::Send:
       return ops_.send(record, call.binary, call.bytes);

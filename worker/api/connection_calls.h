@@ -7,7 +7,8 @@
 //            doesn't know the connection.  A user may have connections everywhere: all are asked.
 // Order      A subscription always takes the way over the bus, even for a connection of this worker: its answer
 //            then follows the channel's interest, and what is published after the answer is delivered.
-// Limits     kLooksMax connections are described for one user and worker; counts are complete.
+// Limits     kLooksMax connections are described for one user and worker, fewer when their texts pass
+//            kLookBytesMax; counts are complete.
 // Errors     An answer that can't be decoded, or a worker that ended, counts as "not there".
 #pragma once
 
@@ -54,6 +55,7 @@ struct ConnectionAnswer {
 class ConnectionCalls {
  public:
   static constexpr size_t kLooksMax = 100;
+  static constexpr size_t kLookBytesMax = size_t{4} << 20;
 
   // What all workers together say.
   struct Outcome {
@@ -61,6 +63,7 @@ class ConnectionCalls {
     uint32_t matched = 0;
     uint32_t refused = 0;
     std::vector<std::string> looks;
+    size_t look_bytes = 0;
   };
   using OnOutcome = std::function<void(Outcome&&)>;
 

@@ -58,6 +58,9 @@ void run_resource(ConnectionCalls& calls, const Route& route, const http::Reques
                   uint64_t bytes_max, std::function<void(ResourceAnswer&&)> done) {
   ConnectionCall call;
   if (route.kind == Route::Kind::User) {
+    if (route.name.size() > proto::ConnectionOps::kUserBytesMax) {
+      return done(failure(404, ErrorCode::NotFound, "no such user"));
+    }
     call.user = route.name;
   } else {
     const auto uid = record::parse_uid(route.name);

@@ -7,7 +7,7 @@
 //
 // Errors     404 for an id that no worker knows: never seen, or gone.  400 for text that is no UTF-8 or a close
 //            code that may not be sent.  409 when the connection is closing, or its queue is full and the
-//            location's slow-reader policy has been applied.  413 above publication_bytes_max.  503 with
+//            location's slow-reader policy has been applied.  413 above publication_max.  503 with
 //            Retry-After when the bus to the other workers is full.
 #pragma once
 

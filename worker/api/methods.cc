@@ -37,6 +37,7 @@ const Row* find_row(std::string_view name) {
 const char* read_target(const json::Value& params, ConnectionCall& call) {
   const auto user = params.get_string("user");
   if (user) call.user = *user;
+  if (call.user.size() > proto::ConnectionOps::kUserBytesMax) return "user too long";
   if (!params.has("client")) return user && !user->empty() ? nullptr : "user required";
   const auto client = params.get_string("client");
   if (!client) return "client is not a string";

@@ -3,7 +3,7 @@
 // Data       "data" is any JSON value and reaches raw sockets as its compact text, a string with its quotes;
 //            "b64data" is base64 and reaches them as a binary frame.  Exactly one of both is wanted.
 // Receipt    done() runs when the master has sequenced the publication; the result is {"offset","epoch"}.
-// Limits     A payload of at most publication_bytes_max; kChannelsMax channels in one broadcast.
+// Limits     A payload of at most bytes_max (publication_max); kChannelsMax channels in one broadcast.
 // Errors     BadRequest, LimitExceeded; TooManyRequests when the bus to the master is full.
 // Ignored    "tags" and "skip_history": raw sockets have no place for tags and channels keep no history.
 #pragma once
