@@ -122,7 +122,8 @@ class Tests:
                           content_type="application/cloudevents-batch+json")
         self.assertEqual(reply.status, 204)
         published = api.wait(path="/api/publish")
-        self.assertEqual(published.json(), {"channel": "lobby", "data": "* ann left"})
+        self.assertEqual((published.query, published.text), ("channel=lobby", "* ann left"))
+        self.assertEqual(published.header("content-type"), "text/plain")
         self.assertEqual(published.header("x-api-key"), KEY)
 
     # Behind the gateway, with the example's own configuration.

@@ -11,7 +11,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -101,16 +100,13 @@ func isGenuine(header http.Header, body []byte) bool {
 	return false
 }
 
-func callAPI(method string, parameters, result any) error {
-	body, err := json.Marshal(parameters)
+// Puts the answer's result into `result`, where that is not nil.
+func callAPI(method, body, contentType string, result any) error {
+	request, err := http.NewRequest("POST", api+"/"+method, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequest("POST", api+"/"+method, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", contentType)
 	request.Header.Set("X-API-Key", apiKey)
 	response, err := client.Do(request)
 	if err != nil {
@@ -120,7 +116,38 @@ func callAPI(method string, parameters, result any) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", method, response.Status)
 	}
-	return json.NewDecoder(response.Body).Decode(result)
+	var answer struct {
+		Result json.RawMessage
+		Error  *struct{ Message string }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return err
+	}
+	if answer.Error != nil {
+		return fmt.Errorf("%s: %s", method, answer.Error.Message)
+	}
+	if result == nil {
+		return nil
+	}
+	return json.Unmarshal(answer.Result, result)
+}
+
+func publish(room, line string) error {
+	return callAPI("publish?channel="+room, line, "text/plain", nil)
+}
+
+func count(room string) (int, error) {
+	var found struct {
+		Channels map[string]struct {
+			Clients int `json:"num_clients"`
+		} `json:"channels"`
+	}
+	pattern, err := json.Marshal(map[string]string{"pattern": room})
+	if err != nil {
+		return 0, err
+	}
+	err = callAPI("channels", string(pattern), "application/json", &found)
+	return found.Channels[room].Clients, err
 }
 
 func text(w http.ResponseWriter, status int, body string) {
@@ -156,18 +183,12 @@ func onConnect(w http.ResponseWriter, uri string) {
 func onMessage(w http.ResponseWriter, user, room, line string) {
 	switch {
 	case line == "/who":
-		var answer struct {
-			Result struct {
-				Channels map[string]struct {
-					Clients int `json:"num_clients"`
-				} `json:"channels"`
-			} `json:"result"`
-		}
-		if err := callAPI("channels", map[string]string{"pattern": room}, &answer); err != nil {
+		clients, err := count(room)
+		if err != nil {
 			fail(w, err)
 			return
 		}
-		text(w, http.StatusOK, fmt.Sprintf("* you are %s, one of %d in %s", user, answer.Result.Channels[room].Clients, room))
+		text(w, http.StatusOK, fmt.Sprintf("* you are %s, one of %d in %s", user, clients, room))
 	case strings.HasPrefix(line, "/me "):
 		act(w, actions{Publish: []publication{{room, "* " + user + " " + line[4:]}}})
 	case strings.HasPrefix(line, "/"):
@@ -189,8 +210,7 @@ func onEvents(w http.ResponseWriter, body []byte) {
 		if verb == "" || each.State == "" {
 			continue
 		}
-		var ignored map[string]any
-		if err := callAPI("publish", publication{each.State, "* " + each.User + " " + verb}, &ignored); err != nil {
+		if err := publish(each.State, "* "+each.User+" "+verb); err != nil {
 			fail(w, err)
 			return
 		}

@@ -41,15 +41,16 @@ function isGenuine(headers, body) {
   });
 }
 
-function callApi(method, parameters) {
-  const body = JSON.stringify(parameters);
-  const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body), "X-API-Key": apiKey };
+function callApi(method, body, type) {
+  const headers = { "Content-Type": type, "Content-Length": Buffer.byteLength(body), "X-API-Key": apiKey };
   return new Promise((resolve, reject) => {
     const request = http.request(`${api}/${method}`, { method: "POST", headers, timeout: 5000 }, async (response) => {
       try {
         const answer = await readBody(response);
         if (response.statusCode !== 200) throw new Error(`${method}: HTTP ${response.statusCode}`);
-        resolve(JSON.parse(answer));
+        const { result, error } = JSON.parse(answer);
+        if (error) throw new Error(`${method}: ${error.message}`);
+        resolve(result);
       } catch (error) {
         reject(error);
       }
@@ -58,6 +59,13 @@ function callApi(method, parameters) {
     request.on("error", reject);
     request.end(body);
   });
+}
+
+const publish = (room, line) => callApi(`publish?channel=${room}`, line, "text/plain");
+
+async function count(room) {
+  const { channels } = await callApi("channels", JSON.stringify({ pattern: room }), "application/json");
+  return channels[room].num_clients;
 }
 
 async function readBody(stream) {
@@ -83,10 +91,7 @@ function onConnect(uri) {
 }
 
 async function onMessage(user, room, line) {
-  if (line === "/who") {
-    const { channels } = (await callApi("channels", { pattern: room })).result;
-    return text(200, `* you are ${user}, one of ${channels[room].num_clients} in ${room}`);
-  }
+  if (line === "/who") return text(200, `* you are ${user}, one of ${await count(room)} in ${room}`);
   if (line.startsWith("/me ")) return actions({ publish: [{ channel: room, data: `* ${user} ${line.slice(4)}` }] });
   if (line.startsWith("/")) return text(200, "* there is /me and /who");
   return actions({ publish: [{ channel: room, data: `${user}: ${line}` }] });
@@ -97,7 +102,7 @@ async function onEvents(events) {
   for (const event of events) {
     const verb = verbs[event.type];
     if (!verb || !event.beamgatestate) continue;
-    await callApi("publish", { channel: event.beamgatestate, data: `* ${event.beamgateuser} ${verb}` });
+    await publish(event.beamgatestate, `* ${event.beamgateuser} ${verb}`);
   }
   return { status: 204 };
 }

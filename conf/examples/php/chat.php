@@ -45,12 +45,23 @@ function is_genuine(string $body): bool
     return false;
 }
 
-function call_api(string $method, array $parameters): array
+function call_api(string $method, string $body, string $type): array
 {
-    $options = ['method' => 'POST', 'timeout' => 5, 'content' => json_encode($parameters),
-        'header' => ['Content-Type: application/json', 'X-API-Key: ' . API_KEY]];
+    $options = ['method' => 'POST', 'timeout' => 5, 'content' => $body,
+        'header' => ["Content-Type: $type", 'X-API-Key: ' . API_KEY]];
     $answer = file_get_contents(API . "/$method", false, stream_context_create(['http' => $options]));
-    return json_decode($answer ?: '', true, 32, JSON_THROW_ON_ERROR);
+    return json_decode($answer ?: '', true, 32, JSON_THROW_ON_ERROR)['result'];
+}
+
+function publish(string $room, string $line): void
+{
+    call_api("publish?channel=$room", $line, 'text/plain');
+}
+
+function count_of(string $room): int
+{
+    $found = call_api('channels', json_encode(['pattern' => $room]), 'application/json');
+    return $found['channels'][$room]['num_clients'];
 }
 
 function text(int $status, string $body): void
@@ -82,8 +93,7 @@ function on_connect(string $uri): void
 function on_message(string $user, string $room, string $line): void
 {
     if ($line === '/who') {
-        $channels = call_api('channels', ['pattern' => $room])['result']['channels'];
-        text(200, "* you are $user, one of {$channels[$room]['num_clients']} in $room");
+        text(200, "* you are $user, one of " . count_of($room) . " in $room");
     } elseif (str_starts_with($line, '/me ')) {
         actions(['publish' => [['channel' => $room, 'data' => "* $user " . substr($line, 4)]]]);
     } elseif (str_starts_with($line, '/')) {
@@ -99,7 +109,7 @@ function on_events(array $events): void
     foreach ($events as $event) {
         $room = $event['beamgatestate'] ?? '';
         if (isset($verbs[$event['type']]) && $room !== '') {
-            call_api('publish', ['channel' => $room, 'data' => "* {$event['beamgateuser']} {$verbs[$event['type']]}"]);
+            publish($room, "* {$event['beamgateuser']} {$verbs[$event['type']]}");
         }
     }
     http_response_code(204);

@@ -49,11 +49,20 @@ def is_genuine(headers, body):
     return False
 
 
-def call_api(method, parameters):
-    request = urllib.request.Request(f"{API}/{method}", json.dumps(parameters).encode(),
-                                     {"Content-Type": "application/json", "X-API-Key": API_KEY})
+def call_api(method, body, content_type):
+    request = urllib.request.Request(f"{API}/{method}", body.encode(),
+                                     {"Content-Type": content_type, "X-API-Key": API_KEY})
     with urllib.request.urlopen(request, timeout=5) as response:
-        return json.load(response)
+        return json.load(response)["result"]
+
+
+def publish(room, text):
+    call_api(f"publish?channel={room}", text, "text/plain")
+
+
+def count(room):
+    channels = call_api("channels", json.dumps({"pattern": room}), "application/json")["channels"]
+    return channels[room]["num_clients"]
 
 
 def on_connect(uri):
@@ -67,8 +76,7 @@ def on_connect(uri):
 
 def on_message(user, room, text):
     if text == "/who":
-        channels = call_api("channels", {"pattern": room})["result"]["channels"]
-        return 200, f"* you are {user}, one of {channels[room]['num_clients']} in {room}"
+        return 200, f"* you are {user}, one of {count(room)} in {room}"
     if text.startswith("/me "):
         return 200, {"publish": [{"channel": room, "data": f"* {user} {text[4:]}"}]}
     if text.startswith("/"):
@@ -80,7 +88,7 @@ def on_events(events):
     for event in events:
         verb = {"beamgate.connected": "joined", "beamgate.disconnected": "left"}.get(event["type"])
         if verb and event.get("beamgatestate"):
-            call_api("publish", {"channel": event["beamgatestate"], "data": f"* {event['beamgateuser']} {verb}"})
+            publish(event["beamgatestate"], f"* {event['beamgateuser']} {verb}")
     return 204, ""
 
 
