@@ -1,0 +1,81 @@
+"""The packaged configuration as a user meets it: no application behind it, and everything it promises works.
+
+Only its addresses are changed, to port 0 on loopback.
+"""
+
+import json
+import os
+import subprocess
+
+import beamgate
+import http_client
+import ws_client
+
+
+class Defaults(beamgate.TestCase):
+    def setUp(self):
+        text = (beamgate.SOURCE_ROOT / "conf" / "beamgate.conf").read_text()
+        for old, new in (("listen 8080;", "listen 127.0.0.1:0;"), ("listen [::]:8080;", "")):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        gateway = self.gateway(start=False)
+        gateway.write_config(("user root;\n" if os.geteuid() == 0 else "") + text)
+        self.running = gateway.start()
+        self.address = gateway.address()
+
+    def test_live_page(self):
+        page = http_client.get(self.address, "/")
+        self.assertEqual(page.status, 200)
+        self.assertTrue(page.header("content-type").startswith("text/html"))
+        self.assertIn("BeamGate", page.text)
+
+    def test_echo(self):
+        with ws_client.connect(self.address, "/echo") as client:
+            client.send("hello")
+            self.assertEqual(client.recv(), "hello")
+
+    def test_hub(self):
+        one, two = (self.track(ws_client.connect(self.address, "/hub/lobby")) for _ in range(2))
+        other = self.track(ws_client.connect(self.address, "/hub/elsewhere"))
+        one.send("hello, all")
+        self.assertEqual([one.recv(), two.recv()], ["hello, all", "hello, all"])
+        other.send("only here")
+        self.assertEqual(other.recv(), "only here")
+        for target in ("/hub/", "/hub/a/b", "/hub/" + "x" * 101):
+            with self.assertRaises(ws_client.Refused) as refused:
+                ws_client.connect(self.address, target)
+            self.assertEqual(refused.exception.status, 404)
+
+    def test_status_metrics_and_api_are_for_loopback_only(self):
+        status = http_client.get(self.address, "/status")
+        self.assertEqual(status.status, 200)
+        json.loads(status.body)
+        metrics = self.running.metrics()
+        self.assertTrue(any(name.startswith("beamgate_") for name in metrics))
+        published = http_client.post(self.address, "/api/publish", {"channel": "lobby", "data": "hello"})
+        self.assertEqual(published.json()["result"]["offset"], 1)
+        for method, target in (("GET", "/status"), ("GET", "/metrics"), ("POST", "/api/publish")):
+            answer = http_client.request(self.address, method, target, source="127.0.0.2")
+            self.assertEqual(answer.status, 403, target)
+
+    def test_unknown_paths(self):
+        self.assertEqual(http_client.get(self.address, "/nothing/here").status, 404)
+
+
+class BuiltIn(beamgate.TestCase):
+    def test_the_text_compiled_in_is_the_packaged_file(self):
+        """-T without a file shows what a bare start would use."""
+        dump = subprocess.run([beamgate.binary(), "-T", "-p", "/nonexistent"], capture_output=True, text=True, timeout=30)
+        packaged = self.gateway(start=False)
+        packaged.write_config((beamgate.SOURCE_ROOT / "conf" / "beamgate.conf").read_text())
+        expected = packaged.run("-T")
+        self.assertEqual((dump.returncode, expected.returncode), (0, 0), dump.stderr + expected.stderr)
+
+        def directives(text):
+            return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+        self.assertEqual(directives(dump.stdout), directives(expected.stdout))
+
+
+if __name__ == "__main__":
+    beamgate.main()
