@@ -24,6 +24,7 @@ Outcome outcome_of(CURLcode code, const ReplyReader& reader) {
   if (reader.too_big()) return Outcome::TooBig;
   switch (code) {
     case CURLE_FILESIZE_EXCEEDED:
+    case CURLE_OUT_OF_MEMORY:  // What libcurl says of a field line above 100 KiB.
       return Outcome::TooBig;
     case CURLE_OPERATION_TIMEDOUT:
       return Outcome::TimedOut;
