@@ -466,8 +466,12 @@ Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, s
     return static_cast<size_t>(sent);
   }
   if (errno != EAGAIN && errno != EINTR) return system_error("sendfile failed");
-  arm(record, record.flags & record::kFlagReadArmed, true);
+  await_writable(record);
   return Error{Code::WouldBlock, 0, "the kernel's buffer is full"};
+}
+
+void Connections::await_writable(Record& record) {
+  arm(record, record.flags & record::kFlagReadArmed, true);
 }
 
 // Writes what is queued, gathered, until the kernel has enough.

@@ -87,6 +87,9 @@ class Connections final : public PollTarget {
   // Part of a file, kernel to kernel, behind everything sent before.  Advances offset and returns the bytes
   // taken; 0 at the file's end.  WouldBlock: on_drained() will say when to go on.
   Result<size_t> send_file(record::Record& record, int file, off_t& offset, size_t count);
+  // on_drained() when the kernel has room and nothing is queued, in another round: for a writer that could go
+  // on but lets others have their turn.
+  void await_writable(record::Record& record);
   // Removes the oldest queued frames of which the kernel has seen nothing, until at least `bytes` bytes are
   // gone or none is left; returns how many frames went.
   uint32_t drop_oldest(record::Record& record, size_t bytes);
