@@ -8,6 +8,7 @@
 #include "worker/http/client_address.h"
 #include "worker/http/request_parser.h"
 #include "worker/http/return_handler.h"
+#include "worker/http/target.h"
 #include "worker/record/arena.h"
 #include "worker/settings.h"
 
@@ -235,7 +236,7 @@ void HttpLayer::dispatch(Session& session, Record& record) {
   record.location_id = request.location->id;
   session.begin_body();
   if (routed == 301) {
-    std::string target = request.path + "/";
+    std::string target = encode_path(request.path) + "/";
     if (!request.query.empty()) (target += '?') += request.query;
     return session.respond(301, "text/plain", {}, {{"Location", absolute_location(request, target)}});
   }

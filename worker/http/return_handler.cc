@@ -1,6 +1,6 @@
 #include "worker/http/return_handler.h"
 
-#include <algorithm>
+#include "worker/http/static_files.h"
 
 namespace beamgate::http {
 namespace {
@@ -9,16 +9,6 @@ constexpr uint16_t kCloseSilently = 444;
 
 bool is_redirect(uint16_t status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-// The type by the extension of the path, as for a file.
-std::string_view type_of(const Request& request) {
-  const config::Location& location = *request.location;
-  const size_t dot = request.path.rfind('.');
-  if (dot == std::string::npos || request.path.find('/', dot) != std::string::npos)
-    return location.default_type;
-  const auto found = location.types.find(request.path.substr(dot + 1));
-  return found == location.types.end() ? std::string_view(location.default_type) : found->second;
 }
 
 }  // namespace
@@ -45,7 +35,7 @@ void ReturnHandler::handle(Exchange& exchange) {
     return exchange.respond(action.status, "text/plain", {}, std::move(fields));
   }
   if (text.empty() && action.status >= 300) return exchange.respond_status(action.status);
-  exchange.respond(action.status, type_of(request), text);
+  exchange.respond(action.status, media_type(*request.location, request.path), text);
 }
 
 }  // namespace beamgate::http

@@ -50,9 +50,6 @@ void Router::add_names(const Server& server, Names& names) {
       names.regexes.push_back({server.name_regexes[i].get(), &server});
     } else if (name.starts_with("*.")) {
       names.heads.emplace(name.substr(2), &server);
-    } else if (name.size() > 1 && name[0] == '.') {
-      names.exact.emplace(name.substr(1), &server);
-      names.heads.emplace(name.substr(1), &server);
     } else if (name.ends_with(".*")) {
       names.tails.emplace(name.substr(0, name.size() - 2), &server);
     } else {

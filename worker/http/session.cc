@@ -14,7 +14,8 @@ namespace {
 
 using metrics::Metric;
 
-constexpr size_t kFilePieceBytes = 64 << 10;
+constexpr size_t kFileCopiedBytes = 32 << 10;
+constexpr uint64_t kFileBytesPerTurn = 1 << 20;
 constexpr size_t kHeadCapacityKept = 8 << 10;
 
 Metric response_metric(uint16_t status) {
@@ -316,22 +317,48 @@ void Session::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
   pump_file();
 }
 
-// As much of the file as the connection's queue should hold; drained() goes on.
+// As much of the file as the connection takes now; drained() goes on.
 void Session::pump_file() {
   const Busy busy(*this);
-  if (parts_.file_scratch == nullptr) parts_.file_scratch = std::make_unique<char[]>(kFilePieceBytes);
-  char* piece = parts_.file_scratch.get();
-  while (file_.remaining > 0 && parts_.connections.outbound_queued(record()) < kHighWaterBytes) {
-    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(file_.remaining, kFilePieceBytes));
-    const ssize_t got = pread(file_.file.get(), piece, wanted, static_cast<off_t>(file_.offset));
-    // The file has shrunk since its length was promised, or its disk fails.
-    if (got <= 0 || !write_framed({piece, static_cast<size_t>(got)})) return cut();
-    file_.offset += static_cast<uint64_t>(got);
-    file_.remaining -= static_cast<uint64_t>(got);
-  }
+  // A small one leaves with its head in one write; a large one needs no copy.
+  const bool copy = file_.remaining <= kFileCopiedBytes || framing_ != Framing::Length;
+  const bool sound = copy ? copy_file() : send_file();
+  if (!sound) return cut();  // The file has shrunk since its length was promised, or its disk fails.
   if (file_.remaining > 0) return arm_deadline();
   file_ = FileBody{};
   finish();
+}
+
+bool Session::copy_file() {
+  if (parts_.file_scratch == nullptr) parts_.file_scratch = std::make_unique<char[]>(kFileCopiedBytes);
+  char* piece = parts_.file_scratch.get();
+  while (file_.remaining > 0 && parts_.connections.outbound_queued(record()) < kHighWaterBytes) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(file_.remaining, kFileCopiedBytes));
+    const ssize_t got = pread(file_.file.get(), piece, wanted, static_cast<off_t>(file_.offset));
+    if (got <= 0 || !write_framed({piece, static_cast<size_t>(got)})) return false;
+    file_.offset += static_cast<uint64_t>(got);
+    file_.remaining -= static_cast<uint64_t>(got);
+  }
+  return true;
+}
+
+bool Session::send_file() {
+  uint64_t share = kFileBytesPerTurn;
+  while (file_.remaining > 0 && share > 0) {
+    auto offset = static_cast<off_t>(file_.offset);
+    const size_t wanted = static_cast<size_t>(std::min(file_.remaining, share));
+    const Result<size_t> sent = parts_.connections.send_file(record(), file_.file.get(), offset, wanted);
+    if (!sent.ok()) return sent.error().code == Code::WouldBlock;
+    if (sent.value() == 0) return false;
+    file_.offset += sent.value();
+    file_.remaining -= sent.value();
+    length_left_ -= sent.value();
+    body_bytes_sent_ += sent.value();
+    share -= sent.value();
+  }
+  // The client is as fast as we are: the others have their turn before it goes on.
+  if (file_.remaining > 0) parts_.connections.await_writable(record());
+  return true;
 }
 
 void Session::abort() {

@@ -143,6 +143,8 @@ class Session final : public Exchange {
   void arm_deadline();
   void send_continue();
   void pump_file();
+  bool copy_file();
+  bool send_file();
   bool write_framed(std::string_view bytes);
   void cut();
 

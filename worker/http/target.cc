@@ -80,4 +80,22 @@ bool normalise_path(std::string_view path, std::string& out) {
   return !out.empty() && out[0] == '/' && resolve_last_segment(out);
 }
 
+std::string encode_path(std::string_view path) {
+  constexpr std::string_view kPlain = "/-._~!$&'()*+,;=:@";
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (letter || is_digit(c) || kPlain.find(c) != kPlain.npos) {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 0xf];
+    }
+  }
+  return out;
+}
+
 }  // namespace beamgate::http

@@ -22,4 +22,8 @@ uint16_t split_target(std::string_view method, std::string_view target, Target& 
 // is what a file system would make of it.  False for a malformed escape, a NUL, or a path above the root.
 bool normalise_path(std::string_view path, std::string& out);
 
+// The reverse: a path as it may stand in a Location field, everything else than unreserved characters, "/"
+// and the harmless of the reserved ones percent-encoded.
+std::string encode_path(std::string_view path);
+
 }  // namespace beamgate::http
