@@ -25,10 +25,16 @@ void append_member(std::string& out, std::string_view name, std::string_view val
   json::append_string(out, value);
 }
 
+constexpr std::string_view kUserAgent = "beamgate/" BEAMGATE_VERSION;
+
+bool has_line(std::string_view lines, std::string_view start) {
+  const size_t at = lines.find(start);
+  return at == 0 || (at != std::string_view::npos && lines[at - 1] == '\n');
+}
+
 void add_common(RequestHead& head, std::string_view content_type, std::string_view id,
                 const std::vector<std::string>& keys, std::string_view body, int64_t now_ms) {
   head.add("content-type", content_type.empty() ? "application/octet-stream" : content_type);
-  head.add("user-agent", "beamgate/" BEAMGATE_VERSION);
   head.suppress("accept");
   head.suppress("expect");  // The answer decides, not a 100 before it.
   head.add_encoded("webhook-id", id);
@@ -64,6 +70,8 @@ std::string source_of(const Subject& subject) {
 RequestHead head_of_call(const Call& call, int64_t now_ms) {
   RequestHead head;
   add_common(head, call.content_type, call.id, call.endpoint->secrets, call.body, now_ms);
+  // Where the client's own is forwarded, it takes this place.
+  if (!has_line(call.subject.forward_fields, "user-agent:")) head.add("user-agent", kUserAgent);
   head.add("ce-specversion", "1.0");
   head.add_encoded("ce-id", call.id);
   head.add("ce-time", format_rfc3339(now_ms));
@@ -82,6 +90,7 @@ RequestHead head_of_batch(std::string_view id, const std::vector<std::string>& k
                           int64_t now_ms) {
   RequestHead head;
   add_common(head, "application/cloudevents-batch+json; charset=utf-8", id, keys, body, now_ms);
+  head.add("user-agent", kUserAgent);
   return head;
 }
 
