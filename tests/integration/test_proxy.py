@@ -39,11 +39,11 @@ def settled(look, timeout=20):
 
 
 class ProxyCase(beamgate.TestCase):
-    def proxy(self, origin, location="", upstream="", server="", workers=1):
+    def proxy(self, origin, location="", upstream="", http="", workers=1):
         """A gateway that passes everything to `origin`."""
         gateway = self.gateway(
-            f"upstream app {{ server {origin.address}; {upstream} }}\n"
-            f"server {{ listen 127.0.0.1:0; client_max_body_size 0; {server}\n"
+            f"upstream app {{ server {origin.address}; {upstream} }} {http}\n"
+            "server { listen 127.0.0.1:0; client_max_body_size 0;\n"
             f"location / {{ proxy_pass http://app; {location} }} }}", workers=workers)
         return gateway, gateway.address()
 
@@ -194,7 +194,7 @@ class Fields(ProxyCase):
 
     def test_a_trusted_proxy_is_continued(self):
         origin = self.backend(Reply(200, "ok"))
-        _, address = self.proxy(origin, server="set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;")
+        _, address = self.proxy(origin, http="set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;")
         http_client.get(address, "/", [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "https"),
                                        ("beamgate-user", "evil"), ("Forwarded", "for=evil")])
         request = origin.wait()
