@@ -102,6 +102,7 @@ bool Master::start() {
 Result<void> Master::prepare_process() {
   raise_file_limit();
   address_seed_ = crypto::random_u64();
+  started_ms_ = wall_ms();
   auto pages = SharedPages::create();
   if (!pages.ok()) return pages.error();
   pages_ = std::move(pages).value();
@@ -269,6 +270,7 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.metrics_all = pages_->metrics_all();
   plan.addresses = &pages_->addresses();
   plan.address_seed = address_seed_;
+  plan.started_ms = started_ms_;
   plan.identity = identity_;
   plan.title = options_.title;
   return plan;

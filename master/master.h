@@ -107,6 +107,7 @@ class Master final : private Bus::Observer, private Supervisor::Actions, private
   uint16_t next_worker_ = 1;
   uint16_t slots_listening_ = 0;  // Slots that have sockets.
   uint64_t address_seed_ = 0;
+  int64_t started_ms_ = 0;  // Unix time; what the uptime is counted from.
   bool serving_ = false;          // All workers were ready once.
   bool stopping_ = false;
   bool stopping_fast_ = false;

@@ -36,6 +36,7 @@ struct WorkerPlan {
   std::vector<const metrics::Page*> metrics_all;
   ipc::AddressTable* addresses = nullptr;
   uint64_t address_seed = 0;
+  int64_t started_ms = 0;
   Identity identity;
   ProcessTitle* title = nullptr;                 // Null: left as it is.
 };
