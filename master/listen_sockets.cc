@@ -87,7 +87,12 @@ Result<void> remove_stale_file(const config::Address& address) {
 }  // namespace
 
 ListenSockets::~ListenSockets() {
+  close();
+}
+
+void ListenSockets::close() {
   for (const auto& [id, entry] : entries_) remove_file(entry);
+  entries_.clear();
 }
 
 void ListenSockets::remove_file(const Entry& entry) const {

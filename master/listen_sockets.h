@@ -55,6 +55,7 @@ class ListenSockets {
   void steer(uint16_t slots);  // New clients go to the first `slots` only.
   void unsteer();              // To all of them again.
   void trim(uint16_t slots);   // Closes the sockets of the slots from this one on.
+  void close();                // Closes all; with the workers' copies gone too, clients are refused.
 
   // "127.0.0.1:8080": with the port that was chosen where 0 was asked for; in the order of the configuration.
   std::vector<std::string> addresses(const config::Config& config) const;

@@ -183,6 +183,8 @@ void Master::stop(bool graceful) {
   log_.notice("stopping", {{"graceful", graceful ? "yes" : "no"}});
   reload_.give_up("the gateway stops");
   supervisor_.stop_all(graceful);
+  // Workers drop their copies; a copy kept here would let clients connect and wait for nobody.
+  listens_.close();
   end_if_done();
 }
 

@@ -16,6 +16,7 @@ server {
     listen 127.0.0.1:0;
     location ~ "^/hub/(?<channel>[a-z0-9-]+)$" {
         websocket raw; websocket_subscribe $channel; websocket_publish $channel; websocket_ping_interval 0;
+        websocket_idle_timeout 0;
     }
     location /api/ { api on; }
     location = /metrics { metrics on; }

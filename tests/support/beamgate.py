@@ -152,7 +152,9 @@ class Gateway:
     def write_config(self, config=None, **changes):
         """Writes the whole text given, or the test configuration with some of its parts changed."""
         self.shape.update(changes)
-        self.config_path.write_text(self.compose(**self.shape) if config is None else config)
+        fresh = self.directory / "beamgate.conf.new"
+        fresh.write_text(self.compose(**self.shape) if config is None else config)
+        fresh.rename(self.config_path)  # At once: a reload must never read half of it.
 
     def path(self, name):
         return self.directory / name
