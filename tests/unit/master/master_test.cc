@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,8 +136,7 @@ class MasterTest : public testing::Test {
   }
 
   void configure(const std::string& main, const std::string& http = "server { listen 127.0.0.1:0; return 204; }") {
-    std::ofstream(directory_ + "/conf") << "daemon off; pid " << directory_ << "/pid; error_log stderr info;\n"
-                                        << main << "\nevents {}\nhttp { " << http << " }\n";
+    std::ofstream(directory_ + "/conf") << "pid " << directory_ << "/pid;\n" << process_ << '\n' << main << "\nevents {}\nhttp { " << http << " }\n";
   }
 
   config::LoadResult load() const { return config::load({.path = directory_ + "/conf"}); }
@@ -159,6 +159,7 @@ class MasterTest : public testing::Test {
   [[noreturn]] void run_master(int log) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(log, 2);
+    close(log);
     const auto loaded = load();
     if (!loaded.ok()) _exit(77);
     int status;
@@ -186,6 +187,16 @@ class MasterTest : public testing::Test {
       if (got <= 0) return false;
       text_.append(bytes, static_cast<size_t>(got));
     }
+  }
+
+  // Nobody holds the other end any more.
+  bool log_ends() {
+    pollfd fd{log_.get(), POLLIN, 0};
+    char bytes[4096];
+    while (poll(&fd, 1, kPatienceMs) == 1) {
+      if (read(log_.get(), bytes, sizeof bytes) == 0) return true;
+    }
+    return false;
   }
 
   // Looks at what has come, without waiting.
@@ -258,6 +269,7 @@ class MasterTest : public testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
+  std::string process_ = "daemon off; error_log stderr info;";
   std::string directory_, text_, address_;
   size_t looked_ = 0;
   UniqueFd log_;
@@ -339,7 +351,7 @@ TEST_F(MasterTest, AWrongConfigurationChangesNothing) {
   const auto before = workers();
   configure("worker_processes 2; no_such_directive on;");
   kill(pid_, SIGHUP);
-  ASSERT_TRUE(see("config_error what=.*conf:2.*no_such_directive"));
+  ASSERT_TRUE(see("config_error what=.*conf:3.*no_such_directive"));
   ASSERT_TRUE(see("reload_failed"));
   EXPECT_EQ(workers(), before);
   EXPECT_NE(ask(address_).find(" 1 "), std::string::npos);
@@ -417,6 +429,50 @@ TEST_F(MasterTest, ASecondMasterIsRefusedByThePidFile) {
   std::getline(comm, name);
   EXPECT_EQ(PidFile::create(directory_ + "/pid", name).error().code, Code::Denied);
   EXPECT_EQ(stop(), 0);
+}
+
+// The end of a process that is not our child.
+void wait_for_end(pid_t pid) {
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.valid()) return;
+  pollfd fd{process.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&fd, 1, kPatienceMs), 1);
+}
+
+TEST_F(MasterTest, ADaemonLetsGoOfItsStarterWhenItServes) {
+  process_ = "daemon on; error_log " + directory_ + "/log info;";
+  configure("worker_processes 2;");
+  start(false);
+  EXPECT_EQ(wait_exit(), 0);
+  const auto daemon = PidFile::read(directory_ + "/pid");
+  ASSERT_TRUE(daemon.ok());
+  EXPECT_TRUE(log_ends()) << "standard error is closed, by the workers too: " << text_;
+  std::ifstream log(directory_ + "/log");
+  text_.assign(std::istreambuf_iterator<char>(log), {});
+  EXPECT_NE(text_.find("ready workers=2"), text_.npos);
+  address_ = found_in(text_, "listening address=127.0.0.1:([0-9]+)");
+  EXPECT_EQ(workers().size(), 2u);
+  kill(daemon.value(), SIGTERM);
+  wait_for_end(daemon.value());
+  EXPECT_FALSE(PidFile::read(directory_ + "/pid").ok());
+}
+
+TEST_F(MasterTest, ADaemonThatCannotServeSaysSoToItsStarter) {
+  process_ = "daemon on; error_log " + directory_ + "/log info;";
+  configure("worker_processes 2;", "server { listen unix:" + directory_ + "/conf; return 204; }");
+  start(false);
+  EXPECT_TRUE(see("bind_failed what=unix:")) << text_;
+  EXPECT_EQ(wait_exit(), 1);
+}
+
+TEST_F(MasterTest, ADaemonWhoseWorkersDieFailsToo) {
+  process_ = "daemon on; error_log " + directory_ + "/log info;";
+  mkdir((directory_ + "/exits").c_str(), 0755);
+  configure("worker_processes 2; working_directory " + directory_ + "/exits;");
+  start(false);
+  EXPECT_TRUE(see("start_failed")) << text_;
+  EXPECT_EQ(wait_exit(), 1);
+  rmdir((directory_ + "/exits").c_str());
 }
 
 }  // namespace
