@@ -106,6 +106,7 @@ class Connections final : public PollTarget {
   // Absolute monotonic milliseconds, rounded up to a tick; 0 clears.
   void set_deadline(record::Record& record, int64_t at_ms);
   int64_t last_received_ms(const record::Record& record) const;  // Monotonic, exact to a tick.
+  int64_t now_ms() const { return wheel_.time_of(wheel_.now_tick()); }  // Of the deadlines' clock, as exact.
 
   // --- Closing.
   // Sends what is queued, then FIN, then discards input until the peer's FIN or kLingerMs, so that no answer

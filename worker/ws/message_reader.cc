@@ -195,7 +195,8 @@ bool MessageReader::append(Record& record, std::span<const char> part) {
   const size_t needed = record.message_bytes + part.size();
   const size_t capacity = record.message == kNull ? 0 : arena_.capacity(record.message);
   if (needed > capacity) {
-    const Ref bigger = arena_.allocate(std::max({needed, 2 * capacity, kFirstBlockBytes}));
+    const size_t doubled = std::min(2 * capacity, record::Arena::kBlockBytesMax);
+    const Ref bigger = arena_.allocate(std::max({needed, doubled, kFirstBlockBytes}));
     if (bigger == kNull) return false;
     if (record.message_bytes > 0) memcpy(arena_.at(bigger), arena_.at(record.message), record.message_bytes);
     arena_.release(record.message);

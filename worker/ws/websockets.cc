@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
-#include "common/base/clock.h"
 #include "worker/net/connections.h"
 #include "worker/record/frame.h"
 #include "worker/settings.h"
@@ -119,7 +118,7 @@ bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::Respon
 
 void WebSockets::on_enter(Record& record) {
   const WebSocketAction& action = action_of(record);
-  const int64_t now_ms = monotonic_ms();
+  const int64_t now_ms = context_.connections.now_ms();
   record.outbound_limit = static_cast<uint32_t>(std::min<uint64_t>(action.send_queue_bytes, UINT32_MAX / 2));
   const int64_t first_ms = drain_.active ? now_ms : check_pulse(action, now_ms, now_ms, true).next_ms;
   context_.connections.set_deadline(record, first_ms);
@@ -170,7 +169,7 @@ void WebSockets::on_deadline(Record& record) {
   if (drain_.active) return close(record, drain_.code);
   const bool reading = (record.pauses & ~record::kPauseOutbound) == 0;
   const int64_t heard_ms = context_.connections.last_received_ms(record);
-  const Pulse pulse = check_pulse(action_of(record), monotonic_ms(), heard_ms, reading);
+  const Pulse pulse = check_pulse(action_of(record), context_.connections.now_ms(), heard_ms, reading);
   if (pulse.due == Pulse::Due::Close) {
     context_.metrics.add(Metric::ClosesIdle);
     return close(record, kCloseGoingAway, "idle");
@@ -272,7 +271,7 @@ void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
   if (!is_open(record)) return;
   begin_closing(record, code, false);
   send_close(record, code, reason);
-  context_.connections.set_deadline(record, monotonic_ms() + action_of(record).close_timeout_ms);
+  context_.connections.set_deadline(record, context_.connections.now_ms() + action_of(record).close_timeout_ms);
   // Messages are of no interest any more, and the peer's Close must be seen.
   for (const auto reason_to_wait : {record::kPauseWebhook, record::kPauseOutbound, record::kPauseBus}) {
     context_.connections.resume(record, reason_to_wait);
@@ -280,7 +279,7 @@ void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
 }
 
 void WebSockets::drain(uint16_t code, int64_t over_ms) {
-  const int64_t now_ms = monotonic_ms();
+  const int64_t now_ms = context_.connections.now_ms();
   drain_ = Drain{.active = true, .code = code};
   int64_t total = 0;
   context_.connections.for_each([&](Record& record) { total += is_open(record); });
