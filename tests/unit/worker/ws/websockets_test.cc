@@ -298,10 +298,7 @@ TEST_F(WebSocketsTest, ManyTinyFramesTakeTurns) {
   send(many);
   poller_.dispatch();
   EXPECT_TRUE(connections_->has_pending_turn());
-<<<<<<< HEAD
-=======
   while (connections_->has_pending_turn()) turn();
->>>>>>> main
   EXPECT_EQ(said(client_frame(kText, "last")), "text last\n");
 }
 
