@@ -172,9 +172,9 @@ void ApiHandler::answer_reply(http::ExchangeId id, Reply&& reply) {
 }
 
 uint64_t ApiHandler::payload_bytes_max() const {
-  // What travels on the bus must fit one frame, with 4 KiB left for the fields beside it.
-  constexpr uint64_t kFramePayloadBytesMax = ipc::kFrameBytesMax - 4096;
-  return std::min(context_.settings.current().publication_bytes_max, kFramePayloadBytesMax);
+  // What travels on the bus must fit a frame and a call, with 4 KiB left for the fields beside it.
+  constexpr uint64_t kBusPayloadBytesMax = ipc::kCallBodyBytesMax - 4096;
+  return std::min(context_.settings.current().publication_bytes_max, kBusPayloadBytesMax);
 }
 
 }  // namespace beamgate::api

@@ -30,7 +30,7 @@ bool read_payload(const json::Value& params, Payload& payload, const char*& prob
 class Publishing {
  public:
   static constexpr size_t kChannelsMax = 1000;
-  static constexpr size_t kIdempotencyKeyBytesMax = 255;
+  static constexpr size_t kIdempotencyKeyBytesMax = ipc::kIdempotencyKeyBytesMax;
 
   explicit Publishing(hub::Hub& hub) : hub_(hub) {}
 
