@@ -14,6 +14,7 @@ from listeners import Listeners
 HTTP = """
 server {
     listen 127.0.0.1:0;
+    keepalive_requests 100000;
     location ~ "^/hub/(?<channel>[a-z0-9-]+)$" {
         websocket raw; websocket_subscribe $channel; websocket_publish $channel; websocket_ping_interval 0;
         websocket_idle_timeout 0;
@@ -66,7 +67,7 @@ class PubSub(beamgate.TestCase):
         publishers = [Publisher(gateway.address(), n, MESSAGES // PUBLISHERS) for n in range(PUBLISHERS)]
         for publisher in publishers:
             publisher.start()
-        messages = listeners.run_to(MESSAGES, timeout=240)
+        messages = listeners.run_to(MESSAGES, timeout=240, broken=lambda: any(p.error for p in publishers))
         offsets = {}
         for publisher in publishers:
             publisher.join(30)

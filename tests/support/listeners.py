@@ -77,9 +77,9 @@ class Listeners:
             for key, _ in self.selector.select(0.1):
                 self._read(key.data)
 
-    def run_to(self, count, timeout):
-        """Reads until every living listener has the same `count` messages; gives them."""
-        self.run(lambda: self.messages_so_far() >= count and self.level(), timeout)
+    def run_to(self, count, timeout, broken=lambda: False):
+        """Reads until every living listener has the same `count` messages, or it is broken(); gives them."""
+        self.run(lambda: broken() or (self.messages_so_far() >= count and self.level()), timeout)
         return self.messages
 
     def level(self):

@@ -7,7 +7,7 @@
 //	beamgate.connected,     News, in batches.  Nobody waits for our answer, so what we have to say about
 //	beamgate.disconnected   them goes the other way, through BeamGate's HTTP API.
 //
-// Run it with:  go run .     and beside it:  beamgate -c beamgate.conf
+// Run it with:  go run .     and beside it:  beamgate -p . -c beamgate.conf
 package main
 
 import (

@@ -8,7 +8,7 @@ BeamGate holds the WebSockets; this program only answers HTTP requests and keeps
     beamgate.connected,     News, in batches.  Nobody waits for our answer, so what we have to say about
     beamgate.disconnected   them goes the other way, through BeamGate's HTTP API.
 
-Run it with:  python3 chat.py     and beside it:  beamgate -c beamgate.conf
+Run it with:  python3 chat.py     and beside it:  beamgate -p . -c beamgate.conf
 """
 
 import base64
