@@ -7,6 +7,7 @@
 #include "worker/http/access_log.h"
 #include "worker/http/http_layer.h"
 #include "worker/http/return_handler.h"
+#include "worker/http/static_files.h"
 #include "worker/net/connections.h"
 #include "worker/proto/connection_ops.h"
 #include "worker/proto/echo.h"
@@ -24,6 +25,7 @@ struct Layers::Parts {
         operations(context, websockets),
         echo(websockets),
         raw(context, http_layer, websockets, operations),
+        files(http_layer),
         proxy(context.loop, context.poller, http_layer, context.log, context.metrics),
         api_handler(context, http_layer, operations),
         status(context),
@@ -36,6 +38,7 @@ struct Layers::Parts {
   proto::Echo echo;
   proto::Raw raw;
   http::ReturnHandler returns;
+  http::StaticFiles files;
   upstream::ProxyHandler proxy;
   api::ApiHandler api_handler;
   api::StatusHandler status;
@@ -50,6 +53,7 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
 
   using config::Action;
   parts.http_layer.set_handler(Action::Return, parts.returns);
+  parts.http_layer.set_handler(Action::Static, parts.files);
   parts.http_layer.set_handler(Action::Proxy, parts.proxy);
   parts.http_layer.set_handler(Action::WebSocket, parts.websockets);
   parts.http_layer.set_handler(Action::Api, parts.api_handler);
