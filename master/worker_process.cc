@@ -35,18 +35,25 @@ void keep_only_plan(const WorkerPlan& plan) {
   close_all_but(std::move(keep));
 }
 
-Result<void> set_file_limit(uint64_t descriptors) {
-  if (descriptors == 0) return {};
-  const rlimit limit{descriptors, descriptors};
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return system_error("can't set worker_rlimit_nofile");
-  return {};
+// What the kernel refuses does not stop the worker: it serves with what it may have, and the log says so.
+void set_file_limit(uint64_t descriptors, log::Log& log) {
+  if (descriptors == 0) return;
+  const rlimit wanted{descriptors, descriptors};
+  if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;
+  const Error refused = system_error("setrlimit");
+  rlimit now{};
+  getrlimit(RLIMIT_NOFILE, &now);
+  now.rlim_cur = std::min<rlim_t>(descriptors, now.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &now);
+  log.write(log::Level::Alert, "worker_rlimit_nofile_refused",
+            {{"wanted", descriptors}, {"have", now.rlim_cur}, {"error", refused.message()}});
 }
 
-Result<void> become_worker(const WorkerPlan& plan) {
+Result<void> become_worker(const WorkerPlan& plan, log::Log& log) {
   if (plan.title != nullptr) plan.title->set("worker process");
   if (plan.stderr_to_log) dup2(plan.log, 2);
   const config::Config& config = *plan.config;
-  if (auto set = set_file_limit(config.worker_rlimit_nofile); !set.ok()) return set;
+  set_file_limit(config.worker_rlimit_nofile, log);
   if (auto dropped = drop_privileges(plan.identity); !dropped.ok()) return dropped;
   if (!config.working_directory.empty() && chdir(config.working_directory.c_str()) != 0) {
     return system_error("can't change to working_directory");
@@ -75,8 +82,8 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
 [[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
   Signals::reset_for_child();
   keep_only_plan(plan);
-  if (auto became = become_worker(plan); !became.ok()) {
-    log::Log log("worker");
+  log::Log log("worker");
+  if (auto became = become_worker(plan, log); !became.ok()) {
     log.write(log::Level::Emerg, "worker_setup_failed", {{"error", became.error().message()}});
     _exit(kExitSetupFailed);
   }
