@@ -101,7 +101,7 @@ class Publishing(Api):
     def test_data_reaches_every_subscriber(self):
         self.start()
         sockets = [self.connect() for _ in range(6)]
-        first = self.result("publish", {"channel": "room", "data": {"b": [1.50, "ü"], "a": None}})
+        first = self.result("publish", '{"channel": "room", "data": {"b": [1.50, "ü"], "a": null}}')
         second = self.result("publish", {"channel": "room", "data": "text"})
         self.result("publish", {"channel": "room", "b64data": base64.b64encode(b"\x00\xff").decode()})
         self.assertEqual(second, {"offset": first["offset"] + 1, "epoch": first["epoch"]})
@@ -415,6 +415,7 @@ class Connections(Api):
     def test_a_killed_worker_is_no_answer(self):
         """A worker that dies while it is asked counts as not answering; the asker gets its reply all the same."""
         self.start_with_application()
+        self.running.deaths_expected = True
         held = self.spread("ada")
         workers = {worker["worker"]: worker["pid"] for worker in self.result("info", {})["nodes"][0]["workers"]}
         victim = held[0][2]["worker"]

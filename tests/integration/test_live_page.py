@@ -70,6 +70,7 @@ class LivePage(beamgate.TestCase):
 
     def test_tabs_come_back(self):
         gateway = self.gateway(config=packaged_config())
+        gateway.deaths_expected = True
 
         def kill_workers():
             for pid in gateway.wait_workers(4):

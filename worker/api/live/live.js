@@ -89,8 +89,10 @@ function enter(next_room, next_name) {
   $("code").textContent = [
     `const room = new WebSocket(`,
     `  "${RoomSocket.url(room)}");`,
-    `room.onmessage = (e) => console.log(e.data);`,
-    `room.onopen = () => room.send("hello");`,
+    `room.onmessage =`,
+    `  (e) => console.log(e.data);`,
+    `room.onopen =`,
+    `  () => room.send("hello");`,
   ].join("\n");
   if (!moved) return;
   was_away = false;
