@@ -78,6 +78,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       layers_(std::make_unique<Layers>(context_)),
       before_poll_(loop_, [this] { end_turn(); }),
       more_work_(loop_, [] {}),
+      next_round_(loop_, [] {}),
       ticker_(loop_, [this] { tick(); }),
       terminate_(loop_, SIGTERM, [this] { on_stop(false); }),
       quit_(loop_, SIGQUIT, [this] { on_stop(true); }),
@@ -124,6 +125,7 @@ void Worker::end_turn() {
   } else if (more_work_.active()) {
     more_work_.stop();
   }
+  if (connections_.has_waiting_round() && !next_round_.active()) next_round_.start(1);
 }
 
 void Worker::tick() {

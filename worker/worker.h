@@ -89,6 +89,7 @@ class Worker final : public BusControl {
   std::unique_ptr<uv::PollWatcher> poller_watcher_;
   uv::BeforePoll before_poll_;
   uv::Idle more_work_;
+  uv::Timer next_round_;
   uv::Timer ticker_;
   uv::SignalWatcher terminate_;
   uv::SignalWatcher quit_;

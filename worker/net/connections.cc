@@ -346,6 +346,7 @@ bool Connections::send_frame(Record& record, Ref frame) {
   if (in_turn(record)) write_turn(record);
   if (!append_frame(record, frame)) return false;
   record::retain_frame(arena_, frame);
+  mark_shared(record);
   return true;
 }
 
@@ -355,9 +356,12 @@ bool Connections::queue_copy(Record& record, std::string_view head, std::string_
   char* to = record::frame_bytes(arena_, frame).data();
   memcpy(to, head.data(), head.size());
   if (!body.empty()) memcpy(to + head.size(), body.data(), body.size());
-  if (append_frame(record, frame)) return true;
-  record::release_frame(arena_, frame);
-  return false;
+  if (!append_frame(record, frame)) {
+    record::release_frame(arena_, frame);
+    return false;
+  }
+  mark_dirty(record);
+  return true;
 }
 
 // Takes over one reference of the frame when it succeeds.
@@ -372,7 +376,6 @@ bool Connections::append_frame(Record& record, Ref frame) {
   }
   record.outbound_tail = node;
   record.outbound_bytes += static_cast<uint32_t>(record::frame_bytes(arena_, frame).size());
-  mark_dirty(record);
   return true;
 }
 
@@ -529,6 +532,12 @@ void Connections::mark_dirty(Record& record) {
   dirty_.push_back(id_of(record));
 }
 
+void Connections::mark_shared(Record& record) {
+  if (record.flags & (record::kFlagShared | record::kFlagDirty | record::kFlagWantWrite)) return;
+  record.flags |= record::kFlagShared;
+  shared_.push_back(id_of(record));
+}
+
 void Connections::mark_ready(Record& record) {
   if (record.flags & record::kFlagReady) return;
   record.flags |= record::kFlagReady;
@@ -561,10 +570,21 @@ void Connections::end_turn() {
   }
   batch_.clear();
   batch_.swap(dirty_);
+  flush_batch(record::kFlagDirty);
+  if (shared_.empty()) return;
+  if (shared_.size() > kRoundAtOnce && monotonic_us() - last_round_us_ < kRoundGapUs) return;
+  const bool large = shared_.size() > kRoundAtOnce;
+  batch_.swap(shared_);
+  flush_batch(record::kFlagShared);
+  if (large) last_round_us_ = monotonic_us();
+}
+
+// Writes what the connections of batch_ have queued; `flag` says which list it was.
+void Connections::flush_batch(uint8_t flag) {
   for (const ConnId id : batch_) {
     Record* record = find(id);
     if (record == nullptr) continue;
-    record->flags = static_cast<uint8_t>(record->flags & ~record::kFlagDirty);
+    record->flags = static_cast<uint8_t>(record->flags & ~flag);
     if ((record->flags & record::kFlagWantWrite) == 0) flush(*record);
   }
   batch_.clear();

@@ -9,6 +9,9 @@
 // Writing    While a connection's bytes are being handled (its "turn"), small writes collect in one buffer and
 //            leave in one system call at its end; what the kernel doesn't take becomes frames.  Frames
 //            queued from elsewhere (fan-out) leave gathered, once per loop turn.
+//            A round of shared frames to more than kRoundAtOnce connections is followed by the next one
+//            kRoundGapUs later at the earliest: what is published meanwhile to the same connections leaves in
+//            the same system calls, and a busy room costs a fraction of them.
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
 #pragma once
 
@@ -82,7 +85,7 @@ class Connections final : public PollTarget {
   // Copies: into the turn buffer during the record's own turn, else into a frame.
   [[nodiscard]] bool send(record::Record& record, std::string_view bytes);
   [[nodiscard]] bool send(record::Record& record, std::string_view head, std::string_view body);
-  // Shares: takes a reference of its own.  Leaves at the end of the loop turn.
+  // Shares: takes a reference of its own.  Leaves at the end of the loop turn, or with the next round.
   [[nodiscard]] bool send_frame(record::Record& record, record::Ref frame);
   // Part of a file, kernel to kernel, behind everything sent before.  Advances offset and returns the bytes
   // taken; 0 at the file's end.  WouldBlock: on_drained() will say when to go on.
@@ -118,6 +121,7 @@ class Connections final : public PollTarget {
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
   void end_turn();            // Dispatches ready carries, writes what is queued.  Before the loop waits.
   bool has_pending_turn() const { return !ready_.empty() || !dirty_.empty(); }  // Work that needs no I/O.
+  bool has_waiting_round() const { return !shared_.empty(); }  // end_turn() is wanted within a millisecond.
 
   void on_ready(uint64_t token, uint32_t events) override;
 
@@ -126,6 +130,8 @@ class Connections final : public PollTarget {
  private:
   static constexpr int64_t kLingerMs = 2'000;        // FIN sent: wait for the peer's.
   static constexpr int64_t kFlushStallMs = 10'000;   // Closing, and the peer takes nothing.
+  static constexpr size_t kRoundAtOnce = 64;
+  static constexpr int64_t kRoundGapUs = 1'000;
 
   // The connection whose bytes are being handled, and the writes it has made so far.
   struct Turn {
@@ -151,12 +157,14 @@ class Connections final : public PollTarget {
   void finish_turn(record::Record& record);
   void write_turn(record::Record& record);
   bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
-  bool append_frame(record::Record& record, record::Ref frame);
+  bool append_frame(record::Record& record, record::Ref frame);  // The caller marks the record.
   void pop_frame(record::Record& record);
   void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
 
+  void flush_batch(uint8_t flag);
   void mark_dirty(record::Record& record);
+  void mark_shared(record::Record& record);
   void mark_ready(record::Record& record);
   void arm(record::Record& record, bool read, bool write);
   void leave_phase(record::Record& record);
@@ -175,7 +183,9 @@ class Connections final : public PollTarget {
   Turn turn_;
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
-  std::vector<record::ConnId> batch_;  // dirty_ or ready_ while it is worked off.
+  std::vector<record::ConnId> shared_;
+  std::vector<record::ConnId> batch_;  // One of these lists while it is worked off.
+  int64_t last_round_us_ = 0;
   std::vector<uint32_t> free_slots_;
   uint32_t slots_touched_ = 0;
   uint32_t active_ = 0;

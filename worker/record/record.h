@@ -44,6 +44,7 @@ enum RecordFlag : uint8_t {
   kFlagWriteShut = 1 << 3,     // We have sent FIN.
   kFlagReady = 1 << 4,         // In the list of connections with unread carry to dispatch.
   kFlagReadArmed = 1 << 5,     // EPOLLIN is in the set; disarmed only when input comes while paused.
+  kFlagShared = 1 << 6,        // In the list of connections that wait for the next round of shared frames.
 };
 
 // RFC 6455 section 7: who has sent Close.

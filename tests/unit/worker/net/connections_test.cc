@@ -290,6 +290,61 @@ TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
   EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedLimit), 2u);
 }
 
+// A busy room: the first round leaves at once, what is published during the gap leaves gathered in the next.
+class RoundsTest : public testing::Test {
+ protected:
+  static constexpr int kMembers = 100;
+
+  RoundsTest()
+      : arena_(std::move(record::Arena::map(UniqueFd(), kMembers)).value()),
+        poller_(std::move(Poller::create()).value()),
+        connections_(arena_, poller_, page_, uint16_t{1}) {
+    connections_.set_handler(Phase::Http, layer_);
+    for (int i = 0; i < kMembers; ++i) {
+      int ends[2];
+      EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+      Peer peer;
+      peer.address.ss_family = AF_UNIX;
+      records_.push_back(connections_.adopt(UniqueFd(ends[0]), peer, 1));
+      peers_.emplace_back(ends[1]);
+    }
+  }
+  void publish(std::string_view bytes) {
+    const record::FrameHolder frame(arena_, record::make_frame(arena_, bytes));
+    for (Record* record : records_) EXPECT_TRUE(connections_.send_frame(*record, frame.get()));
+  }
+  // One packet is one write of the worker.
+  std::string packet(int member) {
+    char bytes[64];
+    const ssize_t got = ::recv(peers_[static_cast<size_t>(member)].get(), bytes, sizeof bytes, 0);
+    return got > 0 ? std::string(bytes, static_cast<size_t>(got)) : std::string();
+  }
+
+  metrics::Page page_{};
+  record::Arena arena_;
+  Poller poller_;
+  Layer layer_;
+  Connections connections_;
+  std::vector<Record*> records_;
+  std::vector<UniqueFd> peers_;
+};
+
+TEST_F(RoundsTest, WhatIsPublishedInTheGapLeavesTogether) {
+  publish("1");
+  connections_.end_turn();
+  EXPECT_EQ(packet(0), "1");
+  publish("2");
+  connections_.end_turn();
+  publish("3");
+  EXPECT_TRUE(connections_.send(*records_[7], "direct"));
+  connections_.end_turn();
+  EXPECT_EQ(packet(7), "1");
+  EXPECT_EQ(packet(7), "23direct") << "a direct send takes along what waits, in order";
+  while (connections_.has_waiting_round()) connections_.end_turn();
+  EXPECT_EQ(packet(99), "1");
+  EXPECT_EQ(packet(99), "23");
+}
+
 TEST_F(ConnectionsTest, DeadlinesReachTheLayer) {
   Record* record = open();
   const int64_t now = monotonic_ms();
