@@ -115,7 +115,7 @@ async function talk() {
   await expect_once(stranger, "Who came in?");
   ok("another room hears nothing, until its tab joins");
 
-  for (const title of ["WebSockets", "Channels", "Messages in /s", "Requests /s"]) {
+  for (const title of ["WebSockets", "Subscriptions", "Messages in /s", "Requests /s"]) {
     const value = ada.locator(".figure", {hasText: title}).locator(".value");
     await ada.waitForFunction((element) => /^[0-9.]+[KMB]?$/.test(element.textContent), await value.elementHandle());
   }

@@ -2,6 +2,7 @@
 //
 // Owner      Worker; one per process.  Every worker answers for the whole node: the figures are sums over the
 //            metric pages that all workers share.
+// Counting   "channels" counts a channel once for each worker that has a subscriber of it.
 // Format     A JSON object of numbers, and "version"; with "Accept: text/plain" one "name value" per line.
 #pragma once
 

@@ -7,7 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 // A gauge shows the figure itself, a rate what it grows by in a second.
 const ROWS = [
   {title: "WebSockets", key: "websockets"},
-  {title: "Channels", key: "channels"},
+  {title: "Subscriptions", key: "subscriptions"},
   {title: "Messages in /s", key: "messages_received", rate: true},
   {title: "Deliveries /s", key: "deliveries", rate: true},
   {title: "Requests /s", key: "requests", rate: true},
