@@ -571,12 +571,19 @@ void Connections::end_turn() {
   batch_.clear();
   batch_.swap(dirty_);
   flush_batch(record::kFlagDirty);
-  if (shared_.empty()) return;
-  if (shared_.size() > kRoundAtOnce && monotonic_us() - last_round_us_ < kRoundGapUs) return;
+  if (!shared_.empty()) write_round();
+}
+
+// One round of shared frames, unless the gap after a large one isn't over.
+void Connections::write_round() {
   const bool large = shared_.size() > kRoundAtOnce;
+  const int64_t began_us = large ? monotonic_us() : 0;
+  if (large && began_us < next_round_us_) return;
   batch_.swap(shared_);
   flush_batch(record::kFlagShared);
-  if (large) last_round_us_ = monotonic_us();
+  if (!large) return;
+  const int64_t ended_us = monotonic_us();
+  next_round_us_ = ended_us + std::clamp(ended_us - began_us, kRoundGapUsMin, kRoundGapUsMax);
 }
 
 // Writes what the connections of batch_ have queued; `flag` says which list it was.

@@ -9,9 +9,9 @@
 // Writing    While a connection's bytes are being handled (its "turn"), small writes collect in one buffer and
 //            leave in one system call at its end; what the kernel doesn't take becomes frames.  Frames
 //            queued from elsewhere (fan-out) leave gathered, once per loop turn.
-//            A round of shared frames to more than kRoundAtOnce connections is followed by the next one
-//            kRoundGapUs later at the earliest: what is published meanwhile to the same connections leaves in
-//            the same system calls, and a busy room costs a fraction of them.
+//            A round of shared frames to more than kRoundAtOnce connections is followed by a gap as long as
+//            the round took, within kRoundGapUsMin and Max: what is published meanwhile to the same connections
+//            leaves in the same system calls, so that a busy room costs a fraction of them.
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
 #pragma once
 
@@ -131,7 +131,8 @@ class Connections final : public PollTarget {
   static constexpr int64_t kLingerMs = 2'000;        // FIN sent: wait for the peer's.
   static constexpr int64_t kFlushStallMs = 10'000;   // Closing, and the peer takes nothing.
   static constexpr size_t kRoundAtOnce = 64;
-  static constexpr int64_t kRoundGapUs = 1'000;
+  static constexpr int64_t kRoundGapUsMin = 1'000;
+  static constexpr int64_t kRoundGapUsMax = 25'000;
 
   // The connection whose bytes are being handled, and the writes it has made so far.
   struct Turn {
@@ -162,6 +163,7 @@ class Connections final : public PollTarget {
   void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
 
+  void write_round();
   void flush_batch(uint8_t flag);
   void mark_dirty(record::Record& record);
   void mark_shared(record::Record& record);
@@ -185,7 +187,7 @@ class Connections final : public PollTarget {
   std::vector<record::ConnId> ready_;
   std::vector<record::ConnId> shared_;
   std::vector<record::ConnId> batch_;  // One of these lists while it is worked off.
-  int64_t last_round_us_ = 0;
+  int64_t next_round_us_ = 0;  // Monotonic; not before.
   std::vector<uint32_t> free_slots_;
   uint32_t slots_touched_ = 0;
   uint32_t active_ = 0;
