@@ -4,14 +4,16 @@
 namespace beamgate::config {
 namespace {
 
-constexpr size_t kKeyBytesMin = 16;  // A shorter one can be guessed.
+constexpr size_t kKeyBytesSafe = 16;  // A shorter one can be guessed.
 constexpr size_t kKeysMax = 16;
 
 void set_api_key(Setting& setting) {
   std::vector<std::string>& keys = setting.frame.location->api.keys;
   if (setting.first(setting.row.name)) keys.clear();
-  if (setting.arg().size() < kKeyBytesMin) {
-    return setting.fail(0, "a key has at least " + std::to_string(kKeyBytesMin) + " bytes");
+  if (setting.arg().empty()) return setting.fail(0, "a key");
+  if (setting.arg().size() < kKeyBytesSafe) {
+    setting.warn_at(setting.at(), "this \"api_key\" is shorter than " + std::to_string(kKeyBytesSafe) +
+                                      " bytes and can be guessed");
   }
   if (keys.size() >= kKeysMax) return setting.fail(0, "more than " + std::to_string(kKeysMax) + " keys");
   keys.push_back(setting.arg());
@@ -41,7 +43,7 @@ constexpr Directive kRows[] = {
      .syntax = "key",
      .secret = true,
      .help =
-         "A key that opens the API, sent as X-API-Key; at least 16 bytes.  Several may stand, for rotation.  "
+         "A key that opens the API, sent as X-API-Key; 16 bytes or more.  Several may stand, for rotation.  "
          "Without any, whoever may reach the location may use it."},
     {.name = "status",
      .scopes = kLocation,

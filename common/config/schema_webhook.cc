@@ -8,7 +8,7 @@
 namespace beamgate::config {
 namespace {
 
-constexpr size_t kSecretBytesMin = 16;
+constexpr size_t kSecretBytesSafe = 16;  // A shorter one can be guessed.
 constexpr size_t kSecretsMax = 2;
 constexpr size_t kForwardedFieldsMax = 64;
 
@@ -44,8 +44,10 @@ void set_secret(Setting& setting) {
     if (!decoded.has_value()) return setting.fail(0, "what follows \"whsec_\" is not base64");
     secret = *decoded;
   }
-  if (secret.size() < kSecretBytesMin) {
-    return setting.fail(0, "a secret has at least " + std::to_string(kSecretBytesMin) + " bytes");
+  if (secret.empty()) return setting.fail(0, "a secret");
+  if (secret.size() < kSecretBytesSafe) {
+    setting.warn_at(setting.at(), "this \"secret\" is shorter than " + std::to_string(kSecretBytesSafe) +
+                                      " bytes and can be guessed");
   }
   if (secrets.size() >= kSecretsMax) return setting.fail(0, "more than two secrets");
   secrets.push_back(std::move(secret));
@@ -142,7 +144,7 @@ constexpr Directive kRows[] = {
      .set = set_secret,
      .syntax = "whsec_base64 | text",
      .secret = true,
-     .help = "Signs the requests (Standard Webhooks).  At least 16 bytes once decoded.  Where two stand, "
+     .help = "Signs the requests (Standard Webhooks).  16 bytes or more once decoded.  Where two stand, "
              "requests carry the signatures of both, so that a secret can be replaced."},
     {.name = "timeout",
      .scopes = kWebhook,

@@ -8,7 +8,7 @@ clients that come back are served.
 import os
 import threading
 import time
-from signal import SIGKILL, SIGSEGV
+from signal import SIGKILL, SIGABRT
 
 import beamgate
 import http_client
@@ -143,7 +143,7 @@ class WorkerDeath(beamgate.TestCase):
         survivor = gateway.worker_pids()[0]
         for death in range(deaths):
             victim = beamgate.until(lambda: [p for p in gateway.worker_pids() if p != survivor], 30, "a victim")[0]
-            os.kill(victim, SIGSEGV if death % 2 else SIGKILL)
+            os.kill(victim, SIGABRT if death % 2 else SIGKILL)
             gateway.wait_log(READY, count=death + 1, after=mark, timeout=30)
         self.assertGreater(time.monotonic() - begun, 0.35, "delays grow with the deaths: 50, 100, 200 ms")
         with ws_client.connect(gateway.address(), "/hub/room") as client:
