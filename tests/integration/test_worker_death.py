@@ -1,6 +1,6 @@
 """kill -9 of a worker under load: the others do not notice, the place is filled again, nothing is lost elsewhere.
 
-The killed worker's own connections end here (a later stage keeps them); everything else must go on: the
+The killed worker's own connections end here ; everything else must go on: the
 connections of other workers get every publication, the successor serves within 100 ms of the death, and
 clients that come back are served.
 """
