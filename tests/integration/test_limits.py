@@ -5,6 +5,8 @@ stops accepting; clients wait in the kernel's queue and are served when others h
 above connections_per_address is turned away at once.
 """
 
+import unittest
+
 import beamgate
 import http_client
 
@@ -39,6 +41,9 @@ class Limits(beamgate.TestCase):
         gateway = self.gateway(HTTP, workers=1, events="worker_connections 20;")
         self.check_waiting_clients_are_served(gateway, 20, 35)
 
+    # UBSan's check of a virtual call opens a pipe: without a free descriptor it reports an error of its own.
+    # packaging/check runs this file on the release build as well.
+    @unittest.skipIf(beamgate.sanitized(), "a sanitizer needs descriptors itself")
     def test_descriptors(self):
         gateway = self.gateway(HTTP, workers=1, main="worker_rlimit_nofile 64;",
                                events="worker_connections 1000;")
