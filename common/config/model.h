@@ -166,8 +166,8 @@ struct Location {
   LocationMatch match = LocationMatch::Prefix;
   std::string pattern;
   std::shared_ptr<const Regex> regex;
-  // Nested locations: searched, as a server's own are, when this prefix is the longest; one that matches
-  // wins over this location and over the regexes of the level above.
+  // Nested locations: searched as a server's own are when this prefix is the longest; as in nginx, a nested
+  // prefix does not keep the regexes of the level above from being tried.
   std::vector<Location> locations;
 
   Action action = Action::None;

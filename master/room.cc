@@ -1,1 +1,0 @@
-// Marks the room until its first source lands.
