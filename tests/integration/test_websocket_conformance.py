@@ -8,18 +8,14 @@ had no hand in, talks to the same endpoints.
 import asyncio
 import random
 import struct
-import unittest
 import zlib
+
+import websockets  # Debian's python3-websockets; packaging/install-dependencies test.
 
 import beamgate
 import ws_client
 import ws_frame
 from ws_frame import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
-
-try:
-    import websockets
-except ImportError:
-    websockets = None
 
 HTTP = """
 server {
@@ -245,7 +241,6 @@ class Conformance(beamgate.TestCase):
             self.assertEqual(refused.exception.status, status, headers)
 
 
-@unittest.skipUnless(websockets, "python3-websockets is not installed")
 class IndependentClient(beamgate.TestCase):
     """python3-websockets: its own framing, its own compression, takeover and windows as it negotiates them."""
 

@@ -124,12 +124,13 @@ void append_argument(const Scope& scope, std::string_view name, std::string& out
   }
 }
 
-// $http_user_agent: the name in lower case with "-" as "_".
+// $http_user_agent: the name in lower case with "-" as "_".  A field whose own name has "_" is none of them:
+// X_Forwarded_For must not pass for X-Forwarded-For.
 bool is_field_of(std::string_view variable, std::string_view field) {
   return variable.size() == field.size() &&
          std::equal(variable.begin(), variable.end(), field.begin(), [](char wanted, char c) {
-           if (c == '-') c = '_';
-           return wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
+           if (c == '-') return wanted == '_';
+           return c != '_' && wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
          });
 }
 

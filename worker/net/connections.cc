@@ -2,16 +2,13 @@
 #include "worker/net/connections.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
-#include "worker/record/frame.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {

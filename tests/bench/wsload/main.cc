@@ -79,7 +79,7 @@ bool wait_until(Condition condition) {
       std::fprintf(stderr, "wsload: stalled\n");
       return false;
     }
-    usleep(2'000);
+    usleep(2'000);  // The processes only write counters; the pause keeps this one off the measured cores.
   }
   return true;
 }

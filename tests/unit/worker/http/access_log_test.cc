@@ -79,7 +79,7 @@ TEST_F(AccessLogTest, AVariableSaysWhatItNames) {
     start_with("'" + std::string(row.variable) + "'",
                "server_name first; location ~ ^/b.(.)$ { return 200 hi; }");
     exchange(
-        "GET /a/../b%20c?x=1&y=%41 HTTP/1.1\r\nHost: Ex.org:8000\r\nUser-Agent: probe/1\r\nX-Two: "
+        "GET /a/../b%20c?x=1&y=%41 HTTP/1.1\r\nHost: Ex.org:8000\r\nUser-Agent: probe/1\r\nX_Two: forged\r\nX-Two: "
         "a\r\nx-two: b\r\n"
         "Cookie: r=1; s=42\r\nAuthorization: Basic dG9tOng=\r\n\r\n");
     EXPECT_EQ(logged(), std::string(row.value) + "\n") << row.variable;
