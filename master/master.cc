@@ -65,7 +65,7 @@ bool Master::fail(const char* event, const std::string& what, const Error& error
 
 uint16_t Master::slots_wanted(const config::Config& config) const {
   const uint32_t asked = config.master_process ? std::max<uint32_t>(config.worker_processes, 1) : 1;
-  return static_cast<uint16_t>(std::min<uint32_t>(asked, ipc::kSlotsMax));
+  return static_cast<uint16_t>(std::min<uint32_t>(asked, ipc::kWorkersMax));
 }
 
 bool Master::start() {

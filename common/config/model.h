@@ -220,6 +220,8 @@ struct Config {
   uint32_t worker_processes = 0;        // Never 0 once read: auto becomes the number of cores.
   uint64_t worker_rlimit_nofile = 0;    // 0: left as it is.
   int64_t worker_shutdown_timeout_ms = 30'000;
+  bool worker_keeper = true;
+  int64_t worker_watchdog_ms = 10'000;  // 0: off.
   std::string error_log_path = "stderr";
   log::Level error_log_level = log::Level::Notice;
   std::string working_directory;

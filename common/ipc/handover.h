@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/base/unique_fd.h"
@@ -15,11 +16,25 @@
 
 namespace beamgate::ipc {
 
-constexpr uint16_t kSlotsMax = 256;  // Most workers at a time.
+struct Life;
+
+// Most workers at a time.  Slots come in twins: slot and slot ^ kTwin have the same listening sockets, so that a
+// worker and the one that replaces it can serve side by side while connections move.
+constexpr uint16_t kSlotsMax = 256;
+constexpr uint16_t kTwin = 128;
+constexpr uint16_t kWorkersMax = kTwin;  // worker_processes at most.
+constexpr uint16_t column_of(uint16_t slot) { return slot % kTwin; }  // Which of a listen's sockets it serves.
 
 struct InheritedListen {
   uint32_t id = 0;  // config::Listen::id
   UniqueFd fd;      // Bound, listening, non-blocking; this worker's own SO_REUSEPORT socket.
+};
+
+// What a successor finds of the worker before it.
+struct Predecessor {
+  UniqueFd arena;
+  UniqueFd poller;      // Its epoll set, with the clients still in it.
+  int32_t death = 0;    // common/ipc/life.h
 };
 
 // Shared counts of client connections by address; see common/ipc/address_table.h.
@@ -38,6 +53,9 @@ struct Handover {
   std::vector<const metrics::Page*> metrics_all;       // Of every slot, this one included.
   AddressTable* addresses = nullptr;
   uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in `addresses`.
+  Life* life = nullptr;  // Shared with the keeper; null: the worker runs without one.
+  UniqueFd config_text;     // What `config` was parsed from, as Prepare brings it; invalid: it came with the fork.
+  std::optional<Predecessor> predecessor;  // Set for a successor.
   int64_t started_ms = 0;   // Unix time at which this node began; what its uptime is counted from.
 };
 

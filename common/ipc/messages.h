@@ -33,6 +33,7 @@ enum class Kind : uint16_t {
   Publish = 6,
   Call = 7,
   Reply = 8,
+  Moved = 9,
   // Master to worker.
   InterestAck = 32,
   Deliver = 33,
@@ -45,6 +46,8 @@ enum class Kind : uint16_t {
   Abort = 40,
   Stop = 41,
   ReopenLogs = 42,
+  MoveOut = 43,
+  MoveIn = 44,
 };
 
 struct Hello {
@@ -235,6 +238,42 @@ struct ReopenLogs {
   static constexpr Kind kKind = Kind::ReopenLogs;
   template <typename V, typename M>
   static void visit(V&, M&) {}
+};
+
+// A move of connections from one worker to another (worker/move/).  Both get a SOCK_SEQPACKET end to talk over
+// and the same page of decisions (a memfd), in this order, with MoveOut and MoveIn.
+enum class MoveScope : uint8_t {
+  Some = 0,  // Up to `count` connections, then it ends.
+  All = 1,   // Everything, also what can't be moved yet, as soon as it can; the worker accepts nothing more.
+};
+
+struct MoveOut {
+  static constexpr Kind kKind = Kind::MoveOut;
+  uint32_t move = 0;       // The master's number.
+  MoveScope scope = MoveScope::Some;
+  uint32_t count = 0;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.move), v(m.scope), v(m.count); }
+};
+
+struct MoveIn {
+  static constexpr Kind kKind = Kind::MoveIn;
+  uint32_t move = 0;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.move); }
+};
+
+// The source's account: when a move has ended.  `left`: connections it still has.
+// ok false: the other end went away or refused; everything that was not given is served here as before.
+struct Moved {
+  static constexpr Kind kKind = Kind::Moved;
+  uint32_t move = 0;
+  bool ok = true;
+  uint32_t moved = 0;
+  uint32_t left = 0;
+  std::string_view reason;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.move), v(m.ok), v(m.moved), v(m.left), v(m.reason); }
 };
 
 }  // namespace beamgate::ipc

@@ -32,6 +32,14 @@ class PhaseHandler {
   // The deadline set with Connections::set_deadline has passed; the layer sets the next.
   virtual void on_deadline(record::Record& record) = 0;
 
+  // The connection was served by another worker until now: the record is as that one left it.  The layer makes
+  // what it holds outside the record (indexes, timers, calls under way) and tells nobody that anything began.
+  virtual void on_adopted(record::Record& record) { static_cast<void>(record); }
+
+  // The connection goes on in another worker: the layer forgets what it holds outside the record, and tells
+  // nobody that anything ended.
+  virtual void on_given(record::Record& record) { static_cast<void>(record); }
+
   // The connection leaves: it was closed by either side, or the layer closed it itself.  Called once; drop
   // views and memberships.  What was queued before close_gracefully() still goes out, nothing more can be sent.
   virtual void on_gone(record::Record& record) = 0;

@@ -52,6 +52,10 @@ class Application {
   // Pause the connection (net::Connections::pause) to get no further message for now.
   virtual void on_message(record::Record& record, Opcode opcode, std::span<char> payload) = 0;
 
+  // As net::PhaseHandler::on_adopted() and on_given().
+  virtual void on_adopted(record::Record& record) { static_cast<void>(record); }
+  virtual void on_given(record::Record& record) { static_cast<void>(record); }
+
   // Once for every on_open, when the connection is about to go.  Nothing can be sent any more.
   virtual void on_gone(record::Record& record, const Ending& ending) = 0;
 };
