@@ -19,6 +19,7 @@ class Listener final : public PollTarget {
   Listener(uint32_t id, UniqueFd socket, Poller& poller, Connections& connections, metrics::Page& metrics);
   ~Listener() override;
 
+  int descriptor() const { return socket_.get(); }
   uint32_t id() const { return id_; }
   void start();  // Idempotent, as is pause().
   void pause();

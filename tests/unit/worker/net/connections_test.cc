@@ -21,7 +21,7 @@ using record::Record;
 // A layer whose behaviour each test fills in.
 class Layer : public PhaseHandler {
  public:
-  size_t on_bytes(Record& record, std::span<char> bytes) override {
+  size_t on_bytes(Record& record, std::span<const char> bytes) override {
     return bytes_handler ? bytes_handler(record, bytes) : bytes.size();
   }
   void on_end(Record& record) override {
@@ -32,7 +32,7 @@ class Layer : public PhaseHandler {
   void on_deadline(Record&) override { ++deadlines; }
   void on_gone(Record&) override { ++gone; }
 
-  std::function<size_t(Record&, std::span<char>)> bytes_handler;
+  std::function<size_t(Record&, std::span<const char>)> bytes_handler;
   Connections* connections = nullptr;
   int ends = 0;
   int drained = 0;
