@@ -47,12 +47,15 @@ std::shared_ptr<const config::Config> parse(std::string_view text, std::string& 
 
 }  // namespace
 
-Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller)
-    : log_("worker"),
+Worker::Worker(ipc::Handover&& handover, UniqueFd arena_file, record::Arena&& arena, net::Poller&& poller)
+    : life_line_(handover.life),
+      log_("worker"),
       addresses_(handover.addresses),
       address_seed_(handover.address_seed),
       metrics_(*handover.metrics),
       settings_(handover.config),
+      arena_file_(std::move(arena_file)),
+      config_text_(std::move(handover.config_text)),
       arena_(std::move(arena)),
       poller_(std::move(poller)),
       connections_(arena_, poller_, metrics_, handover.worker),
@@ -88,6 +91,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
   delivery_.set_websockets(layers_->websockets());
   apply_limits();
   listen(std::move(handover.listens));
+  bequeath();
 }
 
 // The parts end in reverse; what they still hold of connections has to go first.
@@ -111,6 +115,7 @@ int Worker::run() {
   bus_.start(hub_, remote_);
   bus_.send(ipc::Hello{.worker = context_.worker, .pid = static_cast<uint32_t>(getpid())});
   bus_.send(ipc::Ready{.generation = generation_});
+  life_line_.set_serving();
   loop_.run();
   return 0;
 }
@@ -130,6 +135,7 @@ void Worker::end_turn() {
 
 void Worker::tick() {
   const int64_t now = monotonic_ms();
+  life_line_.heartbeat(now);
   connections_.tick(now);
   if (state_ == State::Serving) {
     if (connections_.has_room()) {
@@ -155,6 +161,22 @@ void Worker::apply_limits() {
                            .addresses = addresses_,
                            .slot = context_.slot,
                            .address_seed = address_seed_});
+  life_line_.set_watchdog(config.worker_watchdog_ms);
+}
+
+// What a successor will find, and nothing that is about to be closed.
+void Worker::bequeath() {
+  ipc::Inheritance all;
+  all.arena = arena_file_.get();
+  all.poller = poller_.fd();
+  all.log = log_.descriptor() == 2 ? -1 : log_.descriptor();
+  all.config = config_text_.get();
+  all.generation = generation_;
+  for (const auto& listener : listeners_) {
+    if (all.listen_count == ipc::Inheritance::kListensMax) break;
+    all.listens[all.listen_count++] = {listener->id(), listener->fd()};
+  }
+  life_line_.inherit(all);
 }
 
 // --- Reload.
@@ -166,6 +188,7 @@ void Worker::on_prepare(const ipc::Prepare& message, ipc::Descriptors& descripto
     const auto text = read_all(descriptors[0].get());
     reason = text.ok() ? "" : text.error().message();
     if (text.ok()) prepared.config = parse(text.value(), reason);
+    prepared.text = std::move(descriptors[0]);
   }
   if (prepared.config != nullptr) {
     for (size_t i = 0; i < message.listens.size(); ++i) {
@@ -181,13 +204,19 @@ void Worker::on_commit(uint32_t generation) {
   if (!prepared_ || prepared_->generation != generation) return;
   Prepared prepared = std::move(*prepared_);
   prepared_.reset();
+  const UniqueFd old_text = std::exchange(config_text_, std::move(prepared.text));
   generation_ = generation;
   std::unordered_set<uint32_t> in_use;
   connections_.for_each([&](Record& record) { in_use.insert(record.location_id); });
   settings_.use(prepared.config, in_use);
-  std::erase_if(listeners_, [&](const auto& listener) { return !listens_to(*prepared.config, listener->id()); });
+  std::vector<std::unique_ptr<net::Listener>> gone;  // Closed when nobody would inherit them any more.
+  for (auto& listener : listeners_) {
+    if (!listens_to(*prepared.config, listener->id())) gone.push_back(std::move(listener));
+  }
+  std::erase(listeners_, nullptr);
   if (state_ == State::Serving) listen(std::move(prepared.listens));
   apply_limits();
+  bequeath();
   log_.info("configuration_in_force", {{"generation", generation}});
 }
 
@@ -218,7 +247,8 @@ void Worker::on_stop(bool graceful) {
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
-  listeners_.clear();
+  const auto gone = std::exchange(listeners_, {});
+  bequeath();  // Before they close.
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
   drain_until_ms_ = monotonic_ms() + time_ms;
   layers_->drain(std::min(time_ms * 8 / 10, int64_t{connections_.active()} * kPerConnectionMs));
@@ -227,6 +257,7 @@ void Worker::drain() {
 void Worker::close_everything() {
   if (state_ == State::Closing) return;
   state_ = State::Closing;
+  life_line_.set_leaving();
   listeners_.clear();
   layers_->drain(0);
   connections_.end_turn();

@@ -20,6 +20,7 @@
 #include "worker/hook/webhooks.h"
 #include "worker/hub/hub.h"
 #include "worker/layers.h"
+#include "worker/life_line.h"
 #include "worker/net/connections.h"
 #include "worker/net/listener.h"
 #include "worker/net/poller.h"
@@ -32,7 +33,8 @@ namespace beamgate {
 
 class Worker final : public BusControl {
  public:
-  Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller);
+  // arena_file: what the arena maps, for a successor.
+  Worker(ipc::Handover&& handover, UniqueFd arena_file, record::Arena&& arena, net::Poller&& poller);
   ~Worker() override;
 
   int run();
@@ -58,6 +60,7 @@ class Worker final : public BusControl {
   struct Prepared {
     uint32_t generation = 0;
     std::shared_ptr<const config::Config> config;
+    UniqueFd text;
     std::vector<ipc::InheritedListen> listens;
   };
 
@@ -65,16 +68,20 @@ class Worker final : public BusControl {
   void tick();
   void listen(std::vector<ipc::InheritedListen>&& sockets);
   void apply_limits();
+  void bequeath();
   void drain();
   void close_everything();
   void finish();
 
+  LifeLine life_line_;
   uv::Loop loop_;
   log::Log log_;
   ipc::AddressTable* const addresses_;
   const uint64_t address_seed_;
   metrics::Page& metrics_;
   Settings settings_;
+  UniqueFd arena_file_;
+  UniqueFd config_text_;  // Of the configuration in force; invalid: it came with the fork.
   record::Arena arena_;
   net::Poller poller_;
   net::Connections connections_;

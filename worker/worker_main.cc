@@ -1,7 +1,11 @@
 #include "worker/worker_main.h"
 
+#include <fcntl.h>
+
 #include <csignal>
 
+#include "common/ipc/address_table.h"
+#include "common/ipc/sweep.h"
 #include "worker/worker.h"
 
 namespace beamgate::worker {
@@ -12,11 +16,25 @@ void leave_signals_to_the_master() {
   for (const int number : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(number, SIG_IGN);
 }
 
+// Until connections are adopted: they end here.
+void forget_predecessor(ipc::Handover& handover) {
+  if (!handover.predecessor) return;
+  handover.predecessor.reset();
+  std::vector<int> keep = {handover.bus.get(), handover.arena.get(), handover.log.get(), handover.config_text.get()};
+  for (const auto& listen : handover.listens) keep.push_back(listen.fd.get());
+  ipc::sweep_descriptors(std::move(keep));
+  metrics::reset_gauges(*handover.metrics);
+  handover.addresses->drop_slot(handover.slot);
+}
+
 }  // namespace
 
 int run(ipc::Handover&& handover) {
   leave_signals_to_the_master();
-  auto arena = record::Arena::map(std::move(handover.arena), handover.config->worker_connections);
+  forget_predecessor(handover);
+  UniqueFd arena_file = std::move(handover.arena);
+  auto arena = record::Arena::map(UniqueFd(fcntl(arena_file.get(), F_DUPFD_CLOEXEC, 3)),
+                                  handover.config->worker_connections);
   auto poller = net::Poller::create();
   if (!arena.ok() || !poller.ok()) {
     log::Log log("worker");
@@ -25,7 +43,7 @@ int run(ipc::Handover&& handover) {
               {{"reason", (arena.ok() ? poller.error() : arena.error()).message()}});
     return 1;
   }
-  Worker worker(std::move(handover), std::move(arena).value(), std::move(poller).value());
+  Worker worker(std::move(handover), std::move(arena_file), std::move(arena).value(), std::move(poller).value());
   return worker.run();
 }
 

@@ -43,6 +43,7 @@ struct Inheritance {
 
 struct Life {
   // Futexes: the owner's thread id, with FUTEX_OWNER_DIED once it is dead; 0 before it has begun.
+  // See common/ipc/robust_word.h.  A worker that has crashed sets the bit itself: it will never run again.
   std::atomic<uint32_t> worker_word = 0;
   std::atomic<uint32_t> keeper_word = 0;
 
@@ -50,13 +51,16 @@ struct Life {
   std::atomic<int32_t> keeper_pid = 0;    // Writer: the keeper.
   std::atomic<int32_t> standby_pid = 0;   // Writer: the standby.
 
+  std::atomic<uint32_t> released = 0;     // Futex, the id of a crashed worker that may end.  Writer: the keeper.
+  std::atomic<int32_t> exit_status = 0;   // Of a worker that left.  Writer: the worker.
+
   // Writer: the worker.  False from its start until it serves; a death before it serves is no client's fault.
   std::atomic<bool> serving = false;
   std::atomic<bool> leaving = false;      // It ends on purpose: no successor.
   std::atomic<int64_t> heartbeat_ms = 0;  // Monotonic, every timer tick.
   std::atomic<int64_t> watchdog_ms = 0;   // worker_watchdog of the configuration in force; 0: off.
 
-  // Writer: the dying worker's signal handler, or the keeper (watchdog).  Cleared by the successor.
+  // Writer: the dying worker's signal handler, or the keeper (watchdog).  Cleared as the successor begins.
   std::atomic<int32_t> death = kDeathKilled;
 
   // What the worker is serving right now.  Writer: the worker; compiler barriers suffice, since the reader looks
@@ -79,6 +83,11 @@ struct Life {
   Inheritance inheritances[2];
   std::atomic<uint32_t> inheritance = 0;
   const Inheritance& inherited() const { return inheritances[inheritance.load(std::memory_order_acquire) & 1]; }
+  void inherit(const Inheritance& next) {
+    const uint32_t other = (inheritance.load(std::memory_order_relaxed) & 1) ^ 1;
+    inheritances[other] = next;
+    inheritance.store(other, std::memory_order_release);
+  }
 };
 static_assert(std::atomic<int64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
