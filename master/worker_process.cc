@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "common/log/log.h"
 #include "common/ipc/life.h"
 #include "common/ipc/sweep.h"
+#include "common/log/log.h"
 #include "master/keeper/keeper.h"
 #include "master/signals.h"
 

@@ -7,6 +7,7 @@
 // or no worker here has ever served, the keeper gives up and the master decides.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 
