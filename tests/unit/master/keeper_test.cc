@@ -197,11 +197,21 @@ class KeeperTest : public testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1'000 + WTERMSIG(status);
   }
 
+  // Waits for a standby, another one than this.
+  pid_t standby_but(pid_t other = 0) {
+    const int64_t end_ms = monotonic_ms() + kPatienceMs;
+    pid_t found = life_->standby_pid;
+    for (; (found == 0 || found == other) && monotonic_ms() < end_ms; found = life_->standby_pid) poll(nullptr, 0, 1);
+    EXPECT_NE(found, 0);
+    EXPECT_NE(found, other);
+    return found;
+  }
+
   // Until the standby has become the keeper.
   void kill_keeper() {
     const pid_t dead = life_->keeper_pid;
     const int64_t end_ms = monotonic_ms() + kPatienceMs;
-    while (life_->standby_pid == 0 && monotonic_ms() < end_ms) poll(nullptr, 0, 1);
+    standby_but();
     kill(dead, SIGKILL);
     for (uint32_t word = life_->keeper_word; (ipc::owner_died(word) || life_->keeper_pid == dead) &&
          monotonic_ms() < end_ms; word = life_->keeper_word) {
@@ -306,12 +316,9 @@ TEST_F(KeeperTest, AWorkerThatIsNobodysChildLeavesAllTheSame) {
 TEST_F(KeeperTest, ADeadStandbyIsReplaced) {
   start();
   const pid_t worker = serve();
-  const int64_t end_ms = monotonic_ms() + kPatienceMs;
-  const pid_t first = life_->standby_pid;
-  ASSERT_GT(first, 0);
+  const pid_t first = standby_but();
   kill(first, SIGKILL);
-  while (life_->standby_pid == first && monotonic_ms() < end_ms) poll(nullptr, 0, 5);
-  EXPECT_NE(life_->standby_pid, first);
+  standby_but(first);
   kill_keeper();
   kill(worker, SIGKILL);
   expect_successor_of(worker, ipc::kDeathKilled);
@@ -320,7 +327,7 @@ TEST_F(KeeperTest, ADeadStandbyIsReplaced) {
 TEST_F(KeeperTest, KeeperAndWorkerAtOnce) {
   start();
   const pid_t worker = serve();
-  ASSERT_GT(life_->standby_pid, 0);
+  standby_but();
   kill(keeper_, SIGKILL);
   kill(worker, SIGKILL);
   expect_successor_of(worker, ipc::kDeathKilled);
@@ -372,7 +379,7 @@ TEST_F(KeeperTest, SignalsAreTheMastersMatter) {
   const pid_t worker = serve();
   for (const int number : {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2}) {
     kill(life_->keeper_pid, number);
-    kill(life_->standby_pid, number);
+    kill(standby_but(), number);
   }
   kill(worker, SIGKILL);
   expect_successor_of(worker, ipc::kDeathKilled);
