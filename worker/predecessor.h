@@ -23,8 +23,7 @@ struct Inherited {
 // Opens what the predecessor left.  An error: it is no arena of this build, or makes no sense.
 Result<Inherited> open_predecessor(ipc::Predecessor& predecessor);
 
-// Closes every descriptor but stdin, stdout, stderr, those in `keep`, and the clients of `arena` (which may be null):
-// library descriptors of the dead worker, half-done handshakes, upstream connections.
-void sweep_descriptors(std::vector<int> keep, const record::Arena* arena);
+// Descriptors of every connection in it.
+std::vector<int> clients_of(const record::Arena& arena);
 
 }  // namespace beamgate

@@ -187,7 +187,7 @@ void Worker::bequeath() {
   inheritance.generation = generation_;
   for (const auto& listener : listeners_) {
     if (inheritance.listen_count == ipc::Inheritance::kListensMax) break;
-    inheritance.listens[inheritance.listen_count++] = {listener->id(), listener->descriptor()};
+    inheritance.listens[inheritance.listen_count++] = {listener->id(), listener->fd()};
   }
   life_line_.inherit(inheritance);
 }
@@ -263,13 +263,17 @@ void Worker::on_commit(uint32_t generation) {
   if (!prepared_ || prepared_->generation != generation) return;
   Prepared prepared = std::move(*prepared_);
   prepared_.reset();
+  const UniqueFd old_text = std::exchange(config_text_, std::move(prepared.text));
   generation_ = generation;
   std::unordered_set<uint32_t> in_use;
   connections_.for_each([&](Record& record) { in_use.insert(record.location_id); });
   settings_.use(prepared.config, in_use);
-  std::erase_if(listeners_, [&](const auto& listener) { return !listens_to(*prepared.config, listener->id()); });
+  std::vector<std::unique_ptr<net::Listener>> gone;  // Closed when nobody would inherit them any more.
+  for (auto& listener : listeners_) {
+    if (!listens_to(*prepared.config, listener->id())) gone.push_back(std::move(listener));
+  }
+  std::erase(listeners_, nullptr);
   if (state_ == State::Serving) listen(std::move(prepared.listens));
-  config_text_ = std::move(prepared.text);
   apply_limits();
   bequeath();
   log_.info("configuration_in_force", {{"generation", generation}});
@@ -302,7 +306,8 @@ void Worker::on_stop(bool graceful) {
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
-  listeners_.clear();
+  const auto gone = std::exchange(listeners_, {});
+  bequeath();  // Before they close.
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
   drain_until_ms_ = monotonic_ms() + time_ms;
   layers_->drain(std::min(time_ms * 8 / 10, int64_t{connections_.active()} * kPerConnectionMs));

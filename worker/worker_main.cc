@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "common/ipc/address_table.h"
+#include "common/ipc/sweep.h"
 #include "worker/worker.h"
 
 namespace beamgate::worker {
@@ -19,17 +21,21 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
   if (!handover.predecessor) return std::nullopt;
   ipc::Predecessor& predecessor = *handover.predecessor;
   std::vector<int> keep = {handover.bus.get(), handover.arena.get(), handover.log.get(), handover.config_text.get(),
-                           predecessor.arena.get(), predecessor.poller.get()};
+                           predecessor.poller.get()};
   for (const ipc::InheritedListen& listen : handover.listens) keep.push_back(listen.fd.get());
   auto inherited = open_predecessor(predecessor);
   if (!inherited.ok()) {
     log.write(log::Level::Alert, "predecessor_lost", {{"reason", inherited.error().message()}});
-    std::erase(keep, predecessor.poller.get());
-    sweep_descriptors(std::move(keep), nullptr);
-    predecessor.poller.release();
+    predecessor.poller.reset();
+    ipc::sweep_descriptors(std::move(keep));
+    metrics::reset_gauges(*handover.metrics);
+    if (handover.addresses != nullptr) handover.addresses->drop_slot(handover.slot);
     return std::nullopt;
   }
-  sweep_descriptors(std::move(keep), &inherited.value().arena);
+  const std::vector<int> clients = clients_of(inherited.value().arena);
+  keep.insert(keep.end(), clients.begin(), clients.end());
+  keep.push_back(inherited.value().arena.descriptor());
+  ipc::sweep_descriptors(std::move(keep));
   return std::move(inherited).value();
 }
 

@@ -19,8 +19,8 @@ class Listener final : public PollTarget {
   Listener(uint32_t id, UniqueFd socket, Poller& poller, Connections& connections, metrics::Page& metrics);
   ~Listener() override;
 
-  int descriptor() const { return socket_.get(); }
   uint32_t id() const { return id_; }
+  int fd() const { return socket_.get(); }
   void start();  // Idempotent, as is pause().
   void pause();
 
