@@ -132,10 +132,7 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
 }
 
 bool Bus::on_hello(Port& port, const ipc::Hello& hello) {
-<<<<<<< HEAD
-=======
   // A second one is a successor's.
->>>>>>> keeper
   if (hello.version != ipc::kBusVersion || hello.worker != port.worker()) return false;
   port.said_hello = true;
   return true;
