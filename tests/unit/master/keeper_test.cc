@@ -279,11 +279,11 @@ TEST_F(KeeperTest, ACrashedWorkerWaitsUntilItsSuccessorHasStarted) {
 }
 
 TEST_F(KeeperTest, AStuckWorkerIsEndedButNotOneThatIsStopped) {
-  start("", "worker_watchdog 300ms;");
+  start("", "worker_watchdog 1s;");
   const pid_t worker = serve();
   kill(worker, SIGSTOP);
   pollfd fd{bus_.get(), POLLIN, 0};
-  EXPECT_EQ(poll(&fd, 1, 1'000), 0) << "a successor while the worker is stopped";
+  EXPECT_EQ(poll(&fd, 1, 1'800), 0) << "a successor while the worker is stopped";
   kill(worker, SIGCONT);
   EXPECT_EQ(serving_worker(), worker);
   tell("stick");

@@ -27,7 +27,8 @@ int overflow(volatile char* above) {
 }
 
 void touch_nothing() {
-  *reinterpret_cast<volatile int*>(8) = 1;
+  volatile uintptr_t nowhere = 8;
+  *reinterpret_cast<volatile int*>(nowhere) = 1;
 }
 
 class LifeLineTest : public testing::Test {
