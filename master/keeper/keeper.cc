@@ -81,6 +81,7 @@ Keeper::Keeper(WorkerPlan plan, const WorkerMain& worker_main)
 
 void Keeper::run() {
   signal(SIGTERM, SIG_IGN);  // The slot is told over the bus, and ends with its worker.
+  tzset();  // Reads its file now, not when a worker has died.
   life_.watchdog_ms = plan_.config->worker_watchdog_ms;
   inherit_plan();
   reserve_descriptors();
