@@ -26,6 +26,9 @@ class FrameReader {
   // False: the packet is used up.
   Result<bool> next(Frame& frame);
 
+  // Nothing was begun that a packet to come would end.
+  bool between_frames() const { return partial_bytes_ == 0 && (descriptors_.empty() || descriptors_lent_); }
+
  private:
   void hand_out(std::string_view whole, Frame& frame);
   bool join();
