@@ -379,6 +379,7 @@ TEST_F(MasterTest, ADaemonWhoseWorkersDieFailsToo) {
 class MasterUpgradeTest : public MasterTest {
  protected:
   MasterUpgradeTest() {
+    chmod(directory_.c_str(), 0755);
     mkdir((directory_ + "/holds").c_str(), 0755);
     general_ = "working_directory " + directory_ + "/holds;";
   }

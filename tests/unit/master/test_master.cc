@@ -157,7 +157,18 @@ class TestWorker {
     const bool all = message.scope == ipc::MoveScope::All;
     closed_ = closed_ || all;
     const size_t count = all ? held_.size() : std::min<size_t>(held_.size(), message.count);
-    for (size_t i = 0; i < count; ++i) send_client((*frame.descriptors)[0].get(), held_[i]);
+    const int to = (*frame.descriptors)[0].get();
+    for (size_t i = 0; i < count; ++i) send_client(to, held_[i]);
+    // The other end says that it has them all by a byte.
+    shutdown(to, SHUT_WR);
+    pollfd fd{to, POLLIN, 0};
+    poll(&fd, 1, -1);
+    char byte;
+    if (read(to, &byte, 1) != 1) {
+      closed_ = false;
+      channel_.send(ipc::Moved{.move = message.move, .ok = false, .left = static_cast<uint32_t>(held_.size())});
+      return true;
+    }
     held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(count));
     handover_.metrics->subtract(metrics::Metric::ConnectionsActive, count);
     channel_.send(ipc::Moved{.move = message.move, .moved = static_cast<uint32_t>(count)});
@@ -176,7 +187,10 @@ class TestWorker {
     bool gone = !incoming_.valid();
     while (!gone) {
       UniqueFd client = receive_client(incoming_.get(), gone);
-      if (gone) incoming_.reset();
+      if (gone) {
+        EXPECT_EQ(write(incoming_.get(), "k", 1), 1);
+        incoming_.reset();
+      }
       if (!client.valid()) return;
       hold(std::move(client));
     }
