@@ -34,12 +34,15 @@ std::vector<Share> plan_balance(std::vector<Load> loads) {
   std::vector<Share> out;
   if (balanced(loads)) return out;
   const uint64_t mean = total(loads) / loads.size();
+  const uint64_t rest = total(loads) % loads.size();
   std::sort(loads.begin(), loads.end(), lighter);
-  // The lightest is filled by the heaviest; each step brings one of both to the mean.
+  // The heaviest keep what the division leaves over.
+  const auto target = [&](size_t i) { return mean + (i + rest >= loads.size() ? 1 : 0); };
+  // The lightest is filled by the heaviest; each step brings one of both to its target.
   size_t light = 0, heavy = loads.size() - 1;
   while (light < heavy) {
-    const uint64_t room = mean - std::min(mean, loads[light].connections);
-    const uint64_t surplus = loads[heavy].connections - std::min(loads[heavy].connections, mean);
+    const uint64_t room = target(light) - std::min(target(light), loads[light].connections);
+    const uint64_t surplus = loads[heavy].connections - std::min(loads[heavy].connections, target(heavy));
     const uint64_t count = std::min(room, surplus);
     if (count > 0) out.push_back({loads[heavy].slot, loads[light].slot, clamp_count(count)});
     loads[light].connections += count;

@@ -60,7 +60,8 @@ Result<void> ProgramCheck::run(const std::string& program, std::vector<std::stri
                                int inherited, OnEnd on_end) {
   BG_ASSERT(pid_ == 0);
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return system_error("can't make a pipe");
+  if (pipe2(ends, O_CLOEXEC) != 0) return system_error("can't make a pipe");
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);  // Ours only.
   output_end_.reset(ends[0]);
   const UniqueFd child_end(ends[1]);
   const pid_t pid = fork();
