@@ -28,6 +28,8 @@ class FrameReader {
 
   // Of the first byte that has not been received.
   uint64_t position() const { return position_; }
+  // Nothing was begun that a packet to come would end.
+  bool between_frames() const { return partial_bytes_ == 0 && (descriptors_.empty() || descriptors_lent_); }
 
  private:
   void hand_out(std::string_view whole, Frame& frame);
