@@ -305,6 +305,15 @@ void HttpLayer::on_deadline(Record& record) {
   connections_.close_gracefully(record);
 }
 
+bool HttpLayer::may_move(const Record& record) { return session_of(connections_.id_of(record)) == nullptr; }
+
+// The scan of a head that has begun is made again from its bytes, but its time has begun already.
+void HttpLayer::on_adopted(Record& record) {
+  if (record.carry_bytes > 0) scans_[connections_.id_of(record).slot] = HeadScan();
+}
+
+void HttpLayer::on_given(Record& record) { scans_.erase(connections_.id_of(record).slot); }
+
 void HttpLayer::on_gone(Record& record) {
   const record::ConnId id = connections_.id_of(record);
   scans_.erase(id.slot);

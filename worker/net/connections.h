@@ -22,6 +22,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/unique_fd.h"
@@ -49,6 +50,20 @@ struct ConnectionLimits {
   uint64_t address_seed = 0;               // The node's key for hashing addresses.
 };
 
+// A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
+// an arena.
+struct Arrival {
+  record::Record fields;
+  int64_t deadline_ms = 0;       // Monotonic, as the one below; 0: none.
+  int64_t last_received_ms = 0;
+  uint32_t page = 0;             // Record::move_page and move_place.
+  uint32_t place = 0;
+};
+
+// Record::move_place: which connection of which batch it is, and whether it comes or goes.
+constexpr uint32_t kPlaceArriving = uint32_t{1} << 31;
+constexpr uint32_t kPlaceIndexBits = 6;
+
 class Connections final : public PollTarget {
  public:
   static constexpr size_t kLandingBytes = 64 << 10;
@@ -71,7 +86,7 @@ class Connections final : public PollTarget {
 
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
-  record::Record* find_uid(uint64_t uid);     // Of this worker only.
+  record::Record* find_uid(uint64_t uid);     // Of this worker only, and of those it serves.
   // Every live record, in slot order; `visit` may close the one it is given.
   template <typename Visit>
   void for_each(Visit&& visit) {
@@ -116,6 +131,29 @@ class Connections final : public PollTarget {
   // is lost to a reset.  The layer's on_gone comes at once, and no further bytes.
   void close_gracefully(record::Record& record);
   void close_now(record::Record& record);  // Queued output is lost.
+
+  // --- Moving.
+  // A frozen connection is neither read, written nor timed.  What is sent to it meanwhile is queued; when it goes,
+  // that is thrown away, because its new worker sends the same.  One that leaves thaws when anything else is to
+  // happen to it: touch() comes before every change that isn't a publication.
+  bool movable(const record::Record& record);
+  bool leaving(const record::Record& record) const;   // Frozen, and still ours.
+  bool arriving(const record::Record& record) const;  // Frozen, and not ours yet.
+  void freeze(record::Record& record, uint32_t page, uint32_t place);
+  void thaw(record::Record& record);       // It stays.
+  void give_away(record::Record& record);  // It is another worker's now: its descriptor is closed, no more.
+  void touch(record::Record& record) {
+    if (record.pauses & record::kPauseMove) [[unlikely]] on_touch(record);
+  }
+  // A frozen record for a socket that may become ours; it keeps its uid.  Null: there is no room.
+  record::Record* admit(UniqueFd socket, const Arrival& arrival);
+  bool begin(record::Record& record);      // It is ours: on_adopted().  False: it can't be watched.
+  void turn_away(record::Record& record);  // It isn't, or can't be.  Nobody is told.
+  int64_t deadline_ms(const record::Record& record) const;  // 0: none.
+  // What is queued, oldest first; of the first frame outbound_offset bytes are out already.
+  std::vector<std::string_view> outbound_frames(const record::Record& record) const;
+  [[nodiscard]] bool restore_frame(record::Record& record, std::string_view bytes);
+  void restore_begun(record::Record& record, uint32_t offset);  // So much of the first frame is out already.
 
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
@@ -172,6 +210,9 @@ class Connections final : public PollTarget {
   void leave_phase(record::Record& record);
   void begin_linger(record::Record& record);
   void free_record(record::Record& record);
+  void release_record(record::Record& record);
+  void on_touch(record::Record& record);
+  bool watch(record::Record& record);
 
   record::Arena& arena_;
   Poller& poller_;
@@ -189,6 +230,7 @@ class Connections final : public PollTarget {
   std::vector<record::ConnId> batch_;  // One of these lists while it is worked off.
   int64_t next_round_us_ = 0;  // Monotonic; not before.
   std::vector<uint32_t> free_slots_;
+  std::unordered_map<uint64_t, uint32_t> slot_of_uid_;  // Of those whose uid doesn't tell it.
   uint32_t slots_touched_ = 0;
   uint32_t active_ = 0;
   uint32_t nonce_;

@@ -42,6 +42,20 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
   publish(record, binary, bytes);
 }
 
+bool Raw::may_move(const Record& record) { return !ops_.waits(record) && messages_.may_move(record); }
+
+void Raw::on_adopted(Record& record) {
+  if (record.hook_messages == 0) return;
+  const auto& endpoint = endpoint_of(record);
+  if (endpoint != nullptr) return messages_.begin(record, endpoint);
+  publish_waiting(context_.connections.id_of(record));
+}
+
+void Raw::on_given(Record& record) {
+  messages_.on_given(record);
+  queue_.clear(record);
+}
+
 void Raw::on_gone(Record& record, const ws::Ending& ending) {
   context_.hub.unsubscribe_all(record);
   ops_.forget(record);
