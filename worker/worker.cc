@@ -76,6 +76,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .webhooks = *webhooks_,
                .started_ms = handover.started_ms},
       layers_(std::make_unique<Layers>(context_)),
+      moves_(context_, [this](const ipc::Moved& message) { on_moved(message); }),
       before_poll_(loop_, [this] { end_turn(); }),
       more_work_(loop_, [] {}),
       next_round_(loop_, [] {}),
@@ -92,6 +93,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
 
 // The parts end in reverse; what they still hold of connections has to go first.
 Worker::~Worker() {
+  moves_.stop();
   listeners_.clear();
   connections_.for_each([this](Record& record) { connections_.close_now(record); });
 }
@@ -119,6 +121,7 @@ int Worker::run() {
 void Worker::end_turn() {
   connections_.end_turn();
   layers_->end_turn();
+  moves_.end_turn();
   bus_.end_turn();
   if (connections_.has_pending_turn()) {
     if (!more_work_.active()) more_work_.start();
@@ -131,8 +134,9 @@ void Worker::end_turn() {
 void Worker::tick() {
   const int64_t now = monotonic_ms();
   connections_.tick(now);
+  moves_.tick();
   if (state_ == State::Serving) {
-    if (connections_.has_room()) {
+    if (connections_.has_room() && !emptied_by_) {
       for (auto& listener : listeners_) listener->start();
     }
     return;
@@ -144,7 +148,7 @@ void Worker::listen(std::vector<ipc::InheritedListen>&& sockets) {
   for (ipc::InheritedListen& socket : sockets) {
     listeners_.push_back(std::make_unique<net::Listener>(socket.id, std::move(socket.fd), poller_, connections_,
                                                          metrics_));
-    listeners_.back()->start();
+    if (!emptied_by_) listeners_.back()->start();
   }
 }
 
@@ -202,6 +206,25 @@ void Worker::on_reopen_logs() {
   layers_->reopen_logs();
 }
 
+// --- Moving.
+
+void Worker::on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) {
+  if (message.scope == ipc::MoveScope::All) {
+    emptied_by_ = message.move;
+    for (auto& listener : listeners_) listener->pause();
+  }
+  moves_.out(message, descriptors);
+}
+
+void Worker::on_move_in(ipc::Descriptors& descriptors) { moves_.in(descriptors); }
+
+void Worker::on_moved(const ipc::Moved& message) {
+  if (!message.ok && emptied_by_ == message.move) emptied_by_.reset();
+  log_.info("connections_moved", {{"move", message.move}, {"moved", message.moved}, {"left", message.left},
+                                  {"reason", message.ok ? "" : message.reason}});
+  bus_.send(message);
+}
+
 // --- Stopping.
 
 void Worker::on_bus_lost() {
@@ -218,6 +241,7 @@ void Worker::on_stop(bool graceful) {
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
+  moves_.stop();
   listeners_.clear();
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
   drain_until_ms_ = monotonic_ms() + time_ms;
@@ -227,6 +251,7 @@ void Worker::drain() {
 void Worker::close_everything() {
   if (state_ == State::Closing) return;
   state_ = State::Closing;
+  moves_.stop();
   listeners_.clear();
   layers_->drain(0);
   connections_.end_turn();

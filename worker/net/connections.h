@@ -17,6 +17,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -82,7 +83,9 @@ class Connections final : public PollTarget {
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
   record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
   bool has_room() const { return active_ < limits_.per_worker; }
+  uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
+  uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
