@@ -65,9 +65,9 @@ void Destination::on_ready() {
   if (finished_) return;
   const auto received =
       link_.receive([this](Kind kind, std::string_view body, Link::Descriptors& descriptors) {
-        return finished_ || on_packet(kind, body, descriptors);
+        return !finished_ && on_packet(kind, body, descriptors);  // Nothing may come behind END.
       });
-  if (!received.ok()) end(received.error().text);
+  if (!received.ok() && !finished_) end(received.error().text);
 }
 
 bool Destination::on_packet(Kind kind, std::string_view body, Link::Descriptors& descriptors) {

@@ -55,11 +55,10 @@ void Source::on_ready() {
   if (finished_) return;
   const auto received = link_.receive(
       [this](Kind kind, std::string_view body, Link::Descriptors&) { return on_packet(kind, body); });
-  if (!received.ok()) end(false, received.error().text);
+  if (!received.ok() && !finished_) end(false, received.error().text);
 }
 
 bool Source::on_packet(Kind kind, std::string_view body) {
-  if (finished_) return true;
   switch (kind) {
     case Kind::Hello:
       return handle_as<Hello>(body, [this](const auto& message) { return on_hello(message); });

@@ -53,18 +53,16 @@ TEST_F(MovePubSubTest, BeforeMeanwhileAndAfter) {
 TEST_F(MovePubSubTest, InAnyInterleaving) {
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
+    const std::string room = "room-" + std::to_string(seed) + ".", news = "news-" + std::to_string(seed) + ".";
     std::vector<Client> clients;
-    clients.push_back(connect("/hub?a=room&b=news"));
-    clients.push_back(connect("/hub?a=room&b=room"));
-    clients.push_back(connect("/hub?a=news&b=own" + std::to_string(seed)));
-    published_.clear();
-    heard_.clear();
-    sequencer_.forget();
+    clients.push_back(connect("/hub?a=" + room + "&b=" + news));
+    clients.push_back(connect("/hub?a=" + room + "&b=" + room));
+    clients.push_back(connect("/hub?a=" + news + "&b=own"));
     begin_move();
     for (int step = 0; step < 4000 && !moved(); ++step) {
       switch (random() % 8) {
-        case 0: publish("room"); break;
-        case 1: publish("news"); break;
+        case 0: publish(room); break;
+        case 1: publish(news); break;
         case 2: case 3: source_->turn(); break;
         case 4: destination_->turn(); break;
         case 5: destination_->bus.step(destination_->hub); break;
@@ -73,13 +71,13 @@ TEST_F(MovePubSubTest, InAnyInterleaving) {
       }
     }
     if (!moved()) finish_move();
-    publish("room");
-    publish("news");
+    publish(room);
+    publish(news);
     const std::string where = "seed " + std::to_string(seed);
     EXPECT_TRUE(source_->reports.back().ok) << where;
-    expect_everything(clients[0], {"room", "news"}, where);
-    expect_everything(clients[1], {"room"}, where);
-    expect_everything(clients[2], {"news"}, where);
+    expect_everything(clients[0], {room, news}, where);
+    expect_everything(clients[1], {room}, where);
+    expect_everything(clients[2], {news}, where);
     if (HasFatalFailure()) return;
     clients.clear();
     for (int i = 0; i < 4; ++i) turn_both();

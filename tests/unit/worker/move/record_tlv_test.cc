@@ -136,6 +136,7 @@ TEST(RecordTlvTest, Version10IsReadForEver) {
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_0.inc"
       ;
+  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.0";
   std::string golden;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   const auto batch = read_batch(golden);
@@ -144,9 +145,6 @@ TEST(RecordTlvTest, Version10IsReadForEver) {
   EXPECT_EQ(batch.value().connections[1].refusal, nullptr);
   expect_same(batch.value().connections[0].image, idle_http());
   expect_same(batch.value().connections[1].image, busy_websocket());
-  if (kFormatMinor == 0) {
-    EXPECT_EQ(to_hex(bytes), hex);
-  }
 }
 
 TEST(RecordTlvTest, UnknownItemsAreSkippedUnlessTheyAreCritical) {

@@ -95,9 +95,6 @@ class Sequencer {
     }
   }
 
-  // Every channel begins anew; nobody is subscribed.
-  void forget() { offsets_.clear(); }
-
   std::vector<End*> ends;
 
  private:
@@ -307,6 +304,7 @@ class TwoWorkers : public ::testing::Test {
     source_->reports.clear();
     begin_move();
     finish_move();
+    ASSERT_TRUE(moved());
     EXPECT_TRUE(source_->reports.back().ok) << source_->reasons.back();
   }
   record::Record& at(Node& node, const Client& client) {
