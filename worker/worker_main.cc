@@ -36,6 +36,8 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
   }
   const std::vector<int> clients = clients_of(inherited.value().arena);
   keep.insert(keep.end(), clients.begin(), clients.end());
+  const std::vector<int> pages = pages_of(inherited.value().arena);
+  keep.insert(keep.end(), pages.begin(), pages.end());
   keep.push_back(inherited.value().arena.descriptor());
   ipc::sweep_descriptors(std::move(keep));
   return std::move(inherited).value();

@@ -29,11 +29,26 @@ void RawMessages::on_message(Record& record, const std::shared_ptr<const config:
   if (record.hook_messages > endpoint->connection_queue) {
     context_.connections.pause(record, record::kPauseWebhook);
   }
-  if (record.hook_messages > 1) return;
+  if (record.hook_messages == 1) begin(record, endpoint);
+}
+
+void RawMessages::begin(Record& record, const std::shared_ptr<const config::Webhook>& endpoint) {
   const ConnId id = context_.connections.id_of(record);
   UnderWay& under_way = under_way_[id.slot];
   under_way = UnderWay{id, endpoint, State::Calling, 0};
   call(record, under_way);
+}
+
+bool RawMessages::may_move(const Record& record) {
+  const UnderWay* under_way = find(context_.connections.id_of(record));
+  return under_way == nullptr || under_way->state != State::Acting;
+}
+
+void RawMessages::on_given(Record& record) {
+  const UnderWay* under_way = find(context_.connections.id_of(record));
+  if (under_way == nullptr) return;
+  if (under_way->state == State::Calling) context_.webhooks.cancel(under_way->call);
+  under_way_.erase(context_.connections.id_of(record).slot);
 }
 
 RawMessages::UnderWay* RawMessages::find(ConnId id) {
@@ -43,8 +58,10 @@ RawMessages::UnderWay* RawMessages::find(ConnId id) {
 
 void RawMessages::call(Record& record, UnderWay& under_way) {
   under_way.state = State::Calling;
-  call_message(context_.webhooks, under_way.endpoint, subjects_.of(record), queue_.front(record),
-               [this, id = under_way.id, uid = record.uid](const hook::Reply& reply) { on_reply(id, uid, reply); });
+  under_way.call = call_message(context_.webhooks, under_way.endpoint, subjects_.of(record), queue_.front(record),
+                                [this, id = under_way.id, uid = record.uid](const hook::Reply& reply) {
+                                  on_reply(id, uid, reply);
+                                });
 }
 
 void RawMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
@@ -54,6 +71,7 @@ void RawMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
     if (reply.accepted()) runner_.publish_only(std::make_shared<hook::Actions>(reply.actions));
     return leftovers_.start(uid);
   }
+  context_.connections.touch(*record);
   context_.connections.serve(*record, ipc::Doing::Application, [&] { take_reply(*record, *under_way, reply); });
 }
 
@@ -124,20 +142,6 @@ void RawMessages::on_gone(Record& record, const std::shared_ptr<const config::We
   if (state != State::Delayed) queue_.pop(record);
   leftovers_.take(record, endpoint);
   if (state != State::Calling) leftovers_.start(record.uid);
-}
-
-// A message that was under way is given to the application again, under the same id: whether it has heard of it
-// before, only the application can know.
-void RawMessages::on_adopted(Record& record, const std::shared_ptr<const config::Webhook>& endpoint) {
-  if (record.hook_messages == 0) return;
-  const ConnId id = context_.connections.id_of(record);
-  UnderWay& under_way = under_way_[id.slot];
-  under_way = UnderWay{id, endpoint, State::Calling, 0};
-  call(record, under_way);
-}
-
-void RawMessages::on_given(const Record& record) {
-  under_way_.erase(context_.connections.id_of(record).slot);
 }
 
 void RawMessages::on_retry_time() {

@@ -42,11 +42,14 @@ class RawMessages {
 
   void on_message(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint, bool binary,
                   std::string_view bytes);
+  // Not while the actions of a reply are under way: they can't be done by halves.
+  bool may_move(const record::Record& record);
+  // Calls with the record's first message; again, under the same id, when another worker had called before.
+  void begin(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
+  // Its new worker makes the call again, so that this one's reply would be a second one.
+  void on_given(record::Record& record);
   // The connection is going; messages that were received are still delivered.
   void on_gone(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
-  // The record comes from, or goes to, another worker with all its messages.
-  void on_adopted(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
-  void on_given(const record::Record& record);
 
  private:
   enum class State : uint8_t { Calling, Delayed, Acting };
@@ -55,6 +58,7 @@ class RawMessages {
     std::shared_ptr<const config::Webhook> endpoint;
     State state = State::Calling;
     uint32_t retries = 0;
+    hook::Webhooks::CallId call = 0;  // Calling: which.
   };
 
   UnderWay* find(record::ConnId id);

@@ -192,6 +192,21 @@ void WebSockets::on_deadline(Record& record) {
   if (pulse.due == Pulse::Due::Ping) send_control(record, Opcode::Ping, {});
 }
 
+bool WebSockets::may_move(const Record& record) { return application_of(record).may_move(record); }
+
+void WebSockets::on_adopted(Record& record) {
+  context_.metrics.add(Metric::WebSocketsActive);
+  if (drain_.active && is_open(record)) context_.connections.set_deadline(record, context_.connections.now_ms());
+  application_of(record).on_adopted(record);
+}
+
+void WebSockets::on_given(Record& record) {
+  context_.metrics.subtract(Metric::WebSocketsActive);
+  application_of(record).on_given(record);
+  reader_.forget(record);
+  deflate_.forget(record, context_.connections.id_of(record));
+}
+
 void WebSockets::on_gone(Record& record) {
   Ending ending;
   if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0};
@@ -283,6 +298,7 @@ void WebSockets::begin_closing(Record& record, uint16_t code, bool by_peer) {
 
 void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
   if (!is_open(record)) return;
+  context_.connections.touch(record);
   begin_closing(record, code, false);
   send_close(record, code, reason);
   context_.connections.set_deadline(record, context_.connections.now_ms() + action_of(record).close_timeout_ms);
