@@ -230,6 +230,9 @@ void Worker::tick() {
 
 void Worker::listen(std::vector<ipc::InheritedListen>&& sockets) {
   for (ipc::InheritedListen& socket : sockets) {
+    const bool known = std::any_of(listeners_.begin(), listeners_.end(),
+                                   [&](const auto& listener) { return listener->id() == socket.id; });
+    if (known) continue;  // A successor that is told everything once more.
     listeners_.push_back(std::make_unique<net::Listener>(socket.id, std::move(socket.fd), poller_, connections_,
                                                          metrics_));
     if (!emptied_by_) listeners_.back()->start();

@@ -1,6 +1,7 @@
 #include "worker/proto/raw_messages.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "worker/net/connections.h"
@@ -40,8 +41,11 @@ void RawMessages::begin(Record& record, const std::shared_ptr<const config::Webh
 }
 
 bool RawMessages::may_move(const Record& record) {
-  const UnderWay* under_way = find(context_.connections.id_of(record));
-  return under_way == nullptr || under_way->state != State::Acting;
+  UnderWay* under_way = find(context_.connections.id_of(record));
+  if (under_way == nullptr || under_way->state == State::Delayed) return true;
+  const int64_t now_ms = monotonic_ms();
+  if (under_way->move_asked_ms == 0) under_way->move_asked_ms = now_ms;
+  return under_way->state == State::Calling && now_ms - under_way->move_asked_ms >= kReplyWaitMs;
 }
 
 void RawMessages::on_given(Record& record) {
@@ -97,9 +101,13 @@ void RawMessages::act(Record& record, UnderWay& under_way, const hook::Reply& re
 }
 
 void RawMessages::delay(UnderWay& under_way, int64_t retry_after_ms) {
-  under_way.state = State::Delayed;
   ++under_way.retries;
-  delayed_.emplace(monotonic_ms() + std::min(retry_after_ms, kRetryWaitMaxMs), under_way.id);
+  wait(under_way, std::min(retry_after_ms, kRetryWaitMaxMs));
+}
+
+void RawMessages::wait(UnderWay& under_way, int64_t wait_ms) {
+  under_way.state = State::Delayed;
+  delayed_.emplace(monotonic_ms() + wait_ms, under_way.id);
   schedule_retries();
 }
 
@@ -125,7 +133,11 @@ void RawMessages::next(Record& record) {
   const uint32_t low = under_way->endpoint->connection_queue / 2;
   if (record.hook_messages > 0) {
     under_way->retries = 0;
-    call(record, *under_way);
+    if (std::exchange(under_way->move_asked_ms, 0) != 0) {
+      wait(*under_way, kYieldMs);
+    } else {
+      call(record, *under_way);
+    }
   } else {
     under_way_.erase(id.slot);
   }
@@ -152,7 +164,7 @@ void RawMessages::on_retry_time() {
     UnderWay* under_way = find(id);
     Record* record = ops_.find_open(id);
     if (under_way == nullptr || record == nullptr || under_way->state != State::Delayed) continue;
-    context_.metrics.add(Metric::WebhookRetries);
+    if (under_way->retries > 0) context_.metrics.add(Metric::WebhookRetries);
     call(*record, *under_way);
   }
   schedule_retries();

@@ -37,12 +37,16 @@ class RawMessages {
  public:
   static constexpr uint32_t kRetriesMax = 5;
   static constexpr int64_t kRetryWaitMaxMs = 30'000;
+  static constexpr int64_t kReplyWaitMs = 5'000;
+  static constexpr int64_t kYieldMs = 250;
 
   RawMessages(Context& context, ConnectionOps& ops, ActionRunner& runner, Subjects& subjects);
 
   void on_message(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint, bool binary,
                   std::string_view bytes);
-  // Not while the actions of a reply are under way: they can't be done by halves.
+  // Not while a call or the actions of its reply are under way: they can't be done by halves, and the application
+  // should hear of a message once.  Having been asked, it waits with the next message so that the connection can
+  // go; a reply that takes longer than kReplyWaitMs is not waited for: the message is sent again, under its id.
   bool may_move(const record::Record& record);
   // Calls with the record's first message; again, under the same id, when another worker had called before.
   void begin(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
@@ -59,6 +63,7 @@ class RawMessages {
     State state = State::Calling;
     uint32_t retries = 0;
     hook::Webhooks::CallId call = 0;  // Calling: which.
+    int64_t move_asked_ms = 0;        // Since when it should move; 0: it needn't.
   };
 
   UnderWay* find(record::ConnId id);
@@ -70,6 +75,7 @@ class RawMessages {
   void fail(record::Record& record, UnderWay& under_way);
   void deny(record::Record& record, uint16_t code, std::string_view reason);
   void next(record::Record& record);
+  void wait(UnderWay& under_way, int64_t wait_ms);
   void on_retry_time();
   void schedule_retries();
 

@@ -127,19 +127,6 @@ void WebSockets::on_enter(Record& record) {
   application_of(record).on_open(record);
 }
 
-void WebSockets::on_adopted(Record& record) {
-  context_.metrics.add(Metric::WebSocketsActive);
-  if (drain_.active || record.deadline_tick == 0) context_.connections.set_deadline(record, context_.connections.now_ms());
-  application_of(record).on_adopted(record);
-}
-
-void WebSockets::on_given(Record& record) {
-  context_.metrics.subtract(Metric::WebSocketsActive);
-  application_of(record).on_given(record);
-  reader_.forget(record);
-  deflate_.forget(record, context_.connections.id_of(record));
-}
-
 size_t WebSockets::on_bytes(Record& record, std::span<const char> bytes) {
   const record::ConnId id = context_.connections.id_of(record);
   const WebSocketAction& action = action_of(record);
@@ -196,7 +183,8 @@ bool WebSockets::may_move(const Record& record) { return application_of(record).
 
 void WebSockets::on_adopted(Record& record) {
   context_.metrics.add(Metric::WebSocketsActive);
-  if (drain_.active && is_open(record)) context_.connections.set_deadline(record, context_.connections.now_ms());
+  const bool due = record.deadline_tick == 0 || (drain_.active && is_open(record));
+  if (due) context_.connections.set_deadline(record, context_.connections.now_ms());
   application_of(record).on_adopted(record);
 }
 
