@@ -121,8 +121,13 @@ struct alignas(64) Record {
   uint32_t keepalive_count = 0;  // Requests answered on this connection.
   uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
   uint32_t reserved[3] = {};
+#ifdef BEAMGATE_RECORD_PADDING
+  uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.
+#endif
 };
 static_assert(std::is_trivially_copyable_v<Record>);
+#ifndef BEAMGATE_RECORD_PADDING
 static_assert(sizeof(Record) == 256, "four cache lines; an idle connection's main cost");
+#endif
 
 }  // namespace beamgate::record
