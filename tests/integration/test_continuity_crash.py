@@ -1,0 +1,161 @@
+"""A worker that dies of what it serves: exactly that connection closes, everything else goes on.
+
+Needs a build with BEAMGATE_FAULTS, where a message "fault:segv" to an echo location is one to die of.  Controls:
+worker_keeper off, where a crash closes others too, and worker_watchdog 0, where a loop is not ended.
+"""
+
+import contextlib
+import os
+import socket
+from signal import SIGCONT, SIGKILL, SIGSTOP
+from unittest import skipIf
+
+import beamgate
+import continuity
+import http_client
+import ws_client
+from wire import Timeout
+
+# What a process says when it dies of an uncaught exception, or of the C library's checks.
+LAST_WORDS = r"terminate called.*|what\(\):.*|free\(\): .*"
+PEER_ADDRESS_TO_COOKIE = 16  # Record: so_cookie, accepted_ms, peer_address.
+PEER_ADDRESS_TO_START = 144
+
+
+class Crash(continuity.TestCase):
+    def die_of(self, fault, answer=(1006, 1011)):
+        """Sends the fault on a connection of its own, which must close."""
+        with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as guilty:
+            guilty.send(f"fault:{fault}")
+            self.assertIn(guilty.recv_close(), answer)
+
+    def check_named(self, mark):
+        self.running.wait_log(r"\bconnection=[0-9a-f]{16}\b.*\bdoing=\w+", after=mark)
+
+    @continuity.needs_faults
+    def test_each_way_of_dying_closes_the_guilty_connection_alone(self):
+        faults = ["segv", "abort", "stack", "throw"]
+        if not beamgate.sanitized():
+            faults.append("double_free")  # A sanitizer ends the process its own way.
+        self.start().expect_deaths(LAST_WORDS)
+        oracle = self.watch(connections=100, busy=10, subscribers=5)
+        for fault in faults:
+            with self.subTest(fault=fault):
+                mark = self.running.log_mark()
+                self.die_of(fault)
+                self.check_named(mark)
+                self.running.wait_workers(2, continuity.SETTLE_S)
+                oracle.wait_messages(200)
+        oracle.finish()
+
+    @continuity.needs_faults
+    def test_control_without_keepers(self):
+        self.start(main="worker_keeper off;", workers=1).expect_deaths(LAST_WORDS)
+        oracle = self.watch(connections=20, busy=2)
+        self.die_of("segv")
+        oracle.wait_faults("closed", 20)
+
+    @continuity.needs_faults
+    def test_the_watchdog_ends_a_loop_and_its_connection(self):
+        self.start(main="worker_watchdog 1s;", workers=1).expect_deaths(LAST_WORDS)
+        oracle = self.watch(connections=50, busy=5)
+        mark = self.running.log_mark()
+        self.die_of("loop")
+        self.check_named(mark)
+        oracle.wait_messages(200)
+        oracle.finish()
+
+    @continuity.needs_faults
+    def test_control_without_a_watchdog(self):
+        self.start(main="worker_watchdog 0;", workers=1).expect_deaths()
+        worker, = self.running.worker_pids()
+        with ws_client.connect(self.running.address(), "/echo", timeout=3) as guilty:
+            guilty.send("fault:loop")
+            with self.assertRaises(Timeout):
+                guilty.recv_close()
+            os.kill(worker, SIGKILL)
+
+    @continuity.needs_faults
+    def test_a_poisonous_publication_kills_each_worker_twice_at_most(self):
+        self.start().expect_deaths(LAST_WORDS)
+        oracle = self.watch(connections=50, busy=5, subscribers=20)
+        before = self.running.worker_pids()
+        mark = self.running.log_mark()
+        response = http_client.post(self.running.address(), "/api/publish?channel=room", "fault:segv",
+                                    {"Content-Type": "text/plain"}, timeout=continuity.SETTLE_S)
+        self.assertEqual(response.status, 200)
+        self.running.wait_log(r"dead_letter|dead.lettered", after=mark, timeout=continuity.SETTLE_S)
+        oracle.wait_messages(500)
+        publisher = self.publish(oracle)
+        oracle.wait_messages(500)
+        publisher.stop()
+        oracle.finish()
+        deaths = [line for line in self.running.log().splitlines() if "worker_succeeded" in line]
+        self.assertLessEqual(len(deaths), 2 * len(before))
+
+    @continuity.needs_faults
+    def test_a_crash_loop_leaves_the_other_slot_alone(self):
+        self.start().expect_deaths(LAST_WORDS)
+        oracle = self.watch(connections=60, busy=6)
+        target, other = self.running.worker_pids()
+        untouched = [peer for peer in oracle.echoes if self.worker_of(peer.port) == other]
+        crashes = 0
+        while crashes < 12:
+            with contextlib.suppress(ConnectionError, EOFError, ws_client.Closed, Timeout):
+                with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as guilty:
+                    if self.worker_of(guilty.wire.sock.getsockname()[1]) != other:
+                        guilty.send("fault:segv")
+                        guilty.recv_close()
+                        crashes += 1
+        self.running.wait_workers(2, continuity.SETTLE_S)
+        oracle.finish_quietly()
+        self.assertIn(other, self.running.worker_pids(), "the other worker lives")
+        self.assertEqual({peer.state for peer in untouched}, {"open"})
+        self.assertLessEqual(set(oracle.kinds()), {"closed"})
+
+    def arena(self, pid):
+        """Path of the memory that holds the records of a slot."""
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if "memfd:beamgate-arena" in os.readlink(entry.path):
+                    return entry.path
+        self.fail("no arena among the descriptors")
+
+    def record_of(self, memory, client):
+        """Offset of the record of a client, found by its address and port."""
+        address, port = client.wire.sock.getsockname()
+        known = socket.inet_aton(address) + bytes(12)
+        for order in ("little", "big"):
+            at = memory.find(known + port.to_bytes(2, order))
+            if at >= 0:
+                return at
+        self.fail("no record of the client in the arena")
+
+    def test_corrupted_records_cost_their_own_connections(self):
+        self.start(workers=1).expect_deaths()
+        slot, = self.wait_slots(1)
+        oracle = self.watch(connections=50, busy=5)
+        clients = [self.track(ws_client.connect(self.running.address(), "/echo")) for _ in range(3)]
+        for client in clients:
+            client.send("well")
+            self.assertEqual(client.recv(), "well")
+        os.kill(slot.worker, SIGSTOP)
+        with open(self.arena(slot.keeper), "r+b", buffering=0) as file:
+            memory = file.read()
+            file.seek(self.record_of(memory, clients[0]) - PEER_ADDRESS_TO_COOKIE)
+            file.write(os.urandom(8))
+            file.seek(self.record_of(memory, clients[1]) - PEER_ADDRESS_TO_START + 16)
+            file.write(b"\xfe\xff\xff\x7f" * 4)  # Lengths and references far outside.
+        os.kill(slot.worker, SIGKILL)
+        os.kill(slot.worker, SIGCONT)
+        self.wait_slots(1, without=[slot.worker])
+        for client in clients[:2]:
+            self.assertIn(client.recv_close(timeout=continuity.SETTLE_S), (1006, 1011))
+        clients[2].send("still well")
+        self.assertEqual(clients[2].recv(), "still well")
+        oracle.wait_messages(200)
+        oracle.finish()
+
+
+if __name__ == "__main__":
+    continuity.main()
