@@ -20,6 +20,7 @@ __attribute__((no_sanitize("undefined"))) void segv() { *reinterpret_cast<volati
 __attribute__((noinline)) uintptr_t stack(uintptr_t depth) {
   volatile char page[4096];
   page[depth % sizeof page] = static_cast<char>(depth);
+  if (nowhere != 0) return depth;
   return stack(depth + 1) + static_cast<uintptr_t>(page[(depth + nowhere) % sizeof page]);
 }
 

@@ -7,8 +7,8 @@ worker_keeper off, where a crash closes others too, and worker_watchdog 0, where
 import contextlib
 import os
 import socket
+import subprocess
 from signal import SIGCONT, SIGKILL, SIGSTOP
-from unittest import skipIf
 
 import beamgate
 import continuity
@@ -31,6 +31,17 @@ class Crash(continuity.TestCase):
 
     def check_named(self, mark):
         self.running.wait_log(r"\bconnection=[0-9a-f]{16}\b.*\bdoing=\w+", after=mark)
+
+    def test_only_a_build_for_tests_dies_on_demand(self):
+        """No release does, and a build that does says so."""
+        self.start()
+        for_tests = "BEAMGATE_BUILT_WITH_FAULTS" in os.environ
+        details = subprocess.run([beamgate.binary(), "-V"], capture_output=True, text=True).stderr
+        self.assertEqual("fault injection: on" in details, for_tests)
+        if not for_tests:
+            with ws_client.connect(self.running.address(), "/echo") as client:
+                client.send("fault:abort")
+                self.assertEqual(client.recv(), "fault:abort")
 
     @continuity.needs_faults
     def test_each_way_of_dying_closes_the_guilty_connection_alone(self):

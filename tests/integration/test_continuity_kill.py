@@ -29,9 +29,12 @@ class Kill(continuity.TestCase):
         self.start().expect_deaths()
         oracle = self.watch(connections=300, busy=20, subscribers=20)
         publisher = self.publish(oracle)
+        self.wait_slots(2)
+        files = self.open_files()
         self.kill_workers(oracle, KILLS)
         publisher.stop()
         oracle.finish()
+        self.check_nothing_left(files, 2)
         self.assertGreater(oracle.published[b"http"], 0)
 
     def test_control_without_keepers(self):

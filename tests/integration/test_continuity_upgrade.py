@@ -32,6 +32,7 @@ class Upgrade(continuity.TestCase):
         oracle = self.watch(connections=300, busy=20, subscribers=20, visitors=3)
         publisher = self.publish(oracle)
         before = [self.publish_with_key(f"key-{n}") for n in range(3)]
+        files = self.open_files()
         self.assertFalse(self.version().endswith("-next"))
         for number in range(ROUNDS):
             for next_one, binary in ((True, os.environ["BEAMGATE_NEXT"]), (False, beamgate.binary())):
@@ -46,6 +47,16 @@ class Upgrade(continuity.TestCase):
         more = self.publish_with_key("another")
         self.assertEqual((more["epoch"], more["offset"]), (before[-1]["epoch"], before[-1]["offset"] + 1))
         publisher.stop()
+        oracle.finish()
+        self.check_nothing_left(files, 2)
+
+    def test_with_few_descriptors_to_spare(self):
+        """A move holds no connection twice in one process: the limit is hardly above what there is."""
+        self.start_copy(main="worker_rlimit_nofile 700;", events="worker_connections 500;", workers=1)
+        oracle = self.watch(connections=450, busy=10)
+        for _ in range(2):
+            self.upgrade()
+            oracle.wait_messages(100)
         oracle.finish()
 
     def test_to_the_same_binary(self):

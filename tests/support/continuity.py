@@ -110,6 +110,16 @@ class TestCase(beamgate.TestCase):
         info = http_client.post(self.running.address(), "/api/info", {}).json()["result"]
         return {worker["pid"]: worker["num_connections"] for worker in info["nodes"][0]["workers"]}
 
+    def open_files(self):
+        """Descriptors of the master and of all workers, to see that none are left behind."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in [self.running.pid, *self.running.worker_pids()])
+
+    def check_nothing_left(self, files_before, slots):
+        """As many descriptors as before (a few come and go with requests), as many processes as there should be."""
+        beamgate.until(lambda: self.open_files() <= files_before + 12, SETTLE_S, "no more descriptors than before")
+        beamgate.until(lambda: len(beamgate.session_members(self.running.pid)) == 1 + 3 * slots, SETTLE_S,
+                       f"three processes for each of {slots} slots")
+
     def version(self):
         return http_client.get(self.running.address(), "/status").json()["version"]
 
