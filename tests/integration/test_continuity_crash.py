@@ -18,6 +18,7 @@ from wire import Timeout
 
 # What a process says when it dies of an uncaught exception, or of the C library's checks.
 LAST_WORDS = r"terminate called.*|what\(\):.*|free\(\): .*"
+CRASHES = 8  # Fewer than make a slot begin anew without its connections.
 PEER_ADDRESS_TO_COOKIE = 16  # Record: so_cookie, accepted_ms, peer_address.
 PEER_ADDRESS_TO_START = 144
 
@@ -57,6 +58,15 @@ class Crash(continuity.TestCase):
                 self.check_named(mark)
                 self.running.wait_workers(2, continuity.SETTLE_S)
                 oracle.wait_messages(200)
+        oracle.finish()
+
+    @continuity.needs_faults
+    def test_a_worker_that_exits_of_itself(self):
+        """No signal, so nothing tells at once whose fault it is; it must not go on for ever."""
+        self.start(workers=1).expect_deaths()
+        oracle = self.watch(connections=50, busy=5)
+        self.die_of("exit")
+        oracle.wait_messages(200)
         oracle.finish()
 
     @continuity.needs_faults
@@ -101,17 +111,16 @@ class Crash(continuity.TestCase):
         oracle.wait_messages(500)
         publisher.stop()
         oracle.finish()
-        deaths = [line for line in self.running.log().splitlines() if "worker_succeeded" in line]
+        deaths = [line for line in self.running.log().splitlines() if "worker_died" in line]
         self.assertLessEqual(len(deaths), 2 * len(before))
 
     @continuity.needs_faults
     def test_a_crash_loop_leaves_the_other_slot_alone(self):
         self.start().expect_deaths(LAST_WORDS)
         oracle = self.watch(connections=60, busy=6)
-        target, other = self.running.worker_pids()
-        untouched = [peer for peer in oracle.echoes if self.worker_of(peer.port) == other]
+        other = self.running.worker_pids()[1]
         crashes = 0
-        while crashes < 12:
+        while crashes < CRASHES:
             with contextlib.suppress(ConnectionError, EOFError, ws_client.Closed, Timeout):
                 with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as guilty:
                     if self.worker_of(guilty.wire.sock.getsockname()[1]) != other:
@@ -119,10 +128,8 @@ class Crash(continuity.TestCase):
                         guilty.recv_close()
                         crashes += 1
         self.running.wait_workers(2, continuity.SETTLE_S)
-        oracle.finish_quietly()
         self.assertIn(other, self.running.worker_pids(), "the other worker lives")
-        self.assertEqual({peer.state for peer in untouched}, {"open"})
-        self.assertLessEqual(set(oracle.kinds()), {"closed"})
+        oracle.finish()
 
     def arena(self, pid):
         """Path of the memory that holds the records of a slot."""

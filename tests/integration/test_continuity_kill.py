@@ -16,14 +16,21 @@ KILLS = 30 if not beamgate.sanitized() else 10
 
 
 class Kill(continuity.TestCase):
-    def kill_workers(self, oracle, kills, between=150):
-        """Kills a random worker, again and again, each time after some more messages."""
+    def kill_workers(self, oracle, kills):
+        """Kills a random worker, again and again.  A successor is let live until it has answered somebody: dying
+        before it serves, several times in a row, counts as its own fault."""
         dice = random.Random(kills)
+        somebody = {self.worker_of(peer.port): peer for peer in oracle.echoes if peer.depth}
         for _ in range(kills):
-            oracle.wait_messages(between)
-            victim = dice.choice(self.running.worker_pids())
+            victim = dice.choice(sorted(somebody))
+            peer = somebody.pop(victim)
+            before = peer.answered
             os.kill(victim, SIGKILL)
-            self.running.wait_workers(2, continuity.SETTLE_S)
+            successor, = beamgate.until(lambda: set(self.running.worker_pids()) - set(somebody) - {victim},
+                                        continuity.SETTLE_S, "a successor")
+            oracle.wait_for(lambda: peer.answered > before + 3 * peer.depth or peer.state == "ended",
+                            f"answers for {peer}", continuity.SETTLE_S)
+            somebody[successor] = peer
 
     def test_workers_killed_at_random(self):
         self.start().expect_deaths()

@@ -40,7 +40,7 @@ PR_SET_PDEATHSIG = 1
 REPORTS = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|assertion failed|"
                      r"Assertion .* failed|terminate called", re.IGNORECASE)
 
-DEATHS = re.compile(r"\[alert\].*\bworker_exited\b.*")
+DEATHS = re.compile(r"\[alert\].*\bworker_(?:exited|died)\b.*")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
