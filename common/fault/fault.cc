@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
@@ -48,6 +49,15 @@ void obey(std::string_view message) {
   if (fault == "loop") loop();
   if (fault == "double_free") double_free();
   if (fault == "exit") _exit(3);
+}
+
+void linger() {
+  static const char* const text = getenv("BEAMGATE_LINGER_US");
+  static const auto time = std::chrono::microseconds(text == nullptr ? 0 : atoi(text));
+  if (time.count() == 0) return;
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+  }
 }
 
 }  // namespace beamgate::fault
