@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 import beamgate  # noqa: E402
 from continuity import HTTP  # noqa: E402
 from oracle import percentile  # noqa: E402
+from run import LOAD_CORES, Server, pin  # noqa: E402
 
 CONNECTIONS_PER_CLIENT = 5000
 QUIET_S = 0.3  # Of ordinary load before an event, so that its silences are its own.
@@ -185,18 +186,27 @@ class Bench:
         if not self.options.wsload.exists():
             raise SystemExit(f"no {self.options.wsload}: cmake --build build/release --target bench")
         gateways = {keeper: self.start(f"worker_keeper {keeper};") for keeper in ("on", "off")}
+        servers = {keeper: Server(keeper, gateway.address().rpartition(":")[2], gateway.worker_pids, None)
+                   for keeper, gateway in gateways.items()}
+        for server in servers.values():
+            pin(server.pids())
         for depth in (1, 16):
-            rates = {"on": [], "off": []}
+            rates, costs = {"on": [], "off": []}, {"on": [], "off": []}
             for turn in range(self.options.rounds * 2):
                 keeper = ("on", "off")[(turn + turn // 2) % 2]  # on off off on on off ...: drift is fair to both.
-                port = gateways[keeper].address().rpartition(":")[2]
-                done = subprocess.run([str(self.options.wsload), "echo", "--path", "/echo", "--connections", "64", "--depth",
-                                       str(depth), "--size", "64", "--seconds", "2", "--port", port],
-                                      capture_output=True, text=True, check=True)
-                rates[keeper].append(json.loads(done.stdout)["per_second"])
+                server = servers[keeper]
+                before = server.cpu_seconds()
+                done = subprocess.run(["taskset", "-c", LOAD_CORES, str(self.options.wsload), "echo", "--path", "/echo",
+                                       "--connections", "64", "--depth", str(depth), "--size", "64", "--seconds", "2",
+                                       "--port", server.port], capture_output=True, text=True, check=True)
+                result = json.loads(done.stdout)
+                rates[keeper].append(result["per_second"])
+                costs[keeper].append((server.cpu_seconds() - before) / result["answers"] * 1e6)
             on, off = (percentile(rates[keeper], 0.5) for keeper in ("on", "off"))
-            self.row(f"echo 64 B, {depth} in flight: keeper on / off", f"{on / off:.3f}",
-                     f"{on:,.0f}/s and {off:,.0f}/s, medians of {self.options.rounds} x 2 s each, turn about")
+            cpu_on, cpu_off = (percentile(costs[keeper], 0.5) for keeper in ("on", "off"))
+            self.row(f"echo 64 B, {depth} in flight: rate with a keeper / without", f"{on / off:.3f}",
+                     f"{on:,.0f}/s and {off:,.0f}/s; worker CPU {cpu_on:.2f} and {cpu_off:.2f} us each, "
+                     f"{cpu_on / cpu_off:.3f}; medians of {self.options.rounds} x 2 s each, turn about")
         for gateway in gateways.values():
             gateway.close()
 
