@@ -133,10 +133,10 @@ class Crash(continuity.TestCase):
 
     def arena(self, pid):
         """Path of the memory that holds the records of a slot."""
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+        for number in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                if "memfd:beamgate-arena" in os.readlink(entry.path):
-                    return entry.path
+                if "memfd:beamgate-arena" in os.readlink(f"/proc/{pid}/fd/{number}"):
+                    return f"/proc/{pid}/fd/{number}"
         self.fail("no arena among the descriptors")
 
     def record_of(self, memory, client):

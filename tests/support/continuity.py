@@ -99,9 +99,9 @@ class TestCase(beamgate.TestCase):
             if ends == [port, client_port]:
                 inode = fields[9]
         for pid in self.running.worker_pids():
-            for entry in os.scandir(f"/proc/{pid}/fd"):
+            for number in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    if os.readlink(entry.path) == f"socket:[{inode}]":
+                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
                         return pid
         return None
 

@@ -492,13 +492,15 @@ class Oracle:
         return self
 
     def wait_messages(self, count, timeout=60):
-        """Until so many more messages have come."""
+        """Until so many more messages have come; a fault ends it at once."""
         target = self.messages + count
-        self.wait_for(lambda: self.messages >= target, f"{count} more messages", timeout)
+        self.wait_for(lambda: self.faults or self.messages >= target, f"{count} more messages", timeout)
+        self.check()
 
     def wait_visits(self, count, timeout=60):
         target = self.visits + count
-        self.wait_for(lambda: self.visits >= target, f"{count} more visits", timeout)
+        self.wait_for(lambda: self.faults or self.visits >= target, f"{count} more visits", timeout)
+        self.check()
 
     def wait_faults(self, kind, count=1, timeout=60):
         """Until there are so many faults of a kind, for controls."""
