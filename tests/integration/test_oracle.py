@@ -13,7 +13,8 @@ from oracle import Oracle, message
 from wire import Ended, Timeout, Wire, reset
 from ws_frame import BINARY, CLOSE, PING, PONG, TEXT
 
-SILENCE_MAX_S = 0.5
+SILENCE_MAX_S = 10  # Far above what a busy machine does by itself.
+STALL_S = 1
 
 
 class FakeServer:
@@ -182,7 +183,7 @@ class Seen(beamgate.TestCase):
         return set(oracle.kinds())
 
     def test_nothing_wrong(self):
-        oracle = self.oracle(hub=("/hub", 6), visitors=2, silence_max=10)
+        oracle = self.oracle(hub=("/hub", 6), visitors=2)
         oracle.wait_messages(500)
         oracle.wait_visits(10)
         self.assertTrue(oracle.mark())
@@ -214,7 +215,7 @@ class Seen(beamgate.TestCase):
     def test_stalled(self):
         for spoil in (stall, half_a_frame):
             with self.subTest(spoil=spoil.__name__):
-                self.assertEqual(self.kinds(spoil), {"silence"})
+                self.assertIn("silence", self.kinds(spoil, silence_max=STALL_S))
 
     def test_an_idle_connection_that_is_gone_is_found_in_the_end(self):
         server = self.track_closing(FakeServer())

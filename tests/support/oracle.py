@@ -148,6 +148,10 @@ class Peer:
     def due(self):
         return "the handshake is due" if self.state == "opening" else "an answer is due"
 
+    def awaited(self):
+        """Whether the end must wait for it."""
+        return not self.silent and self.waiting_since is not None
+
     # Faults.
 
     def fault(self, kind, text):
@@ -265,6 +269,9 @@ class Echo(Peer):
     def due(self):
         return super().due() if self.state == "opening" else f"{self.sent - self.answered} answers are due"
 
+    def awaited(self):
+        return super().awaited() and not self.answers.missing  # What is lost does not come any more.
+
     def talk(self):
         """Sends the next message."""
         self.sent += 1
@@ -353,6 +360,9 @@ class Talker(Subscriber):
 
 class Visitor(Peer):
     """Connects, gets one echo, closes, and comes again."""
+
+    def awaited(self):
+        return not self.silent  # Until it is gone.
 
     def on_open(self):
         self.send_frame(BINARY, b"visit")
@@ -614,8 +624,7 @@ class Oracle:
                 if echo.state == "open":
                     echo.talk()
                     echo.flush()
-        due = [p for p in self.echoes + self.visitors if p.state in ("open", "opening") and not p.silent and
-               (p.waiting_since is not None or isinstance(p, Visitor))]
+        due = [p for p in self.echoes + self.visitors if p.state in ("open", "opening") and p.awaited()]
         behind = [s for s in self.subscribers if s.state == "open" and s.lacks()]
         if (due or behind) and self.now < self.settle_until:
             return
