@@ -123,7 +123,7 @@ class Crash(continuity.TestCase):
         while crashes < CRASHES:
             with contextlib.suppress(ConnectionError, EOFError, ws_client.Closed, Timeout):
                 with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as guilty:
-                    if self.worker_of(guilty.wire.sock.getsockname()[1]) != other:
+                    if other not in self.workers_of({guilty.wire.sock.getsockname()[1]}).values():
                         guilty.send("fault:segv")
                         guilty.recv_close()
                         crashes += 1

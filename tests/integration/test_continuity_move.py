@@ -134,7 +134,7 @@ class Move(continuity.TestCase):
         ids = {request.header("webhook-id") for request in self.app.seen("beamgate.message")}
         self.assertEqual(ids, {first.header("webhook-id")}, "asked again, if at all, under the same id")
         self.assertEqual(len(self.app.seen("beamgate.connect")), 1)
-        self.assertEqual(self.app.seen("beamgate.disconnected"), [])
+        self.assertEqual(self.app.events("beamgate.disconnected"), [])
 
 
 if __name__ == "__main__":

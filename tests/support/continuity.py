@@ -89,21 +89,23 @@ class TestCase(beamgate.TestCase):
             return len(slots) == count and not any(pid in slot for slot in slots for pid in without) and slots
         return beamgate.until(complete, timeout, f"{count} complete slots without {without}")
 
-    def worker_of(self, client_port):
-        """Process id of the worker that holds the connection from this local port."""
+    def workers_of(self, client_ports):
+        """Local port of a client to the process id of the worker that holds its connection."""
         port = split_address(self.running.address())[1]
-        inode = None
+        inodes = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             ends = [int(fields[n].rpartition(":")[2], 16) for n in (1, 2)]
-            if ends == [port, client_port]:
-                inode = fields[9]
+            if ends[0] == port and ends[1] in client_ports:
+                inodes[f"socket:[{fields[9]}]"] = ends[1]
+        found = {}
         for pid in self.running.worker_pids():
             for number in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
-                        return pid
-        return None
+                    client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
+                    if client_port:
+                        found[client_port] = pid
+        return found
 
     def connections_per_worker(self):
         """Process id to the number of connections, as the API says."""
