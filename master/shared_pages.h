@@ -1,4 +1,5 @@
-// SharedPages: the memory that the master and all workers share: metrics and address counts.
+// SharedPages: the memory that the master and all workers share: metrics, address counts, and of each slot what
+// its worker and keeper know of each other.
 //
 // Owner      Master; mapped before the first fork, unmapped with it.
 // Limits     ipc::kSlotsMax slots.
@@ -10,6 +11,7 @@
 #include "common/base/result.h"
 #include "common/ipc/address_table.h"
 #include "common/ipc/handover.h"
+#include "common/ipc/life.h"
 #include "common/metrics/metrics.h"
 
 namespace beamgate::master {
@@ -24,6 +26,8 @@ class SharedPages {
   metrics::Page& metrics(uint16_t slot) { return metrics_[slot]; }
   std::vector<const metrics::Page*> metrics_all() const;
   ipc::AddressTable& addresses() { return *addresses_; }
+  ipc::Life& life(uint16_t slot) { return lives_[slot]; }
+  ipc::Life& new_life(uint16_t slot);  // REQUIRES: no process of the slot lives.
 
   // The slot's worker is dead: what it held is no more.  Counters stay.
   void drop_slot(uint16_t slot);
@@ -32,6 +36,7 @@ class SharedPages {
   SharedPages() = default;
 
   metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
+  ipc::Life* lives_ = nullptr;        // The same.
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;
 };
 

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "common/base/result.h"
@@ -27,6 +28,13 @@
 #include "common/ipc/frame_writer.h"
 
 namespace beamgate::ipc {
+
+// Room for several packets in flight, as much as the system grants.
+void grow_send_buffer(int socket);
+
+// One packet into `packet` (kPacketBytesMax): its size, or nothing when there is none now.  descriptors may be null:
+// those of the packet are not taken, which goes with MSG_PEEK.
+Result<std::optional<size_t>> receive_packet(int socket, char* packet, int flags, Descriptors* descriptors);
 
 class Channel {
  public:

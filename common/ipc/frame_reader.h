@@ -26,11 +26,15 @@ class FrameReader {
   // False: the packet is used up.
   Result<bool> next(Frame& frame);
 
+  // Of the first byte that has not been received.
+  uint64_t position() const { return position_; }
+
  private:
   void hand_out(std::string_view whole, Frame& frame);
   bool join();
 
   std::string_view rest_;       // Of the current packet.
+  uint64_t position_ = 0;
   std::string partial_;         // A frame that is cut over packets, header included.
   size_t partial_bytes_ = 0;    // What it will have; 0 when there is none.
   Descriptors descriptors_;     // Waiting for their frame, or lent with the one handed out.
