@@ -1,10 +1,21 @@
 #include "worker/predecessor.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 
 #include "worker/record/record.h"
 
 namespace beamgate {
+namespace {
+
+bool is_same_socket(const record::Record& record) {
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  return getsockopt(record.fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 && cookie == record.so_cookie;
+}
+
+}  // namespace
 
 Result<Inherited> open_predecessor(ipc::Predecessor& predecessor) {
   auto arena = record::Arena::open(std::move(predecessor.arena));
@@ -14,11 +25,16 @@ Result<Inherited> open_predecessor(ipc::Predecessor& predecessor) {
   return inherited;
 }
 
-std::vector<int> clients_of(const record::Arena& arena) {
+std::vector<int> clients_of(record::Arena& arena) {
   std::vector<int> out;
   for (uint32_t slot = 0; slot < std::min(arena.vault().slots_touched, arena.slots()); ++slot) {
-    const record::Record& record = arena.records()[slot];
-    if (record.phase != record::Phase::Free) out.push_back(record.fd);
+    record::Record& record = arena.records()[slot];
+    if (record.phase == record::Phase::Free) continue;
+    if (is_same_socket(record)) {
+      out.push_back(record.fd);
+    } else {
+      record.fd = -1;
+    }
   }
   return out;
 }
