@@ -14,6 +14,7 @@ what the clients themselves take; the same span without an event is printed besi
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,10 @@ class Bench:
         gateway = self.start()
         self.events("SIGKILL of the worker", gateway, lambda: self.new_worker(
             gateway, lambda: os.kill(gateway.worker_pids()[0], SIGKILL)), self.options.kills, self.options.busy)
+        adopting = [int(us) / 1000 for us in re.findall(r"worker_adopted .*\bus=(\d+)", gateway.log())]
+        if adopting:
+            self.row("of which the successor adopts the connections", f"median {percentile(adopting, 0.5):.1f} ms, "
+                     f"p99 {percentile(adopting, 0.99):.1f} ms, max {max(adopting):.1f} ms")
 
     def hup(self):
         gateway = self.start()
