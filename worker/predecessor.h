@@ -23,9 +23,10 @@ struct Inherited {
 // Opens what the predecessor left.  An error: it is no arena of this build, or makes no sense.
 Result<Inherited> open_predecessor(ipc::Predecessor& predecessor);
 
-// Descriptors of every connection in it.
-std::vector<int> clients_of(const record::Arena& arena);
+// Descriptors of the connections in it.  A record whose socket is not the one that it names (SO_COOKIE) is damaged
+// and loses its descriptor: whatever that was, its peer shall not wait for it.
+std::vector<int> clients_of(record::Arena& arena);
 // Those of the pages that say whose the connections are that were being moved.
-std::vector<int> pages_of(const record::Arena& arena);
+std::vector<int> pages_of(record::Arena& arena);
 
 }  // namespace beamgate

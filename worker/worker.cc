@@ -141,9 +141,9 @@ int Worker::run() {
 
 // --- Coming and going.
 
-void Worker::adopt(const Inherited& inherited) {
+void Worker::adopt(Inherited& inherited) {
   const int64_t began_us = monotonic_us();
-  const record::Arena& from = inherited.arena;
+  record::Arena& from = inherited.arena;
   metrics::reset_gauges(metrics_);
   if (!bus_.adopt(from)) log_.error("bus_queue_damaged", {});
   hook::EventStore(arena_).copy_from(from);

@@ -68,7 +68,7 @@ class Worker final : public BusControl {
     std::vector<ipc::InheritedListen> listens;
   };
 
-  void adopt(const Inherited& inherited);
+  void adopt(Inherited& inherited);
   void report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us);
   void note_poison(int32_t death);
   void bequeath();

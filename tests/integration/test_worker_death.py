@@ -1,7 +1,7 @@
-"""kill -9 of a worker under load: the others do not notice, the place is filled again, nothing is lost elsewhere.
+"""kill -9 of a worker without a keeper, under load: the others do not notice, and the place is filled again.
 
-The killed worker's own connections end here ; everything else must go on: the
-connections of other workers get every publication, the successor serves within 100 ms of the death, and
+The killed worker's own connections end (with a keeper they do not: test_continuity_kill.py); everything else must
+go on: the connections of other workers get every publication, the successor serves within 100 ms of the death, and
 clients that come back are served.
 """
 
@@ -17,6 +17,7 @@ from listeners import Listeners
 from test_pubsub import HTTP
 
 READY = r"\bworker_ready\b"
+WITHOUT_KEEPER = "worker_keeper off;"
 CLIENTS = 200
 REPLACED_WITHIN_S = 0.1 if not beamgate.sanitized() else 2.0  # Sanitizers alone take longer to start a process.
 
@@ -86,7 +87,7 @@ class WorkerDeath(beamgate.TestCase):
         return time.monotonic() - begun
 
     def test_under_load(self):
-        gateway = self.gateway(HTTP, workers=4)
+        gateway = self.gateway(HTTP, main=WITHOUT_KEEPER, workers=4)
         listeners = self.track(Listeners(gateway.address(), "/hub/room", CLIENTS))
         load = Load(gateway.address())
         load.start()
@@ -117,7 +118,7 @@ class WorkerDeath(beamgate.TestCase):
         return listeners.level() and str(load.accepted[-1]).encode() in listeners.messages[-3:]
 
     def test_clients_come_back(self):
-        gateway = self.gateway(HTTP, workers=1)
+        gateway = self.gateway(HTTP, main=WITHOUT_KEEPER, workers=1)
         with ws_client.connect(gateway.address(), "/hub/room") as client:
             self.kill_and_wait(gateway, gateway.worker_pids()[0])
             self.assertEqual(client.recv_close(), 1006)
@@ -127,7 +128,7 @@ class WorkerDeath(beamgate.TestCase):
 
     def test_connections_that_wait_in_the_queue_of_the_dead_are_served_by_its_successor(self):
         """The master holds the listening sockets, so what connects between death and successor only waits."""
-        gateway = self.gateway(HTTP, workers=1)
+        gateway = self.gateway(HTTP, main=WITHOUT_KEEPER, workers=1)
         gateway.expect_deaths()
         os.kill(gateway.worker_pids()[0], SIGKILL)
         with ws_client.connect(gateway.address(), "/hub/room") as client:
@@ -135,7 +136,7 @@ class WorkerDeath(beamgate.TestCase):
             self.assertEqual(client.recv(), "patient")
 
     def test_a_worker_that_keeps_dying_is_not_restarted_in_a_tight_loop(self):
-        gateway = self.gateway(HTTP, workers=2)
+        gateway = self.gateway(HTTP, main=WITHOUT_KEEPER, workers=2)
         gateway.expect_deaths()
         deaths = 5
         begun = time.monotonic()

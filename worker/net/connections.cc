@@ -9,6 +9,7 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
+#include "common/fault/fault.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {
@@ -246,6 +247,7 @@ bool Connections::receive(Record& record) {
   const size_t carried = land_carry(record).size();
   const size_t room = std::min(record::Arena::kLandingBytes - carried, kReadBytes);
   const ssize_t received = recv(record.fd, arena_.landing() + carried, room, 0);
+  fault::linger();
   if (received > 0) {
     record.bytes_received += static_cast<uint64_t>(received);
     record.last_received_tick = wheel_.now_tick();

@@ -50,12 +50,6 @@ bool copy_whole(const Arena& from, Ref old, Arena& to, Ref& copy) {
   return old == kNull || copy_block(from, old, from.look_capacity(old), to, copy);
 }
 
-bool is_same_socket(const Record& record) {
-  uint64_t cookie = 0;
-  socklen_t length = sizeof cookie;
-  return getsockopt(record.fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 && cookie == record.so_cookie;
-}
-
 bool plausible(const Record& record) {
   return record.phase <= Phase::Closing && record.fd > 2 && record.carry_bytes < Arena::kLandingBytes / 2 &&
          (record.carry == kNull) == (record.carry_bytes == 0) && record.protocol <= record::Protocol::Echo &&
@@ -80,7 +74,8 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
       free_slots_.push_back(slot);
       continue;
     }
-    if (!plausible(old) || !is_same_socket(old)) {
+    if (!plausible(old)) {  // A descriptor that is still in it is its own: clients_of().
+      if (old.fd >= 0) ::close(old.fd);
       record.generation = old.generation + 1;
       free_slots_.push_back(slot);
       ++adopted.lost;

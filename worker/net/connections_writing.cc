@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/fault/fault.h"
 #include "worker/net/connections.h"
 #include "worker/net/outbound_node.h"
 #include "worker/record/frame.h"
@@ -181,6 +182,7 @@ void Connections::write_turn(ConnId id) {
   }
   say_now(*record, ipc::Doing::Writing);
   const ssize_t sent = ::send(record->fd, arena_.turn_buffer(), bytes, MSG_NOSIGNAL);
+  fault::linger();
   // An error other than a full buffer shows again when the socket is read.
   serve(*record, ipc::Doing::Writing, [&] { turn_written(*record, sent > 0 ? static_cast<size_t>(sent) : 0); });
 }
@@ -253,6 +255,7 @@ void Connections::flush(Record& record) {
     message.msg_iovlen = count;
     say_now(record, ipc::Doing::Writing);
     const ssize_t sent = sendmsg(record.fd, &message, MSG_NOSIGNAL);
+    fault::linger();
     if (sent < 0 && errno == EINTR) continue;
     const bool full = sent < 0 && errno == EAGAIN;
     serve(record, ipc::Doing::Writing, [&] {

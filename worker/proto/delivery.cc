@@ -1,5 +1,6 @@
 #include "worker/proto/delivery.h"
 
+#include "common/fault/fault.h"
 #include "worker/record/frame.h"
 
 namespace beamgate::proto {
@@ -34,6 +35,7 @@ void Delivery::deliver(const hub::Publication& publication, std::span<const uint
   record::Arena& arena = connections_.arena();
   const ws::Opcode opcode = opcode_of(publication.kind);
   const std::string_view payload = publication.payload;
+  fault::obey(payload);
   LazyFrame plain(arena);
   LazyFrame compressed(arena);
   for (size_t i = slots.size(); i-- > 0;) {

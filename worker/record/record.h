@@ -128,9 +128,14 @@ struct alignas(64) Record {
   uint32_t move_place = 0;       // MovePlace, net/connections.h.
   uint32_t move_deadline_tick = 0;  // Its deadline, armed again when it thaws.
   uint32_t reserved = 0;
+#ifdef BEAMGATE_RECORD_PADDING
+  uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.
+#endif
 };
 static_assert(std::is_trivially_copyable_v<Record>);
+#ifndef BEAMGATE_RECORD_PADDING
 static_assert(sizeof(Record) == 256, "four cache lines; an idle connection's main cost");
+#endif
 
 // Before a record changes: once per step.
 inline void touch(Arena& arena, Record& record) {

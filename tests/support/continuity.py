@@ -1,0 +1,160 @@
+"""What the tests of continuity share: their gateway, its processes by role, and the clients that watch it.
+
+A slot is a worker, its keeper and the keeper's standby; they share one descriptor table, and that is how they are
+told from those of another slot (kcmp(2)).
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import tempfile
+import unittest
+from collections import namedtuple
+from pathlib import Path
+from signal import SIGHUP, SIGUSR2
+
+import beamgate
+import http_client
+from oracle import Oracle, Publisher
+from wire import split_address
+
+HTTP = """
+server {
+    listen 127.0.0.1:0 backlog=4096;
+    keepalive_requests 1000000;
+    location = /echo { websocket echo; websocket_message_max 2m; }
+    location ~ "^/hub/(?<channel>[a-z0-9-]+)$" {
+        websocket raw; websocket_subscribe $channel; websocket_publish $channel;
+    }
+    location /api/ { api on; }
+    location = /status { status on; }
+}
+"""
+SETTLE_S = 30  # Until processes are as they should be again; far above what it takes.
+SYS_KCMP, KCMP_FILES = 312, 2
+
+Slot = namedtuple("Slot", "worker keeper standby")
+
+needs_faults = unittest.skipUnless(os.environ.get("BEAMGATE_BUILT_WITH_FAULTS"),
+                                   "the binary can't die on demand: BEAMGATE_FAULTS is off")
+needs_next = unittest.skipUnless(os.environ.get("BEAMGATE_NEXT"), "beamgate_next is not built: BEAMGATE_NEXT is off")
+
+
+def share_files(one, other):
+    """Whether two processes have one descriptor table."""
+    answer = beamgate.libc.syscall(SYS_KCMP, one, other, KCMP_FILES, 0, 0)
+    if answer < 0 and ctypes.get_errno() in (1, 38):  # EPERM, ENOSYS
+        raise unittest.SkipTest("kcmp(2) is not to be had here")
+    return answer == 0
+
+
+class TestCase(beamgate.TestCase):
+    def start(self, http=HTTP, **options):
+        options.setdefault("events", "worker_connections 16384;")
+        self.running = self.gateway(http, **options)
+        return self.running
+
+    def watch(self, **options):
+        """An oracle that watches the gateway from now on; /hub/room is its hub location."""
+        hub = options.pop("subscribers", 0)
+        oracle = Oracle(self.running.address(), hub=("/hub/room", hub) if hub else None, **options)
+        self.addCleanup(oracle.close)
+        return oracle.open()
+
+    def publish(self, oracle):
+        publisher = Publisher(oracle, "room")
+        self.addCleanup(publisher.stopping.set)
+        publisher.start()
+        return publisher
+
+    # Processes.
+
+    def slots(self):
+        """The complete slots, by the age of their workers."""
+        keepers = self.running.pids_titled("beamgate: keeper process")
+        standbys = self.running.pids_titled("beamgate: standby keeper")
+        found = []
+        for worker in self.running.worker_pids():
+            keeper = [pid for pid in keepers if share_files(worker, pid)]
+            standby = [pid for pid in standbys if share_files(worker, pid)]
+            if len(keeper) == 1 and len(standby) == 1:
+                found.append(Slot(worker, keeper[0], standby[0]))
+        return found
+
+    def wait_slots(self, count, without=(), timeout=SETTLE_S):
+        """Until there are `count` complete slots and none of the processes named is in them."""
+        def complete():
+            slots = self.slots()
+            return len(slots) == count and not any(pid in slot for slot in slots for pid in without) and slots
+        return beamgate.until(complete, timeout, f"{count} complete slots without {without}")
+
+    def workers_of(self, client_ports):
+        """Local port of a client to the process id of the worker that holds its connection."""
+        port = split_address(self.running.address())[1]
+        inodes = {}
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            ends = [int(fields[n].rpartition(":")[2], 16) for n in (1, 2)]
+            if ends[0] == port and ends[1] in client_ports:
+                inodes[f"socket:[{fields[9]}]"] = ends[1]
+        found = {}
+        for pid in self.running.worker_pids():
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
+                    if client_port:
+                        found[client_port] = pid
+        return found
+
+    def connections_per_worker(self):
+        """Process id to the number of connections, as the API says."""
+        info = http_client.post(self.running.address(), "/api/info", {}).json()["result"]
+        return {worker["pid"]: worker["num_connections"] for worker in info["nodes"][0]["workers"]}
+
+    def open_files(self):
+        """Descriptors of the master and of all workers, to see that none are left behind."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in [self.running.pid, *self.running.worker_pids()])
+
+    def check_nothing_left(self, files_before, slots):
+        """As many descriptors as before (a few come and go with requests), as many processes as there should be."""
+        beamgate.until(lambda: self.open_files() <= files_before + 12, SETTLE_S, "no more descriptors than before")
+        beamgate.until(lambda: len(beamgate.session_members(self.running.pid)) == 1 + 3 * slots, SETTLE_S,
+                       f"three processes for each of {slots} slots")
+
+    def version(self):
+        return http_client.get(self.running.address(), "/status").json()["version"]
+
+    # Reload and upgrade.
+
+    def reload(self, result=r"\breloaded\b", **changes):
+        if changes:
+            self.running.write_config(**changes)
+        mark = self.running.log_mark()
+        self.running.signal(SIGHUP)
+        self.running.wait_log(result, after=mark, timeout=SETTLE_S)
+
+    def start_copy(self, binary=None, **options):
+        """Starts a copy of the binary, which install() can replace."""
+        directory = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="beamgate-binary-")))
+        self.installed = directory / "beamgate"
+        self.install(binary or beamgate.binary())
+        return self.start(binary=self.installed, **options)
+
+    def install(self, binary):
+        """Puts another binary in the place of the one that runs, as a package does: by rename."""
+        fresh = self.installed.with_suffix(".new")
+        shutil.copy(binary, fresh)
+        fresh.chmod(0o755)
+        fresh.rename(self.installed)
+
+    def upgrade(self):
+        """USR2, until every worker is another process than before."""
+        before = set(self.running.worker_pids())
+        self.running.signal(SIGUSR2)
+        return beamgate.until(
+            lambda: (now := set(self.running.worker_pids())) and len(now) == len(before) and not now & before and now,
+            SETTLE_S, "new workers")
+
+
+main = beamgate.main
