@@ -167,6 +167,7 @@ void Worker::note_poison(int32_t death) {
   if (death == ipc::kDeathKilled || position == 0) return;
   if (life_.poison.bus_position != position) life_.poison = {position, 0};
   ++life_.poison.deaths;
+  log_.error("bus_frame_blamed", {{"position", position}, {"deaths", life_.poison.deaths}, {"signal", death}});
 }
 
 void Worker::report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us) {

@@ -16,18 +16,16 @@
 namespace beamgate::ipc {
 
 // What a worker is doing for the connection it serves; for the line that is logged when it dies of it.
-enum class Doing : uint8_t { Nothing, Accepting, Reading, Writing, Timer, Application, BusFrame, Moving, Closing };
+enum class Doing : uint8_t { Nothing, Reading, Writing, Timer, Application, BusFrame, Closing };
 
 inline const char* name_of(Doing doing) {
   switch (doing) {
     case Doing::Nothing: return "nothing";
-    case Doing::Accepting: return "accepting";
     case Doing::Reading: return "reading";
     case Doing::Writing: return "writing";
     case Doing::Timer: return "timer";
     case Doing::Application: return "application";
     case Doing::BusFrame: return "bus frame";
-    case Doing::Moving: return "moving";
     case Doing::Closing: return "closing";
   }
   return "?";

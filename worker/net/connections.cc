@@ -84,6 +84,7 @@ uint32_t Connections::take_slot() {
 }
 
 Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id) {
+  const record::Step step(arena_);
   Record fresh;
   store_peer(peer, fresh);
   if (limits_.addresses != nullptr && limits_.per_address > 0 && fresh.peer_family != AF_UNIX) {

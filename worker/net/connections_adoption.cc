@@ -184,10 +184,10 @@ bool Connections::copy_outbound(const Arena& from, const Record& old, Record& re
 
 // What the kernel has moved for the connection that was served, and the record doesn't know of.
 bool Connections::reconcile(const Arena& from, Record& record) {
-  if (record.phase == Phase::Closing) return true;  // Nothing that it gets or is sent matters enough any more.
   const auto counts = tcp_counts(record.fd);
   if (!counts) return false;
-  const uint64_t read = counts->consumed - record.bytes_received;
+  // What a closing connection gets is thrown away, and not counted.
+  const uint64_t read = record.phase == Phase::Closing ? 0 : counts->consumed - record.bytes_received;
   if (read > 0) {
     const uint64_t carried = from.stage().carried;
     if (read > kReadBytes || carried != record.carry_bytes) return false;
