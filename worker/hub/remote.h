@@ -19,6 +19,7 @@ enum class Method : uint16_t {
   Connection = 1,  // Look at, send to, close, subscribe or unsubscribe one connection: api/connection_ops.
   Channels = 2,    // Channels with their local subscriber counts.
   Info = 3,        // This worker's figures.
+  Nothing = 4,     // No handler: the answer only shows that the master has handled what was sent before.
 };
 
 struct Answer {

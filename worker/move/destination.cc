@@ -143,21 +143,22 @@ bool Destination::on_offer(const Offer& message, Link::Descriptors& descriptors)
   Batch* batch = find_or_open(message.batch);
   if (batch == nullptr || batch->state == Batch::State::Prepared) return false;
   if (batch->state == Batch::State::Subscribing && !batch->channels.empty()) return false;
-  if (!message.in_memfd) return prepare(*batch, message.bytes, descriptors);
-  if (descriptors.empty()) return prepare(*batch, {}, descriptors);  // None of them came.
+  if (!message.in_memfd) return prepare(*batch, message.connections, message.bytes, descriptors);
+  if (descriptors.empty()) return prepare(*batch, message.connections, {}, descriptors);  // None of them came.
   const auto bytes = read_memfd(descriptors.front().get());
   if (!bytes.ok()) return false;
   descriptors.erase(descriptors.begin());
-  return prepare(*batch, bytes.value(), descriptors);
+  return prepare(*batch, message.connections, bytes.value(), descriptors);
 }
 
 // Descriptors that the kernel dropped for want of room are missing at the end, and so are their connections.
-bool Destination::prepare(Batch& batch, std::string_view bytes, Link::Descriptors& descriptors) {
+bool Destination::prepare(Batch& batch, uint32_t promised, std::string_view bytes, Link::Descriptors& descriptors) {
   Prepared answer{.batch = batch.number};
   if (!bytes.empty()) {
     const auto read = read_batch(bytes);
     if (!read.ok() || read.value().number != batch.number) return false;
     const auto& connections = read.value().connections;
+    if (connections.size() != promised) return false;
     batch.connections.resize(connections.size());
     for (size_t i = 0; i < connections.size(); ++i) {
       const Image& image = connections[i].image;

@@ -55,7 +55,7 @@ class Destination {
   Batch* find(uint32_t number);
   Batch* find_or_open(uint32_t number);
   bool answer_subscribe(Batch& batch);
-  bool prepare(Batch& batch, std::string_view bytes, Link::Descriptors& descriptors);
+  bool prepare(Batch& batch, uint32_t promised, std::string_view bytes, Link::Descriptors& descriptors);
   void settle(Batch& batch);
   void release_channels(Batch& batch);
   uint32_t room() const;

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "worker/hub/hub.h"
+#include "worker/hub/remote.h"
 #include "worker/move/build_id.h"
 #include "worker/move/record_tlv.h"
 #include "worker/net/connections.h"
@@ -93,17 +95,35 @@ bool Source::on_prepared(const Prepared& message) {
   Batch* batch = find(message.batch);
   if (batch == nullptr || batch->state != Batch::State::Offered) return false;
   room_ = message.room;
+  batch->accepted = message.accepted;
+  return decide(*batch);
+}
+
+// Once the destination has prepared it and the master has got everything that was published here.
+bool Source::decide(Batch& batch) {
+  if (!batch.accepted || !batch.settled) return true;
   uint64_t moved = 0;
-  for (size_t i = 0; i < batch->connections.size(); ++i) {
+  for (size_t i = 0; i < batch.connections.size(); ++i) {
     const uint64_t bit = uint64_t{1} << i;
-    if ((message.accepted & bit) != 0 && frozen(*batch, i) != nullptr) moved |= bit;
+    if ((*batch.accepted & bit) == 0) {
+      refused_ = true;
+    } else if (frozen(batch, i) != nullptr) {
+      moved |= bit;
+    }
   }
-  if (!decisions_.commit(batch->number, moved)) return false;  // It has given the batch back, and goes.
-  batch->state = Batch::State::Committed;
-  give_away(*batch, moved);
-  thaw(*batch);
-  link_.send(Commit{.batch = batch->number});
+  if (!decisions_.commit(batch.number, moved)) return false;  // It has given the batch back, and goes.
+  batch.state = Batch::State::Committed;
+  give_away(batch, moved);
+  thaw(batch);
+  link_.send(Commit{.batch = batch.number});
   return true;
+}
+
+void Source::on_settled(uint32_t number) {
+  Batch* batch = find(number);
+  if (batch == nullptr) return;
+  batch->settled = true;
+  if (!decide(*batch)) end(false, "the batch was given back");
 }
 
 bool Source::on_done(uint32_t number) {
@@ -125,6 +145,7 @@ void Source::end_turn() {
   if (finished_ || !peer_) return;
   for (Batch& batch : batches_) {
     if (batch.state == Batch::State::Covered && covered(batch)) offer(batch);
+    if (batch.state == Batch::State::Offered) ask_master(batch);
     if (finished_) return;
   }
   while (batches_.size() < kBatchesMax && gather()) {
@@ -149,8 +170,12 @@ void Source::tick() {
     if (now - batch.since_ms > limit_ms) return end(false, "no answer");
   }
   // Those that could not be moved the last time; one of them shows whether there is room again.
+  const bool looked_at_all = cursor_ >= context_.connections.slots_touched() || room_ == 0;
+  if (!empties() || !batches_.empty() || !looked_at_all || now < next_pass_ms_) return;
+  if (refused_) next_pass_ms_ = now + kRefusedMs;
+  if (std::exchange(refused_, false)) return;
   room_ = std::max(room_, uint32_t{1});
-  if (empties() && batches_.empty() && cursor_ >= context_.connections.slots_touched()) cursor_ = 0;
+  cursor_ = 0;
 }
 
 // How many more connections to take.
@@ -172,7 +197,7 @@ bool Source::gather() {
   for (; cursor_ < context_.connections.slots_touched() && batch.connections.size() < most; ++cursor_) {
     Record& record = context_.arena.records()[cursor_];
     if (record.phase == record::Phase::Free || !context_.connections.movable(record)) continue;
-    if (!context_.hub.all_confirmed(record)) continue;
+    if (!context_.hub.all_confirmed(record) || record.outbound_bytes > kOutboundBytesMax) continue;
     if (!batch.connections.empty() && channels.size() + record.subscription_count > kChannelsMax) break;
     batch.connections.push_back(context_.connections.id_of(record));
     for (const std::string_view channel : context_.hub.channels_of(record)) channels.insert(channel);
@@ -230,12 +255,23 @@ void Source::offer(Batch& batch) {
   if (sent.ok()) {
     batch.state = Batch::State::Offered;
     batch.since_ms = monotonic_ms();
+    ask_master(batch);
   } else if (sent.error().code == Code::WouldBlock) {
     thaw(batch);
   } else {
     thaw(batch);
     end(false, sent.error().text);
   }
+}
+
+// When the bus is full, it is asked at the end of a later turn.
+void Source::ask_master(Batch& batch) {
+  if (batch.asked) return;
+  batch.asked = context_.remote.ask(
+      context_.worker, hub::Method::Nothing, {},
+      [self = std::weak_ptr<Source*>(self_), number = batch.number](std::vector<hub::Answer>&&) {
+        if (const auto alive = self.lock()) (*alive)->on_settled(number);
+      });
 }
 
 // Freezes what is still there of the batch, and returns its bytes.

@@ -2,7 +2,8 @@
 //
 //   Batch: Subscribing -- SUBSCRIBED ----------------------------> Covered
 //          Covered     -- we have heard what it hears, OFFER ----> Offered   (its connections are frozen)
-//          Offered     -- PREPARED, decided ---------------------> Committed (they are closed here, or thaw)
+//          Offered     -- PREPARED, and what they published
+//                         here is with the master, decided ------> Committed (they are closed here, or thaw)
 //          Committed   -- DONE ----------------------------------> gone
 //
 // Owner      Moves.
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,10 +32,12 @@ class Source {
  public:
   static constexpr size_t kBatchesMax = 2;
   static constexpr size_t kBatchBytes = 8 << 20;
+  static constexpr size_t kOutboundBytesMax = size_t{256} << 20;  // More than that is sent here first.
   static constexpr size_t kInlineBytesMax = 120 << 10;
   static constexpr size_t kChannelsMax = 4096;  // Of a batch; one connection may have more than are left.
   static constexpr int64_t kAnswerMs = 10'000;
   static constexpr int64_t kChannelsMs = 60'000;
+  static constexpr int64_t kRefusedMs = 500;  // Until those that were refused are offered again.
 
   using OnMoved = std::function<void(const ipc::Moved&)>;
 
@@ -53,6 +57,9 @@ class Source {
     std::vector<std::string> channels;
     std::vector<uint64_t> offsets;
     int64_t since_ms = 0;  // Made, or offered.
+    bool asked = false;    // The master, for its answer to Method::Nothing.
+    bool settled = false;  // It has come: their publications are in their places before any from over there.
+    std::optional<uint64_t> accepted;  // By the destination.
   };
 
   void on_ready();
@@ -61,6 +68,7 @@ class Source {
   bool on_subscribed(const Subscribed& message);
   bool on_prepared(const Prepared& message);
   bool on_done(uint32_t number);
+  void on_settled(uint32_t number);
 
   bool empties() const { return order_.scope == ipc::MoveScope::All; }
   Batch* find(uint32_t number);
@@ -70,6 +78,8 @@ class Source {
   bool covered(const Batch& batch) const;
   void offer(Batch& batch);
   std::string freeze(Batch& batch, std::vector<int>& descriptors);
+  void ask_master(Batch& batch);
+  bool decide(Batch& batch);
   void thaw(const Batch& batch);
   void give_away(const Batch& batch, uint64_t moved);
   record::Record* frozen(const Batch& batch, size_t index);
@@ -90,7 +100,10 @@ class Source {
   uint32_t cursor_ = 0;        // Slot of the next record to look at.
   uint32_t room_ = 0;          // At the destination.
   uint32_t moved_ = 0;
+  int64_t next_pass_ms_ = 0;   // Monotonic; not before.
+  bool refused_ = false;       // Some of this pass.
   bool finished_ = false;
+  const std::shared_ptr<Source*> self_ = std::make_shared<Source*>(this);  // For calls that may outlive it.
 };
 
 }  // namespace beamgate::move

@@ -151,7 +151,10 @@ TEST_F(MoveTalkTest, WrongAnswersEndTheMoveAndNothingElse) {
     ASSERT_TRUE(hears(*source_, offer));
     EXPECT_TRUE(source_->connections.leaving(at(*source_, client)));
     wrong[i](offer.batch);
-    for (int turns = 0; turns < 4; ++turns) source_->turn();
+    for (int turns = 0; turns < 4; ++turns) {
+      source_->hear();
+      source_->turn();
+    }
     ASSERT_FALSE(source_->reports.empty()) << i;
     EXPECT_FALSE(source_->reports.back().ok) << i;
     EXPECT_EQ(source_->reports.back().left, 1u) << i;

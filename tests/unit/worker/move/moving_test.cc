@@ -294,6 +294,8 @@ TEST_F(MovingTest, OneThatFindsNoRoomStaysAndOthersGo) {
     EXPECT_EQ(said(client), "text x\n");
   }
   destination_->connections.set_limits({.per_worker = 100});
+  const int64_t until_ms = monotonic_ms() + 20 * Source::kRefusedMs;
+  while (!moved() && monotonic_ms() < until_ms) turn_both();
   finish_move();
   EXPECT_EQ(destination_->connections.active(), 10u);
 }

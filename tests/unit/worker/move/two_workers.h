@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,15 +56,26 @@ class Sequencer {
     void send_withdraw(std::string_view channel) override { interests.erase(std::string(channel)); }
     bool send_publish(const ipc::Publish& message) override {
       if (full) return false;
-      sequencer_.publish(message.channel, message.payload, message.except);
+      outgoing.push_back([this, channel = std::string(message.channel), payload = std::string(message.payload),
+                          except = message.except] { sequencer_.publish(channel, payload, except); });
       return true;
+    }
+    // The master reads what was sent to it.
+    void arrive() {
+      while (!outgoing.empty()) {
+        const auto handle = std::move(outgoing.front());
+        outgoing.pop_front();
+        handle();
+      }
     }
     // Hands over the next frame; false: there is none.
     bool step(hub::Hub& hub) {
       if (queue.empty()) return false;
       const Frame frame = queue.front();
       queue.pop_front();
-      if (frame.ack) {
+      if (frame.answer) {
+        frame.answer({});
+      } else if (frame.ack) {
         hub.on_interest_ack({.channel = frame.channel, .epoch = "epoch", .offset = frame.offset});
       } else {
         hub.on_deliver({.offset = frame.offset, .except = frame.except, .channel = frame.channel,
@@ -78,8 +90,10 @@ class Sequencer {
       uint64_t offset = 0;
       uint64_t except = 0;
       std::string payload;
+      hub::Remote::OnAnswers answer;
     };
     std::deque<Frame> queue;
+    std::deque<std::function<void()>> outgoing;
     std::map<std::string, bool> interests;
     bool full = false;
 
@@ -91,7 +105,7 @@ class Sequencer {
     const std::string name(channel);
     const uint64_t offset = ++offsets_[name];
     for (End* end : ends) {
-      if (end->interests.contains(name)) end->queue.push_back({false, name, offset, except, std::string(payload)});
+      if (end->interests.contains(name)) end->queue.push_back({false, name, offset, except, std::string(payload), {}});
     }
   }
 
@@ -101,10 +115,19 @@ class Sequencer {
   std::map<std::string, uint64_t> offsets_;
 };
 
-class NoRemote final : public hub::Remote {
+// A question comes back once everything that was sent to the master before is handled.
+class OwnRemote final : public hub::Remote {
+ public:
+  explicit OwnRemote(Sequencer::End& bus) : bus_(bus) {}
   void serve(hub::Method, Handler) override {}
   bool ask_all(hub::Method, std::string_view, OnAnswers) override { return false; }
-  bool ask(uint16_t, hub::Method, std::string_view, OnAnswers) override { return false; }
+  bool ask(uint16_t, hub::Method, std::string_view, OnAnswers done) override {
+    bus_.outgoing.push_back([this, done] { bus_.queue.push_back({.answer = done}); });
+    return true;
+  }
+
+ private:
+  Sequencer::End& bus_;
 };
 
 class FakeWebhooks final : public hook::Webhooks {
@@ -175,6 +198,7 @@ struct Node {
     moves.tick();
   }
   void hear() {
+    bus.arrive();
     while (bus.step(hub)) {}
   }
 
@@ -189,7 +213,7 @@ struct Node {
   net::Connections connections;
   proto::Delivery delivery{connections, log};
   hub::Hub hub{arena, bus, delivery, page};
-  NoRemote remote;
+  OwnRemote remote{bus};
   FakeWebhooks webhooks;
   Context context{.worker = number, .loop = loop, .log = log, .metrics = page, .settings = settings, .arena = arena,
                   .poller = poller, .connections = connections, .hub = hub, .remote = remote, .webhooks = webhooks};
