@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -11,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
+#include "master/keeper/clone.h"
 #include "master/notify.h"
 
 namespace beamgate::master {
@@ -25,6 +27,9 @@ void raise_file_limit() {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
 }
+
+// What a Life names may have ended long ago and its number be somebody else's; what is ours is in our group.
+bool is_ours(pid_t pid) { return pid > 0 && getpgid(pid) == getpgrp(); }
 
 }  // namespace
 
@@ -108,6 +113,13 @@ bool Master::start() {
 
 Result<void> Master::prepare_process() {
   raise_file_limit();
+  // A keeper's death makes its worker and standby ours.
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (config_->worker_keeper) {
+    const std::string reason = why_no_keeper();
+    keepers_ = reason.empty();
+    if (!keepers_) log_.warn("keeper_unavailable", {{"reason", reason}});
+  }
   address_seed_ = crypto::random_u64();
   started_ms_ = wall_ms();
   if (!pages_) {
@@ -179,7 +191,8 @@ void Master::on_signal(int number) {
 void Master::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-    if (!supervisor_.child_exited(pid, status) && !upgrade_.child_exited(pid, status)) log_.warn("unknown_child", {{"child", pid}});
+    if (supervisor_.child_exited(pid, status) || upgrade_.child_exited(pid, status)) continue;
+    log_.info("orphan_ended", {{"child", pid}});
   }
   end_if_done();
 }
@@ -264,7 +277,7 @@ Result<pid_t> Master::spawn(uint16_t slot) {
     return pid;
   }
   if (auto attached = bus_.attach(slot, worker, std::move(ends.value().first)); !attached.ok()) {
-    kill(pid.value());  // It would wait for ever; its death is noticed as usual.
+    kill(slot, pid.value());  // It would wait for ever; its death is noticed as usual.
     log_.error("bus_attach_failed", {{"error", attached.error().message()}});
   }
   log_.notice("worker_started", {{"slot", slot}, {"worker", worker}, {"child", pid.value()}});
@@ -288,6 +301,7 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.addresses = &pages_->addresses();
   plan.address_seed = address_seed_;
   plan.started_ms = started_ms_;
+  if (keepers_) plan.life = &pages_->new_life(slot);
   plan.identity = identity_;
   plan.title = options_.title;
   return plan;
@@ -295,7 +309,22 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
 
 void Master::tell_stop(uint16_t slot, bool graceful) { bus_.send(slot, ipc::Stop{graceful}); }
 
-void Master::kill(pid_t pid) { ::kill(pid, SIGKILL); }
+void Master::kill(uint16_t slot, pid_t child) {
+  ipc::Life& life = pages_->life(slot);
+  life.leaving = true;  // First of all: nobody may start a successor any more.
+  for (const pid_t pid : {life.worker_pid.load(), life.standby_pid.load(), life.keeper_pid.load()}) {
+    if (is_ours(pid)) ::kill(pid, SIGKILL);
+  }
+  if (child > 0) ::kill(child, SIGKILL);
+}
+
+pid_t Master::survivor(uint16_t slot) {
+  const ipc::Life& life = pages_->life(slot);
+  for (const pid_t pid : {life.keeper_pid.load(), life.standby_pid.load(), life.worker_pid.load()}) {
+    if (is_ours(pid)) return pid;
+  }
+  return 0;
+}
 
 void Master::on_serving(uint16_t slot) {
   log_.info("worker_ready", {{"slot", slot}});
@@ -322,7 +351,14 @@ void Master::on_dead(uint16_t slot) {
 
 // Bus.
 
-void Master::on_ready(uint16_t slot, uint32_t) { supervisor_.worker_ready(slot); }
+void Master::on_ready(uint16_t slot, uint32_t) {
+  if (supervisor_.state(slot) == WorkerState::Ready) {
+    // A successor: what its predecessor has agreed to died with it.
+    reload_.on_dead(slot);
+    reload_.add(slot);
+  }
+  supervisor_.worker_ready(slot);
+}
 
 void Master::on_prepared(uint16_t slot, const ipc::Prepared& prepared) { reload_.on_prepared(slot, prepared); }
 

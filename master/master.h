@@ -129,7 +129,8 @@ class Master final : private Bus::Observer,
   Result<pid_t> spawn(uint16_t slot) override;
   WorkerPlan plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, UniqueFd arena);
   void tell_stop(uint16_t slot, bool graceful) override;
-  void kill(pid_t pid) override;
+  void kill(uint16_t slot, pid_t child) override;
+  pid_t survivor(uint16_t slot) override;
   void on_serving(uint16_t slot) override;
   void on_dead(uint16_t slot) override;
 
@@ -169,6 +170,7 @@ class Master final : private Bus::Observer,
   uint16_t slots_listening_ = 0;  // Columns that have sockets.
   uint64_t address_seed_ = 0;
   int64_t started_ms_ = 0;  // Unix time; what the uptime is counted from.
+  bool keepers_ = false;          // Each worker has one.
   bool serving_ = false;          // All workers were ready once.
   bool stopping_ = false;
   bool stopping_fast_ = false;

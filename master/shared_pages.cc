@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <new>
 #include <string>
 
 #include "common/base/bytes.h"
@@ -12,11 +13,30 @@ namespace beamgate::master {
 namespace {
 
 constexpr size_t kMetricsBytes = ipc::kSlotsMax * sizeof(metrics::Page);
+constexpr size_t kLivesBytes = ipc::kSlotsMax * sizeof(ipc::Life);  // Some MiB; pages come with their use.
 constexpr size_t kSystemPageBytesMax = 64 << 10;
 constexpr size_t kAddressesAt = (kMetricsBytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 
-size_t file_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
+size_t pages_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
+
+Result<UniqueFd> new_file(size_t bytes) {
+  UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
+  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+    return system_error("can't make the shared pages");
+  }
+  return file;
+}
+
+bool has_size(const UniqueFd& file, size_t bytes) {
+  struct stat status {};
+  return fstat(file.get(), &status) == 0 && static_cast<size_t>(status.st_size) == bytes;
+}
+
+void* map_file(const UniqueFd& file, size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
 
 }  // namespace
 
@@ -29,35 +49,45 @@ uint64_t SharedPages::layout() {
   return stable_hash(text);
 }
 
+uint64_t SharedPages::lives_layout() { return kLivesBytes; }
+
 Result<std::unique_ptr<SharedPages>> SharedPages::create() {
-  UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
-  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(file_bytes())) != 0) {
-    return system_error("can't make the shared pages");
+  auto lives = new_file(kLivesBytes);
+  if (!lives.ok()) return lives.error();
+  return create_beside(std::move(lives).value());
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::create_beside(UniqueFd lives) {
+  auto file = new_file(pages_bytes());
+  if (!file.ok()) return file.error();
+  return map(std::move(file).value(), std::move(lives), true);
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::adopt(UniqueFd file, UniqueFd lives) {
+  return map(std::move(file), std::move(lives), false);
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd lives, bool fresh) {
+  // A page beyond the end of a file kills who touches it.
+  if (!has_size(file, pages_bytes()) || !has_size(lives, kLivesBytes)) {
+    return Error{Code::Invalid, 0, "shared pages of another size"};
   }
-  return map(std::move(file), true);
-}
-
-Result<std::unique_ptr<SharedPages>> SharedPages::adopt(UniqueFd file) {
-  struct stat status {};
-  if (fstat(file.get(), &status) != 0) return system_error("no shared pages");
-  if (static_cast<size_t>(status.st_size) != file_bytes()) return Error{Code::Invalid, 0, "shared pages of another size"};
-  return map(std::move(file), false);
-}
-
-Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, bool fresh) {
   std::unique_ptr<SharedPages> pages(new SharedPages);
-  void* memory = mmap(nullptr, kMetricsBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (memory == MAP_FAILED) return system_error("can't map the metrics");
-  pages->metrics_ = static_cast<metrics::Page*>(memory);  // Zero bytes are zero counts.
+  pages->metrics_ = static_cast<metrics::Page*>(map_file(file, kMetricsBytes));  // Zero bytes are zero counts.
+  if (pages->metrics_ == nullptr) return system_error("can't map the metrics");
+  pages->lives_ = static_cast<ipc::Life*>(map_file(lives, kLivesBytes));
+  if (pages->lives_ == nullptr) return system_error("can't map what keepers share");
   auto addresses = ipc::AddressTable::map(file.get(), kAddressesAt, ipc::kSlotsMax, fresh);
   if (!addresses.ok()) return addresses.error();
   pages->addresses_ = std::move(addresses).value();
   pages->file_ = std::move(file);
+  pages->lives_file_ = std::move(lives);
   return pages;
 }
 
 SharedPages::~SharedPages() {
   if (metrics_ != nullptr) munmap(metrics_, kMetricsBytes);
+  if (lives_ != nullptr) munmap(lives_, kLivesBytes);
 }
 
 std::vector<const metrics::Page*> SharedPages::metrics_all() const {
@@ -65,6 +95,8 @@ std::vector<const metrics::Page*> SharedPages::metrics_all() const {
   for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) out.push_back(&metrics_[slot]);
   return out;
 }
+
+ipc::Life& SharedPages::new_life(uint16_t slot) { return *new (&lives_[slot]) ipc::Life(); }
 
 void SharedPages::drop_slot(uint16_t slot) {
   metrics::reset_gauges(metrics_[slot]);

@@ -113,9 +113,15 @@ bool Supervisor::child_exited(pid_t pid, int status) {
   for (uint16_t number = 0; number < ipc::kSlotsMax; ++number) {
     Slot& slot = slots_[number];
     if (slot.state == WorkerState::Exited || slot.pid != pid) continue;
-    const bool expected = slot.state == WorkerState::Draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     const char* how = WIFSIGNALED(status) ? "signal" : "status";
     const int value = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    if (const pid_t survivor = actions_.survivor(number); survivor != 0) {
+      log_.write(slot.state == WorkerState::Draining ? log::Level::Info : log::Level::Warn, "keeper_died",
+                 {{"slot", number}, {"child", pid}, {how, value}, {"survivor", survivor}});
+      slot.pid = survivor;
+      return true;
+    }
+    const bool expected = slot.state == WorkerState::Draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     log_.write(expected ? log::Level::Notice : log::Level::Alert, "worker_exited",
                {{"slot", number}, {"child", pid}, {how, value}, {"state", state_name(slot.state)}});
     apply(number, WorkerEvent::Died);
@@ -153,11 +159,14 @@ void Supervisor::act(uint16_t number, WorkerAction action) {
       actions_.tell_stop(number, slot.graceful);
       expect_death(number, stop_limit_ms(slot.graceful));
       return;
+    case WorkerAction::TellAgain:
+      actions_.tell_stop(number, slot.graceful);
+      return;
     case WorkerAction::Expect:
       expect_death(number, kFastStopMs);
       return;
     case WorkerAction::Kill:
-      actions_.kill(slot.pid);
+      actions_.kill(number, slot.pid);
       clear_timer(slot);
       return;
     case WorkerAction::Replace:

@@ -3,6 +3,9 @@
 // Owner      Master; the EventLoop outlives it.
 // Lifetime   A slot outlives its workers.  Its state changes only in step_worker(); what follows from a step is
 //            done in act().
+// Keepers    The child of a slot is its worker's keeper, or the worker itself where there is none.  A worker that
+//            dies and has a successor is no event here, but for the successor's Ready.  A keeper's death is none
+//            either while another process holds the slot: that is its child then.
 // Thread     The master's only thread.
 // Limits     Ready within kReadyMs, dead within kFastStopMs of a fast stop or of hanging up its bus, and
 //            within worker_shutdown_timeout plus kFastStopMs of a graceful one; whoever is late is killed.
@@ -37,7 +40,9 @@ class Supervisor {
     virtual ~Actions() = default;
     virtual Result<pid_t> spawn(uint16_t slot) = 0;
     virtual void tell_stop(uint16_t slot, bool graceful) = 0;
-    virtual void kill(pid_t pid) = 0;
+    virtual void kill(uint16_t slot, pid_t child) = 0;
+    // A living child of ours that holds the slot though the one we knew is dead; 0: none.
+    virtual pid_t survivor(uint16_t slot) = 0;
     virtual void on_serving(uint16_t slot) = 0;
     virtual void on_dead(uint16_t slot) = 0;  // Clear its traces; a replacement may follow at once.
   };
@@ -62,7 +67,7 @@ class Supervisor {
   void worker_ready(uint16_t slot) { apply(slot, WorkerEvent::BecameReady); }
   void bus_closed(uint16_t slot) { apply(slot, WorkerEvent::BusClosed); }
   void misbehaved(uint16_t slot, const char* reason);
-  // False: no child of ours.
+  // False: no slot's child.
   bool child_exited(pid_t pid, int status);
 
   WorkerState state(uint16_t slot) const { return slots_[slot].state; }

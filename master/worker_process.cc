@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 
+#include "common/ipc/life.h"
+#include "common/ipc/sweep.h"
 #include "common/log/log.h"
+#include "master/keeper/keeper.h"
 #include "master/signals.h"
 
 namespace beamgate::master {
@@ -16,23 +18,11 @@ namespace {
 
 constexpr int kExitSetupFailed = 2;
 
-void close_all_but(std::vector<int> keep) {
-  keep.insert(keep.end(), {0, 1, 2});
-  std::sort(keep.begin(), keep.end());
-  unsigned first = 0;
-  for (const int fd : keep) {
-    const auto number = static_cast<unsigned>(fd);
-    if (number > first) close_range(first, number - 1, 0);
-    first = std::max(first, number + 1);
-  }
-  close_range(first, UINT_MAX, 0);
-}
-
 void keep_only_plan(const WorkerPlan& plan) {
   std::vector<int> keep = {plan.bus.get(), plan.log};
   if (plan.arena.valid()) keep.push_back(plan.arena.get());
   for (const auto& listen : plan.listens) keep.push_back(listen.descriptor);
-  close_all_but(std::move(keep));
+  ipc::sweep_descriptors(std::move(keep));
 }
 
 // What the kernel refuses does not stop the worker: it serves with what it may have, and the log says so.
@@ -50,7 +40,6 @@ void set_file_limit(uint64_t descriptors, log::Log& log) {
 }
 
 Result<void> become_worker(const WorkerPlan& plan, log::Log& log) {
-  if (plan.title != nullptr) plan.title->set("worker process");
   if (plan.stderr_to_log) dup2(plan.log, 2);
   const config::Config& config = *plan.config;
   set_file_limit(config.worker_rlimit_nofile, log);
@@ -60,6 +49,23 @@ Result<void> become_worker(const WorkerPlan& plan, log::Log& log) {
   }
   return {};
 }
+
+[[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
+  Signals::reset_for_child();
+  keep_only_plan(plan);
+  log::Log log("worker");
+  if (auto became = become_worker(plan, log); !became.ok()) {
+    log.write(log::Level::Emerg, "worker_setup_failed", {{"error", became.error().message()}});
+    _exit(kExitSetupFailed);
+  }
+  if (plan.life != nullptr) Keeper(std::move(plan), worker_main).run();
+  if (plan.title != nullptr) plan.title->set("worker process");
+  // Not _exit(): leak checkers and coverage write at exit.  The master's objects in this process are never
+  // destroyed, since run_child() doesn't return.
+  exit(worker_main(make_handover(std::move(plan))));
+}
+
+}  // namespace
 
 ipc::Handover make_handover(WorkerPlan&& plan) {
   ipc::Handover handover;
@@ -75,26 +81,14 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.metrics_all = std::move(plan.metrics_all);
   handover.addresses = plan.addresses;
   handover.address_seed = plan.address_seed;
+  handover.life = plan.life;
   handover.started_ms = plan.started_ms;
   return handover;
 }
 
-[[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
-  Signals::reset_for_child();
-  keep_only_plan(plan);
-  log::Log log("worker");
-  if (auto became = become_worker(plan, log); !became.ok()) {
-    log.write(log::Level::Emerg, "worker_setup_failed", {{"error", became.error().message()}});
-    _exit(kExitSetupFailed);
-  }
-  // Not _exit(): leak checkers and coverage write at exit.  The master's objects in this process are never
-  // destroyed, since run_child() doesn't return.
-  exit(worker_main(make_handover(std::move(plan))));
-}
-
-}  // namespace
-
 Result<pid_t> fork_worker(WorkerPlan plan, const WorkerMain& worker_main) {
+  // What does not fit into a Life can't be handed on.
+  if (plan.listens.size() > ipc::Inheritance::kListensMax) plan.life = nullptr;
   const pid_t pid = fork();
   if (pid < 0) return system_error("can't fork a worker");
   if (pid == 0) run_child(std::move(plan), worker_main);

@@ -1,7 +1,8 @@
-// WorkerProcess: forks one worker and hands it what it inherits.
+// WorkerProcess: forks one worker, or its keeper, and hands it what it inherits.
 //
 // The child keeps stdin, stdout, stderr and what stands in the plan, and closes every other descriptor; its
 // signals are as signals.h says; it has its title, limits, directory and user before any worker code runs.
+// With a keeper (keeper/keeper.h) the child is that, and the worker is its child.
 #pragma once
 
 #include <sys/types.h>
@@ -37,9 +38,12 @@ struct WorkerPlan {
   ipc::AddressTable* addresses = nullptr;
   uint64_t address_seed = 0;
   int64_t started_ms = 0;
+  ipc::Life* life = nullptr;                     // As new; null: no keeper.
   Identity identity;
   ProcessTitle* title = nullptr;                 // Null: left as it is.
 };
+
+ipc::Handover make_handover(WorkerPlan&& plan);
 
 // Returns in the master only.
 Result<pid_t> fork_worker(WorkerPlan plan, const WorkerMain& worker_main);

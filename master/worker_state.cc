@@ -15,12 +15,10 @@ WorkerStep step_exited(WorkerEvent event) {
   return {WorkerState::Exited, WorkerAction::None};  // Echoes of a worker that has gone.
 }
 
-// Starting and Ready differ only in what a Ready message means: a second one is no sane worker's.
 WorkerStep step_living(WorkerState state, WorkerEvent event, bool wanted) {
   switch (event) {
     case WorkerEvent::BecameReady:
-      if (state == WorkerState::Starting) return {WorkerState::Ready, WorkerAction::Serve};
-      return {WorkerState::Draining, WorkerAction::Kill};
+      return {WorkerState::Ready, WorkerAction::Serve};
     case WorkerEvent::StopAsked:
       return {WorkerState::Draining, WorkerAction::TellStop};
     case WorkerEvent::BusClosed:
@@ -38,7 +36,8 @@ WorkerStep step_living(WorkerState state, WorkerEvent event, bool wanted) {
 
 WorkerStep step_draining(WorkerEvent event, bool wanted) {
   switch (event) {
-    case WorkerEvent::BecameReady:  // Crossed our Stop.
+    case WorkerEvent::BecameReady:  // Crossed our Stop, or it died before it read it.
+      return {WorkerState::Draining, WorkerAction::TellAgain};
     case WorkerEvent::BusClosed:
       return {WorkerState::Draining, WorkerAction::None};
     case WorkerEvent::StopAsked:  // A fast stop overtakes a graceful one.

@@ -1,7 +1,10 @@
-// WorkerState: the life of one worker process as its master sees it, as a pure step function.
+// WorkerState: the life of one worker as its master sees it, as a pure step function.  With a keeper it goes on in
+// its successors.
 //
 //   Exited   -- spawned ------------------------> Starting
 //   Starting -- its Ready message --------------> Ready
+//   Ready    -- a successor's Ready message ----> Ready
+//   Draining -- a successor's Ready message ----> Draining   (told to stop as well)
 //   Starting, Ready -- told to stop ------------> Draining   (it ends by itself, within a time limit)
 //   Starting, Ready -- its bus closed ----------> Draining   (it is ending; killed when that takes too long)
 //   Starting, Ready -- misbehaved --------------> Draining   (killed)
@@ -22,6 +25,7 @@ enum class WorkerAction : uint8_t {
   None,
   Serve,     // Counts as serving from now on.
   TellStop,  // Send Stop and limit the time.
+  TellAgain, // Send Stop; the time runs already.
   Expect,    // Limit the time until it dies.
   Kill,
   Replace,   // Start another one in its slot.

@@ -2,13 +2,23 @@
 
 #include <utility>
 
+#include "common/ipc/channel.h"
+
 namespace beamgate {
 
 using metrics::Metric;
 
-BusClient::BusClient(uv::Loop& loop, UniqueFd socket, metrics::Page& metrics, BusControl& control)
-    : channel_(std::move(socket)), metrics_(metrics), control_(control) {
-  auto watcher = uv::PollWatcher::open(loop, channel_.descriptor(), [this](uv::PollWatcher::Ready ready) {
+BusClient::BusClient(uv::Loop& loop, record::Arena& arena, UniqueFd socket, ipc::Life& life, metrics::Page& metrics,
+                     log::Log& log, BusControl& control)
+    : socket_(std::move(socket)),
+      outbox_(arena),
+      inbox_(arena, life.now),
+      life_(life),
+      metrics_(metrics),
+      log_(log),
+      control_(control) {
+  ipc::grow_send_buffer(socket_.get());
+  auto watcher = uv::PollWatcher::open(loop, socket_.get(), [this](uv::PollWatcher::Ready ready) {
     on_ready(ready);
   });
   BG_ASSERT(watcher.ok());
@@ -38,13 +48,16 @@ bool BusClient::send_call(const ipc::Call& message) {
   return true;
 }
 
+bool BusClient::adopt(const record::Arena& from) { return outbox_.copy_from(from) && inbox_.copy_from(from); }
+
 void BusClient::end_turn() {
-  if (lost_ || !channel_.wants_writable()) return;
-  const uint64_t before = channel_.bytes_sent();
-  if (!channel_.flush().ok()) return lose();
-  metrics_.add(Metric::BusBytesSent, channel_.bytes_sent() - before);
-  watcher_->watch(true, channel_.wants_writable());
-  if (full_ && channel_.queued_bytes() < kQueueBytesMax / 2) {
+  if (lost_ || outbox_.empty()) return;
+  const uint64_t before = outbox_.bytes();
+  const auto flushed = outbox_.flush(socket_.get());
+  if (!flushed.ok()) return lose();
+  metrics_.add(Metric::BusBytesSent, before - outbox_.bytes());
+  watcher_->watch(true, !flushed.value());
+  if (full_ && outbox_.bytes() < kQueueBytesMax / 2) {
     full_ = false;
     hub_->on_room();
   }
@@ -52,12 +65,18 @@ void BusClient::end_turn() {
 
 void BusClient::on_ready(uv::PollWatcher::Ready ready) {
   if (ready.readable) {
-    const uint64_t before = channel_.bytes_received();
-    const auto received = channel_.receive([this](const ipc::Frame& frame) { return on_frame(frame); });
-    metrics_.add(Metric::BusBytesReceived, channel_.bytes_received() - before);
+    const uint64_t before = inbox_.bytes_received();
+    const auto received = inbox_.receive(socket_.get(), [this](const ipc::Frame& frame) { return on_frame(frame); });
+    metrics_.add(Metric::BusBytesReceived, inbox_.bytes_received() - before);
     if (!received.ok()) return lose();
   }
   if (ready.writable) end_turn();
+}
+
+// A frame that has killed two workers is not given to a third.
+bool BusClient::is_poison() const {
+  constexpr uint32_t kDeathsMax = 2;
+  return life_.poison.deaths >= kDeathsMax && life_.poison.bus_position == life_.now.bus_position;
 }
 
 void BusClient::lose() {
@@ -84,6 +103,10 @@ bool handle(const ipc::Frame& frame, Handle&& on_message) {
 
 bool BusClient::on_frame(const ipc::Frame& frame) {
   metrics_.add(Metric::BusFramesReceived);
+  if (is_poison()) {
+    log_.error("bus_frame_dead_lettered", {{"kind", static_cast<int>(frame.kind)}, {"bytes", frame.body.size()}});
+    return true;
+  }
   switch (frame.kind) {
     case ipc::Kind::Deliver:
       return handle<ipc::Deliver>(frame, [this](const auto& message) { hub_->on_deliver(message); });

@@ -9,9 +9,12 @@
 
 #include <memory>
 
-#include "common/ipc/channel.h"
+#include "common/ipc/life.h"
+#include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "common/uv/poll_watcher.h"
+#include "worker/bus_inbox.h"
+#include "worker/bus_outbox.h"
 #include "worker/hub/hub.h"
 #include "worker/remote_calls.h"
 
@@ -33,16 +36,21 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
  public:
   static constexpr size_t kQueueBytesMax = 8 << 20;
 
-  BusClient(uv::Loop& loop, UniqueFd socket, metrics::Page& metrics, BusControl& control);
+  BusClient(uv::Loop& loop, record::Arena& arena, UniqueFd socket, ipc::Life& life, metrics::Page& metrics,
+            log::Log& log, BusControl& control);
   ~BusClient() override;
 
   // Frames are handled from here on.
   void start(hub::Hub& hub, RemoteCalls& remote);
 
+  // What a dead predecessor had not sent goes out first.  False: what it left is damaged.
+  bool adopt(const record::Arena& from);
+
+  // Part of the step that is open; leaves at the end of the turn.
   template <typename Message>
   void send(const Message& message) {
     if (lost_) return;
-    channel_.send(message);
+    if (!outbox_.append(message)) return lose();
     metrics_.add(metrics::Metric::BusFramesSent);
   }
 
@@ -61,11 +69,16 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
  private:
   void on_ready(uv::PollWatcher::Ready ready);
   bool on_frame(const ipc::Frame& frame);
-  bool room_for(size_t bytes) const { return !lost_ && channel_.queued_bytes() + bytes <= kQueueBytesMax; }
+  bool is_poison() const;
+  bool room_for(size_t bytes) const { return !lost_ && outbox_.bytes() + bytes <= kQueueBytesMax; }
   void lose();
 
-  ipc::Channel channel_;
+  UniqueFd socket_;
+  BusOutbox outbox_;
+  BusInbox inbox_;
+  ipc::Life& life_;
   metrics::Page& metrics_;
+  log::Log& log_;
   BusControl& control_;
   hub::Hub* hub_ = nullptr;
   RemoteCalls* remote_ = nullptr;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/crypto/crypto.h"
 #include "common/ipc/messages.h"
 #include "worker/hub/remote.h"
 
@@ -25,7 +26,7 @@ class RemoteCalls final : public hub::Remote {
     virtual void send_reply(const ipc::Reply& message) = 0;
   };
 
-  explicit RemoteCalls(Sender& sender) : sender_(sender) {}
+  explicit RemoteCalls(Sender& sender) : sender_(sender), next_ticket_(crypto::random_u64() >> 8 | 1) {}
 
   // hub::Remote
   void serve(hub::Method method, Handler handler) override;
@@ -48,7 +49,7 @@ class RemoteCalls final : public hub::Remote {
   Sender& sender_;
   std::unordered_map<uint16_t, Handler> handlers_;
   std::unordered_map<uint64_t, Waiting> waiting_;
-  uint64_t next_ticket_ = 1;
+  uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's calls must find nobody.
 };
 
 }  // namespace beamgate

@@ -10,6 +10,9 @@
 
 #include "common/base/clock.h"
 #include "common/config/load.h"
+#include "worker/hook/event_store.h"
+#include "worker/proto/hook_queue.h"
+#include "worker/record/uid.h"
 
 namespace beamgate {
 namespace {
@@ -30,6 +33,12 @@ Result<std::string> read_all(int fd) {
   return text;
 }
 
+std::shared_ptr<const config::Webhook> webhook_named(const config::Config& config, std::string_view name) {
+  const auto& webhooks = config.http.webhooks;
+  const auto found = webhooks.find(std::string(name));
+  return found == webhooks.end() ? nullptr : found->second;
+}
+
 bool listens_to(const config::Config& config, uint32_t id) {
   for (const config::Server& server : config.http.servers) {
     for (const config::Listen& listen : server.listens) {
@@ -47,8 +56,11 @@ std::shared_ptr<const config::Config> parse(std::string_view text, std::string& 
 
 }  // namespace
 
-Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller)
-    : log_("worker"),
+Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller, Inherited* inherited)
+    : no_life_(handover.life == nullptr ? std::make_unique<ipc::Life>() : nullptr),
+      life_(no_life_ != nullptr ? *no_life_ : *handover.life),
+      life_line_(handover.life),
+      log_("worker"),
       addresses_(handover.addresses),
       address_seed_(handover.address_seed),
       metrics_(*handover.metrics),
@@ -56,7 +68,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       arena_(std::move(arena)),
       poller_(std::move(poller)),
       connections_(arena_, poller_, metrics_, handover.worker),
-      bus_(loop_, std::move(handover.bus), metrics_, *this),
+      bus_(loop_, arena_, std::move(handover.bus), life_, metrics_, log_, *this),
       remote_(bus_),
       delivery_(connections_, log_),
       hub_(arena_, bus_, delivery_, metrics_),
@@ -82,12 +94,18 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       ticker_(loop_, [this] { tick(); }),
       terminate_(loop_, SIGTERM, [this] { on_stop(false); }),
       quit_(loop_, SIGQUIT, [this] { on_stop(true); }),
-      generation_(handover.generation) {
+      generation_(handover.generation),
+      config_text_(std::move(handover.config_text)) {
   const config::Config& config = settings_.current();
   log_.inherit(std::move(handover.log), config.error_log_path, config.error_log_level);
   delivery_.set_websockets(layers_->websockets());
+  connections_.set_life(life_);
   apply_limits();
+  // Nothing of what a predecessor left is undone any more: from here on its successor would take over from us.
+  if (inherited != nullptr) adopt(*inherited);
+  arena_.journal().open_always();
   listen(std::move(handover.listens));
+  bequeath();
 }
 
 // The parts end in reverse; what they still hold of connections has to go first.
@@ -111,15 +129,76 @@ int Worker::run() {
   bus_.start(hub_, remote_);
   bus_.send(ipc::Hello{.worker = context_.worker, .pid = static_cast<uint32_t>(getpid())});
   bus_.send(ipc::Ready{.generation = generation_});
+  life_line_.heartbeat(monotonic_ms());
+  life_line_.set_serving();
   loop_.run();
   return 0;
+}
+
+// --- Coming and going.
+
+void Worker::adopt(const Inherited& inherited) {
+  const int64_t began_us = monotonic_us();
+  const record::Arena& from = inherited.arena;
+  metrics::reset_gauges(metrics_);
+  if (!bus_.adopt(from)) log_.error("bus_queue_damaged", {});
+  hook::EventStore(arena_).copy_from(from);
+  webhooks_->adopt_events([this](std::string_view name) { return webhook_named(settings_.current(), name); });
+  proto::HookQueue queue(arena_);
+  const auto adopted = connections_.adopt_all(
+      from, life_.now, inherited.death != ipc::kDeathKilled, inherited.restored,
+      [&](const Record& old, Record& record) {
+        return hub_.copy_from(from, old, record) && queue.copy_from(from, old, record);
+      });
+  note_poison(inherited.death);
+  report(inherited, adopted, began_us);
+  life_.now = {};
+  life_.death = ipc::kDeathKilled;
+}
+
+void Worker::note_poison(int32_t death) {
+  const uint64_t position = life_.now.bus_position;
+  if (death == ipc::kDeathKilled || position == 0) return;
+  if (life_.poison.bus_position != position) life_.poison = {position, 0};
+  ++life_.poison.deaths;
+}
+
+void Worker::report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us) {
+  const ipc::Life::Now& now = life_.now;
+  if (adopted.blamed > 0) {
+    log_.error("connection_blamed", {{"connection", record::format_uid(now.uid)},
+                                     {"doing", ipc::name_of(now.doing)},
+                                     {"signal", inherited.death}});
+  }
+  log_.notice("worker_adopted", {{"connections", adopted.connections},
+                                 {"lost", adopted.lost},
+                                 {"closed", adopted.blamed},
+                                 {"us", monotonic_us() - began_us}});
+}
+
+// What a successor would take over.
+void Worker::bequeath() {
+  if (arena_.descriptor() < 0) return;
+  ipc::Inheritance inheritance;
+  inheritance.arena = arena_.descriptor();
+  inheritance.poller = poller_.fd();
+  inheritance.log = log_.descriptor() == 2 ? -1 : log_.descriptor();
+  inheritance.config = config_text_.valid() ? config_text_.get() : -1;
+  inheritance.generation = generation_;
+  for (const auto& listener : listeners_) {
+    if (inheritance.listen_count == ipc::Inheritance::kListensMax) break;
+    inheritance.listens[inheritance.listen_count++] = {listener->id(), listener->fd()};
+  }
+  life_line_.inherit(inheritance);
 }
 
 // Runs before the loop sleeps: what this turn has gathered goes out.
 void Worker::end_turn() {
   connections_.end_turn();
   layers_->end_turn();
+  arena_.commit_turn();
   bus_.end_turn();
+  arena_.commit_turn();
   if (connections_.has_pending_turn()) {
     if (!more_work_.active()) more_work_.start();
   } else if (more_work_.active()) {
@@ -130,6 +209,7 @@ void Worker::end_turn() {
 
 void Worker::tick() {
   const int64_t now = monotonic_ms();
+  life_line_.heartbeat(now);
   connections_.tick(now);
   if (state_ == State::Serving) {
     if (connections_.has_room()) {
@@ -155,6 +235,7 @@ void Worker::apply_limits() {
                            .addresses = addresses_,
                            .slot = context_.slot,
                            .address_seed = address_seed_});
+  life_line_.set_watchdog(config.worker_watchdog_ms);
 }
 
 // --- Reload.
@@ -171,6 +252,7 @@ void Worker::on_prepare(const ipc::Prepare& message, ipc::Descriptors& descripto
     for (size_t i = 0; i < message.listens.size(); ++i) {
       prepared.listens.push_back({message.listens[i], std::move(descriptors[i + 1])});
     }
+    prepared.text = std::move(descriptors[0]);
     prepared_ = std::move(prepared);
   }
   bus_.send(ipc::Prepared{
@@ -181,13 +263,19 @@ void Worker::on_commit(uint32_t generation) {
   if (!prepared_ || prepared_->generation != generation) return;
   Prepared prepared = std::move(*prepared_);
   prepared_.reset();
+  const UniqueFd old_text = std::exchange(config_text_, std::move(prepared.text));
   generation_ = generation;
   std::unordered_set<uint32_t> in_use;
   connections_.for_each([&](Record& record) { in_use.insert(record.location_id); });
   settings_.use(prepared.config, in_use);
-  std::erase_if(listeners_, [&](const auto& listener) { return !listens_to(*prepared.config, listener->id()); });
+  std::vector<std::unique_ptr<net::Listener>> gone;  // Closed when nobody would inherit them any more.
+  for (auto& listener : listeners_) {
+    if (!listens_to(*prepared.config, listener->id())) gone.push_back(std::move(listener));
+  }
+  std::erase(listeners_, nullptr);
   if (state_ == State::Serving) listen(std::move(prepared.listens));
   apply_limits();
+  bequeath();
   log_.info("configuration_in_force", {{"generation", generation}});
 }
 
@@ -218,7 +306,8 @@ void Worker::on_stop(bool graceful) {
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
-  listeners_.clear();
+  const auto gone = std::exchange(listeners_, {});
+  bequeath();  // Before they close.
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
   drain_until_ms_ = monotonic_ms() + time_ms;
   layers_->drain(std::min(time_ms * 8 / 10, int64_t{connections_.active()} * kPerConnectionMs));
@@ -227,6 +316,7 @@ void Worker::drain() {
 void Worker::close_everything() {
   if (state_ == State::Closing) return;
   state_ = State::Closing;
+  life_line_.set_leaving();
   listeners_.clear();
   layers_->drain(0);
   connections_.end_turn();

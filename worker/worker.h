@@ -20,9 +20,11 @@
 #include "worker/hook/webhooks.h"
 #include "worker/hub/hub.h"
 #include "worker/layers.h"
+#include "worker/life_line.h"
 #include "worker/net/connections.h"
 #include "worker/net/listener.h"
 #include "worker/net/poller.h"
+#include "worker/predecessor.h"
 #include "worker/proto/delivery.h"
 #include "worker/record/arena.h"
 #include "worker/remote_calls.h"
@@ -32,7 +34,8 @@ namespace beamgate {
 
 class Worker final : public BusControl {
  public:
-  Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller);
+  // inherited: null for a worker that begins with no connections.
+  Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& poller, Inherited* inherited);
   ~Worker() override;
 
   int run();
@@ -58,8 +61,14 @@ class Worker final : public BusControl {
   struct Prepared {
     uint32_t generation = 0;
     std::shared_ptr<const config::Config> config;
+    UniqueFd text;
     std::vector<ipc::InheritedListen> listens;
   };
+
+  void adopt(const Inherited& inherited);
+  void report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us);
+  void note_poison(int32_t death);
+  void bequeath();
 
   void end_turn();
   void tick();
@@ -69,6 +78,9 @@ class Worker final : public BusControl {
   void close_everything();
   void finish();
 
+  std::unique_ptr<ipc::Life> no_life_;  // Where there is no keeper.
+  ipc::Life& life_;
+  LifeLine life_line_;
   uv::Loop loop_;
   log::Log log_;
   ipc::AddressTable* const addresses_;
@@ -96,6 +108,7 @@ class Worker final : public BusControl {
   State state_ = State::Serving;
   int64_t drain_until_ms_ = 0;
   uint32_t generation_;
+  UniqueFd config_text_;  // What the configuration in force was parsed from; invalid: it came with the fork.
   std::optional<Prepared> prepared_;
 };
 

@@ -1,7 +1,11 @@
 #include "worker/worker_main.h"
 
 #include <csignal>
+#include <optional>
+#include <vector>
 
+#include "common/ipc/address_table.h"
+#include "common/ipc/sweep.h"
 #include "worker/worker.h"
 
 namespace beamgate::worker {
@@ -12,20 +16,47 @@ void leave_signals_to_the_master() {
   for (const int number : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(number, SIG_IGN);
 }
 
+// Before anything of our own is opened: what a predecessor left is looked at, and what nobody needs is closed.
+std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
+  if (!handover.predecessor) return std::nullopt;
+  ipc::Predecessor& predecessor = *handover.predecessor;
+  std::vector<int> keep = {handover.bus.get(), handover.arena.get(), handover.log.get(), handover.config_text.get(),
+                           predecessor.poller.get()};
+  for (const ipc::InheritedListen& listen : handover.listens) keep.push_back(listen.fd.get());
+  auto inherited = open_predecessor(predecessor);
+  if (!inherited.ok()) {
+    log.write(log::Level::Alert, "predecessor_lost", {{"reason", inherited.error().message()}});
+    predecessor.poller.reset();
+    ipc::sweep_descriptors(std::move(keep));
+    metrics::reset_gauges(*handover.metrics);
+    if (handover.addresses != nullptr) handover.addresses->drop_slot(handover.slot);
+    return std::nullopt;
+  }
+  const std::vector<int> clients = clients_of(inherited.value().arena);
+  keep.insert(keep.end(), clients.begin(), clients.end());
+  keep.push_back(inherited.value().arena.descriptor());
+  ipc::sweep_descriptors(std::move(keep));
+  return std::move(inherited).value();
+}
+
 }  // namespace
 
 int run(ipc::Handover&& handover) {
   leave_signals_to_the_master();
+  log::Log log("worker");
+  std::optional<Inherited> inherited = take_over(handover, log);
   auto arena = record::Arena::map(std::move(handover.arena), handover.config->worker_connections);
-  auto poller = net::Poller::create();
+  const bool has_clients = inherited && handover.predecessor->poller.valid();
+  auto poller = has_clients ? net::Poller::inherit(std::move(handover.predecessor->poller)) : net::Poller::create();
   if (!arena.ok() || !poller.ok()) {
-    log::Log log("worker");
     log.inherit(std::move(handover.log), handover.config->error_log_path, handover.config->error_log_level);
     log.write(log::Level::Emerg, "worker_start_failed",
               {{"reason", (arena.ok() ? poller.error() : arena.error()).message()}});
     return 1;
   }
-  Worker worker(std::move(handover), std::move(arena).value(), std::move(poller).value());
+  Worker worker(std::move(handover), std::move(arena).value(), std::move(poller).value(),
+                inherited ? &*inherited : nullptr);
+  inherited.reset();
   return worker.run();
 }
 

@@ -13,12 +13,6 @@ constexpr int kSendBufferBytes = 8 * (128 << 10);
 
 constexpr size_t kControlBytes = CMSG_SPACE(kPacketDescriptorsMax * sizeof(int));
 
-void grow_send_buffer(int fd) {
-  // The forced form needs a privilege; without it the limit of the system is what we get.
-  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &kSendBufferBytes, sizeof kSendBufferBytes) == 0) return;
-  static_cast<void>(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes));
-}
-
 // REQUIRES: control has kControlBytes and outlives the message.
 void put_descriptors(msghdr& message, char* control, const Descriptors& descriptors) {
   message.msg_control = control;
@@ -52,6 +46,12 @@ Descriptors take_descriptors(msghdr& message) {
 bool peer_is_gone(int error) { return error == EPIPE || error == ECONNRESET || error == ENOTCONN; }
 
 }  // namespace
+
+void grow_send_buffer(int fd) {
+  // The forced form needs a privilege; without it the limit of the system is what we get.
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &kSendBufferBytes, sizeof kSendBufferBytes) == 0) return;
+  static_cast<void>(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes));
+}
 
 Channel::Channel(UniqueFd socket) : socket_(std::move(socket)), packet_(new char[kPacketBytesMax]) {
   grow_send_buffer(socket_.get());
@@ -88,8 +88,8 @@ Result<Channel::Progress> Channel::flush() {
   return Progress::Done;
 }
 
-Result<bool> Channel::read_packet() {
-  iovec part{packet_.get(), kPacketBytesMax};
+Result<std::optional<size_t>> receive_packet(int socket, char* packet, int flags, Descriptors* descriptors) {
+  iovec part{packet, kPacketBytesMax};
   alignas(cmsghdr) char control[kControlBytes];
   msghdr message{};
   ssize_t received;
@@ -97,22 +97,33 @@ Result<bool> Channel::read_packet() {
     message = {};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    received = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+    if (descriptors != nullptr) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+    }
+    received = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     // A peer that died with unread bytes leaves ECONNRESET, once, in front of what it had sent itself.
   } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
   if (received < 0) {
-    if (errno == EAGAIN) return false;
+    if (errno == EAGAIN) return std::optional<size_t>();
     return system_error("can't read from the bus");
   }
-  Descriptors descriptors = take_descriptors(message);
+  if (descriptors != nullptr) *descriptors = take_descriptors(message);
   if (received == 0) return Error{Code::Closed, 0, "the other end of the bus is gone"};
-  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+  const int cut = descriptors != nullptr ? MSG_TRUNC | MSG_CTRUNC : MSG_TRUNC;
+  if ((message.msg_flags & cut) != 0) {
     return Error{Code::Invalid, 0, "bus packet too large, or its descriptors did not fit"};
   }
-  bytes_received_ += static_cast<uint64_t>(received);
-  const std::string_view packet(packet_.get(), static_cast<size_t>(received));
+  return std::optional<size_t>(static_cast<size_t>(received));
+}
+
+Result<bool> Channel::read_packet() {
+  Descriptors descriptors;
+  const auto received = receive_packet(socket_.get(), packet_.get(), 0, &descriptors);
+  if (!received.ok()) return received.error();
+  if (!received.value()) return false;
+  bytes_received_ += *received.value();
+  const std::string_view packet(packet_.get(), *received.value());
   if (auto begun = reader_.begin(packet, std::move(descriptors)); !begun.ok()) return begun.error();
   return true;
 }

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "common/base/result.h"
@@ -27,6 +28,13 @@
 #include "common/ipc/frame_writer.h"
 
 namespace beamgate::ipc {
+
+// Room for several packets in flight, as much as the system grants.
+void grow_send_buffer(int socket);
+
+// One packet into `packet` (kPacketBytesMax): its size, or nothing when there is none now.  descriptors may be null:
+// those of the packet are not taken, which goes with MSG_PEEK.
+Result<std::optional<size_t>> receive_packet(int socket, char* packet, int flags, Descriptors* descriptors);
 
 class Channel {
  public:
@@ -61,6 +69,15 @@ class Channel {
   size_t queued_bytes() const { return writer_.bytes(); }
   bool wants_writable() const { return !writer_.empty(); }
   bool between_frames() const { return reader_.between_frames(); }  // Of what is received.
+
+  // Where the streams are; another channel on the same socket goes on from there when nothing was queued and this one
+  // was between two frames.
+  uint64_t position_sent() const { return writer_.position(); }
+  uint64_t position_received() const { return reader_.position(); }
+  void go_on_from(uint64_t sent, uint64_t received) {
+    writer_.set_position(sent);
+    reader_.set_position(received);
+  }
   uint64_t bytes_sent() const { return bytes_sent_; }          // Since the beginning, headers included.
   uint64_t bytes_received() const { return bytes_received_; }
 

@@ -8,9 +8,10 @@ namespace {
 
 constexpr size_t kKeepBytes = 1 << 20;  // Of the memory for cut frames.
 
-bool valid(const PacketHeader& header, bool frame_is_cut, size_t descriptors) {
+bool valid(const PacketHeader& header, bool repeats, bool frame_is_cut, size_t descriptors) {
   if (header.magic != kPacketMagic || header.version != kBusVersion) return false;
   if ((header.flags & ~kPacketContinues) != 0) return false;
+  if (repeats) return descriptors == 0 && header.descriptors == 0;
   if (((header.flags & kPacketContinues) != 0) != frame_is_cut) return false;
   return header.descriptors == descriptors && !(frame_is_cut && descriptors > 0);
 }
@@ -28,10 +29,17 @@ size_t frame_bytes(std::string_view bytes) {
 Result<void> FrameReader::begin(std::string_view packet, Descriptors descriptors) {
   if (packet.size() < sizeof(PacketHeader)) return Error{Code::Invalid, 0, "bus packet too short"};
   const auto header = load_le<PacketHeader>(packet.data());
-  if (!valid(header, partial_bytes_ != 0, descriptors.size())) {
+  const bool repeats = header.position < position_;
+  if (!valid(header, repeats, partial_bytes_ != 0, descriptors.size()) || header.position > position_) {
     return Error{Code::Invalid, 0, "bad bus packet header"};
   }
   rest_ = packet.substr(sizeof header);
+  if (repeats) {
+    rest_.remove_prefix(static_cast<size_t>(std::min<uint64_t>(position_ - header.position, rest_.size())));
+    position_ += rest_.size();
+    return {};
+  }
+  position_ += rest_.size();
   if (rest_.empty() && descriptors.empty()) return Error{Code::Invalid, 0, "empty bus packet"};
   if (descriptors_.size() + descriptors.size() > kFrameDescriptorsMax) {
     return Error{Code::Invalid, 0, "too many descriptors on the bus"};

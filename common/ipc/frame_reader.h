@@ -29,11 +29,16 @@ class FrameReader {
   // Nothing was begun that a packet to come would end.
   bool between_frames() const { return partial_bytes_ == 0 && (descriptors_.empty() || descriptors_lent_); }
 
+  // Of the first byte that has not been received.
+  uint64_t position() const { return position_; }
+  void set_position(uint64_t position) { position_ = position; }  // REQUIRES: nothing was received yet.
+
  private:
   void hand_out(std::string_view whole, Frame& frame);
   bool join();
 
   std::string_view rest_;       // Of the current packet.
+  uint64_t position_ = 0;
   std::string partial_;         // A frame that is cut over packets, header included.
   size_t partial_bytes_ = 0;    // What it will have; 0 when there is none.
   Descriptors descriptors_;     // Waiting for their frame, or lent with the one handed out.

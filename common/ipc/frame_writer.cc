@@ -83,7 +83,7 @@ FrameWriter::Packet FrameWriter::front() const {
   BG_ASSERT(!empty());
   const Mark& mark = packets_[first_];
   const PacketHeader header{kPacketMagic, kBusVersion, mark.continues ? kPacketContinues : uint8_t{0},
-                            static_cast<uint8_t>(mark.descriptors.size())};
+                            static_cast<uint8_t>(mark.descriptors.size()), position()};
   return {header, std::string_view(stream_).substr(sent_, mark.end - sent_), &mark.descriptors};
 }
 
@@ -109,6 +109,7 @@ void FrameWriter::compact() {
   } else {
     return;
   }
+  base_ += sent_;
   first_ = 0;
   sent_ = 0;
 }

@@ -50,6 +50,9 @@ class FrameWriter {
   Packet front() const;  // REQUIRES: !empty().
   void pop();            // Its descriptors are closed.
 
+  uint64_t position() const { return base_ + sent_; }  // Of the first byte that is not popped.
+  void set_position(uint64_t position) { base_ = position; }  // REQUIRES: nothing was appended yet.
+
   size_t bytes() const { return stream_.size() - sent_; }  // Queued, without packet headers.
 
  private:
@@ -68,6 +71,7 @@ class FrameWriter {
   void compact();
 
   std::string stream_;         // Frames, back to back.
+  uint64_t base_ = 0;          // Position of its first byte.
   size_t sent_ = 0;            // Bytes of stream_ that were popped.
   std::vector<Mark> packets_;  // Cuts stream_ into packets; those before first_ are gone.
   size_t first_ = 0;

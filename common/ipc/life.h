@@ -18,6 +18,21 @@ namespace beamgate::ipc {
 // What a worker is doing for the connection it serves; for the line that is logged when it dies of it.
 enum class Doing : uint8_t { Nothing, Accepting, Reading, Writing, Timer, Application, BusFrame, Moving, Closing };
 
+inline const char* name_of(Doing doing) {
+  switch (doing) {
+    case Doing::Nothing: return "nothing";
+    case Doing::Accepting: return "accepting";
+    case Doing::Reading: return "reading";
+    case Doing::Writing: return "writing";
+    case Doing::Timer: return "timer";
+    case Doing::Application: return "application";
+    case Doing::BusFrame: return "bus frame";
+    case Doing::Moving: return "moving";
+    case Doing::Closing: return "closing";
+  }
+  return "?";
+}
+
 // How a worker died, as its successor is told.
 //   0: killed from outside (SIGKILL, out of memory): nobody is to blame.
 //   A signal number: it died of its own code, and what it was serving is to blame.
@@ -43,6 +58,7 @@ struct Inheritance {
 
 struct Life {
   // Futexes: the owner's thread id, with FUTEX_OWNER_DIED once it is dead; 0 before it has begun.
+  // See common/ipc/robust_word.h.  A worker that has crashed sets the bit itself: it will never run again.
   std::atomic<uint32_t> worker_word = 0;
   std::atomic<uint32_t> keeper_word = 0;
 
@@ -50,13 +66,16 @@ struct Life {
   std::atomic<int32_t> keeper_pid = 0;    // Writer: the keeper.
   std::atomic<int32_t> standby_pid = 0;   // Writer: the standby.
 
+  std::atomic<uint32_t> released = 0;     // Futex, the id of a crashed worker that may end.  Writer: the keeper.
+  std::atomic<int32_t> exit_status = 0;   // Of a worker that left.  Writer: the worker.
+
   // Writer: the worker.  False from its start until it serves; a death before it serves is no client's fault.
   std::atomic<bool> serving = false;
   std::atomic<bool> leaving = false;      // It ends on purpose: no successor.
   std::atomic<int64_t> heartbeat_ms = 0;  // Monotonic, every timer tick.
   std::atomic<int64_t> watchdog_ms = 0;   // worker_watchdog of the configuration in force; 0: off.
 
-  // Writer: the dying worker's signal handler, or the keeper (watchdog).  Cleared by the successor.
+  // Writer: the dying worker's signal handler, or the keeper (watchdog).  Cleared as the successor begins.
   std::atomic<int32_t> death = kDeathKilled;
 
   // What the worker is serving right now.  Writer: the worker; compiler barriers suffice, since the reader looks
@@ -79,6 +98,11 @@ struct Life {
   Inheritance inheritances[2];
   std::atomic<uint32_t> inheritance = 0;
   const Inheritance& inherited() const { return inheritances[inheritance.load(std::memory_order_acquire) & 1]; }
+  void inherit(const Inheritance& next) {
+    const uint32_t other = (inheritance.load(std::memory_order_relaxed) & 1) ^ 1;
+    inheritances[other] = next;
+    inheritance.store(other, std::memory_order_release);
+  }
 };
 static_assert(std::atomic<int64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 

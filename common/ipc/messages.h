@@ -17,7 +17,7 @@
 
 namespace beamgate::ipc {
 
-constexpr uint16_t kBusVersion = 1;
+constexpr uint16_t kBusVersion = 2;
 constexpr uint32_t kFrameBytesMax = (16 << 20) + 4096;
 constexpr uint32_t kChannelNameBytesMax = 255;
 constexpr uint32_t kIdempotencyKeyBytesMax = 255;

@@ -6,6 +6,8 @@
 //          follow.  The header of a frame is never cut.
 //          Descriptors (SCM_RIGHTS) belong to the first frame that begins at or after their packet.  More than
 //          kPacketDescriptorsMax of them come in packets of their own, without frames, before that one.
+// Position Tells what was received before: a sender that was killed between sending and knowing it leaves a
+//          successor who sends the same bytes again, maybe cut otherwise; the receiver drops what it has.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +24,9 @@ struct PacketHeader {
   uint16_t version = 0;
   uint8_t flags = 0;
   uint8_t descriptors = 0;  // How many travel with this packet.
+  uint64_t position = 0;    // Of its first frame byte in the stream of all frame bytes, from the beginning.
 };
-static_assert(sizeof(PacketHeader) == 8);
+static_assert(sizeof(PacketHeader) == 16);
 
 constexpr uint32_t kPacketMagic = 0x53424742;  // "BGBS"
 constexpr uint8_t kPacketContinues = 1;        // Begins in the middle of a frame.

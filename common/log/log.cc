@@ -77,6 +77,8 @@ Result<void> Log::open(const std::string& path, Level level) {
   }
   path_ = path;
   level_ = level;
+  // A worker's keeper knows the log by its number, so that has to stay.
+  if (sink_.valid() && sink.valid() && dup3(sink.get(), sink_.get(), O_CLOEXEC) >= 0) return {};
   sink_ = std::move(sink);
   return {};
 }

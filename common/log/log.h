@@ -49,11 +49,16 @@ class Log {
 
   // path "stderr" or a file that is appended to; the old sink stays when the new one can't be opened.
   Result<void> open(const std::string& path, Level level);
-  Result<void> reopen();  // After a rotation; keeps path and level.
+  Result<void> reopen();  // After a rotation; keeps path and level, and the descriptor's number.
 
   // Writes to a sink that the master has opened, or to stderr if it is invalid; reopen() takes the path.
   void inherit(UniqueFd sink, std::string path, Level level);
-  int descriptor() const { return sink_.valid() ? sink_.get() : 2; }
+  // Writes to a descriptor that somebody else owns.
+  void borrow(int descriptor, Level level) {
+    borrowed_ = descriptor;
+    level_ = level;
+  }
+  int descriptor() const { return sink_.valid() ? sink_.get() : borrowed_; }
 
   void set_role(std::string role) { role_ = std::move(role); }
   bool enabled(Level level) const { return level <= level_; }
@@ -79,7 +84,8 @@ class Log {
   std::string role_;
   std::string path_ = "stderr";
   Level level_ = Level::Notice;
-  UniqueFd sink_;  // Invalid means stderr.
+  UniqueFd sink_;  // Invalid means the borrowed one.
+  int borrowed_ = 2;
   std::map<const char*, Repeat> repeats_;  // By event name; the names are literals, so the map is bounded.
 };
 

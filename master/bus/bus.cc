@@ -142,7 +142,8 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
 }
 
 bool Bus::on_hello(Port& port, const ipc::Hello& hello) {
-  if (port.said_hello || hello.version != ipc::kBusVersion || hello.worker != port.worker()) return false;
+  // A second one is a successor's.
+  if (hello.version != ipc::kBusVersion || hello.worker != port.worker()) return false;
   port.said_hello = true;
   return true;
 }

@@ -36,7 +36,12 @@ class EventStore {
   std::string_view endpoint_of(record::Ref event) const;
   std::string_view json_of(record::Ref event) const;
 
+  // Copies what a dead worker has left; a damaged end is left out.
+  void copy_from(const record::Arena& from);
+
  private:
+  void save_ends();
+
   record::Arena& arena_;
 };
 

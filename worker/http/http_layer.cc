@@ -74,6 +74,9 @@ Session& HttpLayer::make_session(record::ConnId id, std::string_view head) {
   if (id.slot >= session_of_slot_.size()) session_of_slot_.resize(size_t{id.slot} + 1);
   session_of_slot_[id.slot] = index + 1;
   if (++next_number_ == 0) next_number_ = 1;  // 0 means "not in use".
+  Record& record = connections_.arena().records()[id.slot];
+  record::touch(connections_.arena(), record);
+  record.flags |= record::kFlagExchange;
   sessions_[index]->begin_request(id, next_number_, head);
   ++in_flight_;
   return *sessions_[index];
@@ -86,7 +89,11 @@ void HttpLayer::let_go(Session& session) {
   session_of_slot_[slot] = 0;
   retired_.push_back(index);
   --in_flight_;
-  const Record& record = connections_.arena().records()[slot];
+  Record& record = connections_.arena().records()[slot];
+  if (connections_.find(session.connection()) != nullptr) {
+    record::touch(connections_.arena(), record);
+    record.flags = static_cast<uint8_t>(record.flags & ~record::kFlagExchange);
+  }
   const config::Location* location = session.request().location;
   if (logs_ == nullptr || location == nullptr) return;
   Outcome outcome;
@@ -160,7 +167,7 @@ void HttpLayer::on_enter(Record& record) {
   connections_.set_deadline(record, monotonic_ms() + server.header_timeout_ms);
 }
 
-size_t HttpLayer::on_bytes(Record& record, std::span<char> bytes) {
+size_t HttpLayer::on_bytes(Record& record, std::span<const char> bytes) {
   const record::ConnId id = connections_.id_of(record);
   const std::string_view all(bytes.data(), bytes.size());
   size_t used = 0;
@@ -304,6 +311,12 @@ void HttpLayer::on_deadline(Record& record) {
   if (connections_.outbound_queued(record) > 0) return connections_.close_now(record);
   connections_.close_gracefully(record);
 }
+
+void HttpLayer::on_adopted(Record& record) {
+  if (record.deadline_tick == 0) connections_.set_deadline(record, connections_.now_ms());
+}
+
+void HttpLayer::on_given(Record& record) { scans_.erase(connections_.id_of(record).slot); }
 
 void HttpLayer::on_gone(Record& record) {
   const record::ConnId id = connections_.id_of(record);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+
+#include "common/crypto/crypto.h"
 
 namespace beamgate::hub {
 
@@ -16,7 +19,8 @@ struct Hub::ChannelBlock {
   uint64_t offset = 0;      // Of the newest publication delivered here.
   char epoch[16] = {};      // Zero-terminated.
   uint32_t index = 0;       // Of the Channel; rebuilt with it.
-  uint32_t name_bytes = 0;  // The name follows.
+  uint16_t name_bytes = 0;  // The name follows.
+  uint16_t confirmed = 0;   // The master has acknowledged the interest.
 
   char* name_start() { return reinterpret_cast<char*>(this + 1); }
   std::string_view name() { return {name_start(), name_bytes}; }
@@ -32,14 +36,13 @@ struct Hub::Subscription {
 // The index over the subscriptions of one channel.
 struct Hub::Channel {
   Ref block = kNull;
-  bool confirmed = false;          // The master has acknowledged the interest.
   std::vector<uint32_t> slots;     // Subscribers.
   std::vector<uint32_t> entries;   // Parallel: which of the subscriber's subscriptions this is.
   std::vector<ConnId> pending;     // Who is told when the interest is confirmed.
 };
 
 Hub::Hub(record::Arena& arena, Bus& bus, Deliverer& deliverer, metrics::Page& metrics)
-    : arena_(arena), bus_(bus), deliverer_(deliverer), metrics_(metrics) {}
+    : arena_(arena), bus_(bus), deliverer_(deliverer), metrics_(metrics), next_ticket_(crypto::random_u64() >> 8 | 1) {}
 
 Hub::~Hub() = default;
 
@@ -85,7 +88,7 @@ bool Hub::is_subscribed(const Record& record, std::string_view channel) const {
 bool Hub::all_confirmed(const Record& record) const {
   const auto subscriptions = subscriptions_of(record);
   return std::all_of(subscriptions.begin(), subscriptions.end(),
-                     [this](const Subscription& subscription) { return channel_of(subscription).confirmed; });
+                     [this](const Subscription& subscription) { return block_of(channel_of(subscription)).confirmed != 0; });
 }
 
 std::vector<std::string_view> Hub::channels_of(const Record& record) const {
@@ -113,7 +116,7 @@ size_t Hub::local_subscribers(std::string_view channel) const {
 Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
   if (!valid_channel(name)) return Error{Code::Invalid, 0, "not a channel name"};
   if (const Subscription* held = find_subscription(record, name)) {
-    return channel_of(*held).confirmed ? Subscribed::Now : Subscribed::Pending;
+    return block_of(channel_of(*held)).confirmed != 0 ? Subscribed::Now : Subscribed::Pending;
   }
   if (record.subscription_count >= kSubscriptionsMax) {
     return Error{Code::LimitReached, 0, "too many subscriptions on this connection"};
@@ -126,20 +129,27 @@ Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
   const auto position = static_cast<uint32_t>(channel->slots.size());
+  record::touch(arena_, record);
   arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel->block, position};
   channel->slots.push_back(slot_of(record));
   channel->entries.push_back(record.subscription_count++);
   metrics_.add(Metric::HubSubscriptions);
-  if (channel->confirmed) return Subscribed::Now;
+  if (block_of(*channel).confirmed != 0) return Subscribed::Now;
   channel->pending.push_back(ConnId{slot_of(record), record.generation});
   return Subscribed::Pending;
 }
 
 Hub::Channel* Hub::open_channel(std::string_view name) {
+  Channel* opened = add_channel(name);
+  if (opened != nullptr) bus_.send_interest(name);
+  return opened;
+}
+
+Hub::Channel* Hub::add_channel(std::string_view name) {
   const Ref block = arena_.allocate(sizeof(ChannelBlock) + name.size());
   if (block == kNull) return nullptr;
   auto* header = new (arena_.at(block)) ChannelBlock;
-  header->name_bytes = static_cast<uint32_t>(name.size());
+  header->name_bytes = static_cast<uint16_t>(name.size());
   memcpy(header->name_start(), name.data(), name.size());
   if (free_indices_.empty()) {
     free_indices_.push_back(static_cast<uint32_t>(channels_.size()));
@@ -153,14 +163,45 @@ Hub::Channel* Hub::open_channel(std::string_view name) {
   channels_[header->index] = std::move(channel);
   by_name_.emplace(header->name(), opened);
   metrics_.add(Metric::HubChannels);
-  bus_.send_interest(name);
   return opened;
+}
+
+// The master goes on believing that this worker is interested in these channels, and nothing is sent.
+bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record) {
+  record.subscriptions = kNull;
+  record.subscription_count = 0;
+  if (old.subscription_count == 0) return true;
+  if (old.subscription_count > kSubscriptionsMax) return false;
+  const auto* entries = reinterpret_cast<const Subscription*>(
+      from.look(old.subscriptions, old.subscription_count * sizeof(Subscription)));
+  if (entries == nullptr) return false;
+  for (uint32_t i = 0; i < old.subscription_count; ++i) {
+    const auto* block = from.look<ChannelBlock>(entries[i].channel);
+    if (block == nullptr || from.look(entries[i].channel, sizeof *block + block->name_bytes) == nullptr) return false;
+    const std::string_view name(reinterpret_cast<const char*>(block + 1), block->name_bytes);
+    if (!valid_channel(name)) return false;
+    Channel* channel = find_channel(name);
+    if (channel == nullptr) {
+      if ((channel = add_channel(name)) == nullptr) return false;
+      ChannelBlock& copy = block_of(*channel);
+      copy.offset = block->offset;
+      memcpy(copy.epoch, block->epoch, sizeof copy.epoch);
+      copy.confirmed = block->confirmed != 0;
+    }
+    if (!grow_subscriptions(record)) return false;
+    const auto position = static_cast<uint32_t>(channel->slots.size());
+    arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel->block, position};
+    channel->slots.push_back(slot_of(record));
+    channel->entries.push_back(record.subscription_count++);
+    metrics_.add(Metric::HubSubscriptions);
+  }
+  return true;
 }
 
 // A channel whose interest is not yet confirmed stays until it is: the confirmation of an earlier interest
 // must not be taken for that of a later one.
 void Hub::close_if_unused(Channel& channel) {
-  if (!channel.slots.empty() || !channel.confirmed) return;
+  if (!channel.slots.empty() || block_of(channel).confirmed == 0) return;
   ChannelBlock& block = block_of(channel);
   bus_.send_withdraw(block.name());
   by_name_.erase(block.name());
@@ -180,6 +221,7 @@ bool Hub::grow_subscriptions(Record& record) {
   const Ref larger = arena_.allocate(std::max(bytes * 2, sizeof(Subscription)));
   if (larger == kNull) return false;
   if (bytes > 0) memcpy(arena_.at(larger), arena_.at(record.subscriptions), bytes);
+  record::touch(arena_, record);
   arena_.release(record.subscriptions);
   record.subscriptions = larger;
   return true;
@@ -188,9 +230,11 @@ bool Hub::grow_subscriptions(Record& record) {
 bool Hub::unsubscribe(Record& record, std::string_view channel) {
   Subscription* subscription = find_subscription(record, channel);
   if (subscription == nullptr) return false;
+  record::touch(arena_, record);
   leave_channel(record, *subscription);
   const std::span<Subscription> all = subscriptions_of(record);
   if (subscription != &all.back()) {
+    arena_.save(*subscription);
     *subscription = all.back();
     channel_of(*subscription).entries[subscription->position] = static_cast<uint32_t>(subscription - all.data());
   }
@@ -199,6 +243,8 @@ bool Hub::unsubscribe(Record& record, std::string_view channel) {
 }
 
 void Hub::unsubscribe_all(Record& record) {
+  if (record.subscription_count == 0) return;
+  record::touch(arena_, record);
   for (Subscription& subscription : subscriptions_of(record)) leave_channel(record, subscription);
   record.subscription_count = 0;
   arena_.release(record.subscriptions);
@@ -245,9 +291,10 @@ bool Hub::publish(std::string_view channel, std::string_view payload, const Publ
 
 void Hub::on_interest_ack(const ipc::InterestAck& message) {
   Channel* channel = find_channel(message.channel);
-  if (channel == nullptr || channel->confirmed) return;
-  channel->confirmed = true;
+  if (channel == nullptr || block_of(*channel).confirmed != 0) return;
   ChannelBlock& block = block_of(*channel);
+  arena_.save(block);
+  block.confirmed = 1;
   block.offset = message.offset;
   const size_t epoch_bytes = std::min(message.epoch.size(), sizeof block.epoch - 1);
   memcpy(block.epoch, message.epoch.data(), epoch_bytes);
@@ -263,6 +310,7 @@ void Hub::on_deliver(const ipc::Deliver& message) {
   Channel* channel = find_channel(message.channel);
   if (channel == nullptr || channel->slots.empty()) return;  // It crossed our Withdraw.
   ChannelBlock& block = block_of(*channel);
+  arena_.save(block);
   block.offset = message.offset;
   metrics_.add(Metric::HubDeliveries, channel->slots.size());
   const Publication publication{.channel = message.channel,
@@ -278,6 +326,7 @@ void Hub::on_gap(const ipc::Gap& message) {
   metrics_.add(Metric::HubGaps);
   Channel* channel = find_channel(message.channel);
   if (channel == nullptr || channel->slots.empty()) return;
+  arena_.save(block_of(*channel));
   block_of(*channel).offset = message.offset;
   deliverer_.deliver_gap(message.channel, message.offset, channel->slots);
 }

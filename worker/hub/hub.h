@@ -98,6 +98,9 @@ class Hub {
   // Names of the record's channels.
   std::vector<std::string_view> channels_of(const record::Record& record) const;
 
+  // Copies the subscriptions of a record in a dead worker's arena.  False: they are damaged, or the arena is full.
+  bool copy_from(const record::Arena& from, const record::Record& old, record::Record& record);
+
   // Hands a publication to the master.  `done` may be empty; it is called once, later, from the bus.
   // False (and `done` is not called): the bus is full; the caller slows its source down.
   [[nodiscard]] bool publish(std::string_view channel, std::string_view payload, const PublishOptions& options,
@@ -124,6 +127,7 @@ class Hub {
   struct Subscription;
 
   Channel* open_channel(std::string_view name);
+  Channel* add_channel(std::string_view name);
   void close_if_unused(Channel& channel);
   Channel* find_channel(std::string_view name) const;
   Channel& channel_of(const Subscription& subscription) const;
@@ -144,7 +148,7 @@ class Hub {
   std::vector<std::unique_ptr<Channel>> channels_;          // By index; null where free.
   std::vector<uint32_t> free_indices_;
   std::unordered_map<uint64_t, OnPublished> waiting_;
-  uint64_t next_ticket_ = 1;
+  uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's tickets must find nobody.
   bool refused_ = false;  // publish() said false; somebody waits for room.
 };
 

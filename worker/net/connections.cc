@@ -23,8 +23,6 @@ using record::Ref;
 
 constexpr uint32_t kNoLimitYet = 256 << 10;  // Until the first layer sets its own outbound limit.
 
-uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }
-
 void store_peer(const Peer& peer, Record& record) {
   record.peer_family = static_cast<uint8_t>(peer.address.ss_family);
   if (peer.address.ss_family == AF_INET) {
@@ -53,9 +51,8 @@ Connections::Connections(record::Arena& arena, Poller& poller, metrics::Page& me
       metrics_(metrics),
       worker_(worker),
       wheel_(arena.records(), monotonic_ms()),
-      landing_(kLandingBytes),
+      slots_touched_(arena.vault().slots_touched),
       nonce_(static_cast<uint32_t>(crypto::random_u64())) {
-  turn_.buffer = std::make_unique<char[]>(kTurnBytes);
   limits_.per_worker = arena.slots();
   poller_.set_client_target(*this);
 }
@@ -104,6 +101,8 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
     return nullptr;
   }
   Record& record = arena_.records()[slot];
+  record::touch(arena_, record);
+  fresh.saved_in_step = record.saved_in_step;
   fresh.generation = record.generation + 1;
   fresh.fd = socket.get();
   fresh.phase = Phase::Http;
@@ -116,6 +115,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   fresh.outbound_limit = kNoLimitYet;
   record = fresh;
   if (!poller_.add_client(record.fd, token_for(slot, record.generation), EPOLLIN).ok()) {
+    if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
     record.phase = Phase::Free;
     free_slots_.push_back(slot);
     return nullptr;
@@ -159,6 +159,7 @@ uint64_t Connections::address_key(const Record& record) const {
 }
 
 void Connections::free_record(Record& record) {
+  record::touch(arena_, record);
   if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
   wheel_.disarm(record);
@@ -168,12 +169,12 @@ void Connections::free_record(Record& record) {
     arena_.release(ref);
   }
   poller_.remove_client(record.fd);
-  shutdown(record.fd, SHUT_RDWR);  // Whoever else may hold the descriptor, the connection ends here.
-  close(record.fd);
+  arena_.journal().close_descriptor(record.fd);
   if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
-  const uint32_t generation = record.generation;
+  const Record gone = record;
   record = Record{};
-  record.generation = generation + 1;
+  record.generation = gone.generation + 1;
+  record.saved_in_step = gone.saved_in_step;
   free_slots_.push_back(slot_of(record));
   --active_;
   metrics_.subtract(Metric::ConnectionsActive);
@@ -181,64 +182,83 @@ void Connections::free_record(Record& record) {
 
 // --- Reading.
 
+void Connections::say_now(const Record& record, ipc::Doing doing) {
+  now_->slot = slot_of(record);
+  now_->generation = record.generation;
+  now_->doing = doing;
+  now_->uid = record.uid;
+}
+
 void Connections::on_ready(uint64_t token, uint32_t events) {
   Record* record = find(ConnId{static_cast<uint32_t>(token >> 32), static_cast<uint32_t>(token)});
   if (record == nullptr) return;  // Closed earlier in this round.
+  const ConnId id = id_of(*record);
   if (events & EPOLLOUT) {
-    const ConnId id = id_of(*record);
     flush(*record);
     if ((record = find(id)) == nullptr) return;
   }
   if (record->phase == Phase::Closing) {
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) discard_input(*record);
-    return;
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0) return;
+    return serve(*record, ipc::Doing::Closing, [&] { discard_input(*record); });
   }
   if (record->pauses != 0) {
     // Input is left in the kernel, and the set is only told so now that it matters.
-    if (events & (EPOLLERR | EPOLLHUP)) return close_now(*record);
-    arm(*record, false, record->flags & record::kFlagWantWrite);
-    return;
+    return serve(*record, ipc::Doing::Closing, [&] {
+      if (events & (EPOLLERR | EPOLLHUP)) return close_now(*record);
+      arm(*record, false, record->flags & record::kFlagWantWrite);
+    });
   }
   if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) read(*record);
 }
 
-// The carry, copied to where new bytes will follow it.
-std::span<char> Connections::land_carry(const Record& record) {
-  if (landing_.size() < record.carry_bytes + kLandingBytes / 2) landing_.resize(record.carry_bytes + kLandingBytes);
-  if (record.carry_bytes > 0) memcpy(landing_.data(), arena_.at(record.carry), record.carry_bytes);
-  return {landing_.data(), record.carry_bytes};
+// The carry, copied to where new bytes will follow it.  REQUIRES: it is shorter than the landing zone.
+std::span<const char> Connections::land_carry(const Record& record) {
+  if (record.carry_bytes > 0) memcpy(arena_.landing(), arena_.at(record.carry), record.carry_bytes);
+  arena_.stage().carried = record.carry_bytes;
+  return {arena_.landing(), record.carry_bytes};
 }
 
 void Connections::read(Record& record) {
+  const ConnId id = id_of(record);
+  bool turn = false;
+  serve(record, ipc::Doing::Reading, [&] {
+    turn = receive(record);
+    if (turn) commit_turn();
+  });
+  if (turn) write_turn(id);
+}
+
+// True: bytes were dispatched, so what they have caused to be written is in the turn.
+bool Connections::receive(Record& record) {
   const size_t carried = land_carry(record).size();
-  const ssize_t received = recv(record.fd, landing_.data() + carried, landing_.size() - carried, 0);
+  const size_t room = std::min(record::Arena::kLandingBytes - carried, kReadBytes);
+  const ssize_t received = recv(record.fd, arena_.landing() + carried, room, 0);
   if (received > 0) {
     record.bytes_received += static_cast<uint64_t>(received);
     record.last_received_tick = wheel_.now_tick();
     metrics_.add(Metric::BytesReceived, static_cast<uint64_t>(received));
-    return dispatch(record, {landing_.data(), carried + static_cast<size_t>(received)});
+    dispatch(record, {arena_.landing(), carried + static_cast<size_t>(received)});
+    return true;
   }
   if (received < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
-    return close_now(record);
+    if (errno == EAGAIN || errno == EINTR) return false;
+    close_now(record);
+    return false;
   }
   record.flags |= record::kFlagPeerClosed;
   arm(record, false, record.flags & record::kFlagWantWrite);
   maybe_end(record);
+  return false;
 }
 
 // `bytes` are the whole of the carry and what came after it.
-void Connections::dispatch(Record& record, std::span<char> bytes) {
+void Connections::dispatch(Record& record, std::span<const char> bytes) {
   const ConnId id = id_of(record);
-  turn_.id = id;
-  turn_.bytes = 0;
+  begin_turn(record);
   while (!bytes.empty() && record.pauses == 0) {
     const Phase phase = record.phase;
     const size_t used = handler_of(record).on_bytes(record, bytes);
-    if (find(id) == nullptr) {
-      turn_.id = {};
-      return;
-    }
+    if (find(id) == nullptr) return;
     bytes = bytes.subspan(used);
     if (record.phase == phase) break;
     if (record.phase == Phase::Closing) bytes = {};
@@ -248,17 +268,14 @@ void Connections::dispatch(Record& record, std::span<char> bytes) {
   } else {
     keep_carry(record, bytes);
   }
-  finish_turn(record);
 }
 
+// The old block stays as it is: should this step be taken back, it is the carry again.
 void Connections::keep_carry(Record& record, std::span<const char> rest) {
-  if (rest.empty()) return drop_carry(record);
-  if (record.carry == kNull || arena_.capacity(record.carry) < rest.size()) {
-    // The bytes are in the landing buffer, so the old block may go first.
-    drop_carry(record);
-    record.carry = arena_.allocate(rest.size());
-    if (record.carry == kNull) return close_now(record);  // Memory is at its limit: this client goes.
-  }
+  drop_carry(record);
+  if (rest.empty()) return;
+  record.carry = rest.size() < record::Arena::kLandingBytes / 2 ? arena_.allocate(rest.size()) : kNull;
+  if (record.carry == kNull) return close_now(record);  // Memory is at its limit: this client goes.
   memcpy(arena_.at(record.carry), rest.data(), rest.size());
   record.carry_bytes = static_cast<uint32_t>(rest.size());
 }
@@ -276,7 +293,7 @@ void Connections::maybe_end(Record& record) {
 }
 
 void Connections::discard_input(Record& record) {
-  const ssize_t received = recv(record.fd, landing_.data(), landing_.size(), 0);
+  const ssize_t received = recv(record.fd, arena_.landing(), kReadBytes, 0);
   if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
   record.flags |= record::kFlagPeerClosed;
   if (received < 0 || record.flags & record::kFlagWriteShut) return free_record(record);
@@ -284,12 +301,14 @@ void Connections::discard_input(Record& record) {
 }
 
 void Connections::pause(Record& record, record::PauseReason reason) {
+  record::touch_line(arena_, record);
   record.pauses |= reason;
   if (reason == record::kPauseTurn) mark_ready(record);
 }
 
 void Connections::resume(Record& record, record::PauseReason reason) {
   if ((record.pauses & reason) == 0) return;
+  record::touch_line(arena_, record);
   record.pauses = static_cast<uint8_t>(record.pauses & ~reason);
   if (record.pauses != 0 || record.phase == Phase::Closing) return;
   const bool peer_closed = record.flags & record::kFlagPeerClosed;
@@ -322,35 +341,52 @@ void Connections::arm(Record& record, bool read, bool write) {
   if (read) flags |= record::kFlagReadArmed;
   if (write) flags |= record::kFlagWantWrite;
   if (flags == record.flags) return;
+  record::touch_line(arena_, record);
   record.flags = flags;
   poller_.modify_client(record.fd, token_for(slot_of(record), record.generation),
                         (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u));
 }
 
 void Connections::end_turn() {
+  arena_.commit_turn();
   batch_.swap(ready_);
   for (const ConnId id : batch_) {
     Record* record = find(id);
     if (record == nullptr) continue;
     record->flags = static_cast<uint8_t>(record->flags & ~record::kFlagReady);
-    record->pauses = static_cast<uint8_t>(record->pauses & ~record::kPauseTurn);
-    if (record->pauses != 0 || record->phase == Phase::Closing) continue;
-    if ((record->flags & record::kFlagPeerClosed) == 0) {
-      arm(*record, true, record->flags & record::kFlagWantWrite);
-    }
-    if (record->carry_bytes > 0) dispatch(*record, land_carry(*record));
-    if ((record = find(id)) != nullptr) maybe_end(*record);
+    go_on(*record);
   }
   batch_.clear();
   batch_.swap(dirty_);
   flush_batch(record::kFlagDirty);
   if (!shared_.empty()) write_round();
+  arena_.commit_turn();
+}
+
+// A connection that has something to dispatch: its carry, or the peer's end.
+void Connections::go_on(Record& record) {
+  const ConnId id = id_of(record);
+  bool turn = false;
+  serve(record, ipc::Doing::Reading, [&] {
+    record.pauses = static_cast<uint8_t>(record.pauses & ~record::kPauseTurn);
+    if (record.pauses != 0 || record.phase == Phase::Closing) return;
+    if ((record.flags & record::kFlagPeerClosed) == 0) arm(record, true, record.flags & record::kFlagWantWrite);
+    turn = record.carry_bytes > 0;
+    if (turn) {
+      dispatch(record, land_carry(record));
+      commit_turn();
+    }
+  });
+  if (turn) write_turn(id);
+  if (find(id) == nullptr || (record.flags & record::kFlagPeerClosed) == 0) return;
+  serve(record, ipc::Doing::Reading, [&] { maybe_end(record); });
 }
 
 // --- Phases, deadlines, closing.
 
 void Connections::enter_phase(Record& record, Phase phase) {
   BG_ASSERT(phase != Phase::Free && phase != Phase::Closing);
+  record::touch(arena_, record);
   record.phase = phase;
   const ConnId id = id_of(record);
   handler_of(record).on_enter(record);
@@ -358,6 +394,7 @@ void Connections::enter_phase(Record& record, Phase phase) {
 }
 
 void Connections::set_deadline(Record& record, int64_t at_ms) {
+  record::touch_line(arena_, record);
   if (at_ms == 0) return wheel_.disarm(record);
   wheel_.arm(record, wheel_.tick_at(at_ms));
 }
@@ -368,13 +405,16 @@ int64_t Connections::last_received_ms(const Record& record) const {
 
 void Connections::tick(int64_t now_ms) {
   wheel_.advance(now_ms, [this](Record& record) {
-    if (record.phase == Phase::Closing) return free_record(record);
-    handler_of(record).on_deadline(record);
+    serve(record, ipc::Doing::Timer, [&] {
+      if (record.phase == Phase::Closing) return free_record(record);
+      handler_of(record).on_deadline(record);
+    });
   });
 }
 
 // The layer lets go; afterwards the connection is only a socket with bytes to flush.
 void Connections::leave_phase(Record& record) {
+  record::touch(arena_, record);
   PhaseHandler& handler = handler_of(record);
   record.phase = Phase::Closing;
   handler.on_gone(record);
@@ -398,6 +438,7 @@ void Connections::close_now(Record& record) {
 void Connections::begin_linger(Record& record) {
   if (record.flags & record::kFlagPeerClosed) return free_record(record);
   if (record.flags & record::kFlagWriteShut) return;
+  record::touch(arena_, record);
   record.flags |= record::kFlagWriteShut;
   shutdown(record.fd, SHUT_WR);
   set_deadline(record, monotonic_ms() + kLingerMs);

@@ -12,6 +12,10 @@
 //            A round of shared frames to more than kRoundAtOnce connections is followed by a gap as long as
 //            the round took, within kRoundGapUsMin and Max: what is published meanwhile to the same connections
 //            leaves in the same system calls, so that a busy room costs a fraction of them.
+// Steps      What is done for one connection is one step (record/journal.h), and what it wants to send leaves after
+//            its commit: a worker may be killed at any moment, and its successor finds every connection as it was
+//            between two steps (adopt_all()).  Only the connection that is being served (Life::Now) can have bytes
+//            that the kernel has moved and the record doesn't know of; the kernel's counters tell how many.
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
 #pragma once
 
@@ -19,13 +23,14 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/unique_fd.h"
 #include "common/ipc/address_table.h"
+#include "common/ipc/life.h"
 #include "common/metrics/metrics.h"
 #include "worker/net/phase_handler.h"
 #include "worker/net/poller.h"
@@ -51,12 +56,13 @@ struct ConnectionLimits {
 
 class Connections final : public PollTarget {
  public:
-  static constexpr size_t kLandingBytes = 64 << 10;
-  static constexpr size_t kTurnBytes = 64 << 10;
+  static constexpr size_t kReadBytes = 64 << 10;  // At most, of one connection and loop turn.
 
   Connections(record::Arena& arena, Poller& poller, metrics::Page& metrics, uint16_t worker);
   ~Connections() override;
 
+  // Where to say who is served; without it nobody asks.
+  void set_life(ipc::Life& life) { now_ = &life.now; }
   void set_handler(record::Phase phase, PhaseHandler& handler);  // Before the first connection.
   void set_limits(const ConnectionLimits& limits) { limits_ = limits; }
   // Told just before a record is freed, whatever its phase was: what others know of it (subscriptions, messages
@@ -125,6 +131,32 @@ class Connections final : public PollTarget {
 
   void on_ready(uint64_t token, uint32_t events) override;
 
+  // --- Adopting (connections_adoption.cc).
+  struct Adopted {
+    uint32_t connections = 0;
+    uint32_t lost = 0;      // Damaged, gone, or in the middle of what can't be gone on with.
+    uint32_t blamed = 0;    // Closed because serving it has killed the worker.
+  };
+  // Takes over every connection of a dead worker: same slots, same generations, same epoll set.  `from` is its
+  // arena, its open step taken back; restored: slots whose epoll registration may be out of date for that.
+  // fill(from_record, record) copies what other layers have in the arena; false: it is damaged.
+  // now: whom it was serving; blamed: that one has killed it.
+  using Fill = std::function<bool(const record::Record& from, record::Record& record)>;
+  Adopted adopt_all(const record::Arena& from, const ipc::Life::Now& now, bool blame,
+                    const std::vector<uint32_t>& restored, const Fill& fill);
+
+  // Runs `work` for one connection as one step, when it isn't about its bytes.
+  template <typename Work>
+  void serve(record::Record& record, ipc::Doing doing, Work&& work) {
+    say_now(record, doing);
+    {
+      record::Step step(arena_);
+      record::touch(arena_, record);
+      work();
+    }
+    say_nobody();
+  }
+
   record::Arena& arena() { return arena_; }
 
  private:
@@ -134,34 +166,43 @@ class Connections final : public PollTarget {
   static constexpr int64_t kRoundGapUsMin = 1'000;
   static constexpr int64_t kRoundGapUsMax = 25'000;
 
-  // The connection whose bytes are being handled, and the writes it has made so far.
+  // The connection whose bytes are being handled, and how much it has written to the turn buffer so far.
   struct Turn {
     record::ConnId id;
     size_t bytes = 0;
-    std::unique_ptr<char[]> buffer;
   };
 
   uint32_t take_slot();
   uint32_t slot_of(const record::Record& record) const;
+  static uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }
   uint64_t address_key(const record::Record& record) const;
   PhaseHandler& handler_of(const record::Record& record);
 
-  std::span<char> land_carry(const record::Record& record);
+  void say_now(const record::Record& record, ipc::Doing doing);
+  void say_nobody() { now_->uid = 0; }
+
+  std::span<const char> land_carry(const record::Record& record);
   void read(record::Record& record);
-  void dispatch(record::Record& record, std::span<char> bytes);
+  bool receive(record::Record& record);
+  void dispatch(record::Record& record, std::span<const char> bytes);
   void keep_carry(record::Record& record, std::span<const char> rest);
   void drop_carry(record::Record& record);
   void maybe_end(record::Record& record);
+  void go_on(record::Record& record);
   void discard_input(record::Record& record);
 
   bool in_turn(const record::Record& record) const;
-  void finish_turn(record::Record& record);
-  void write_turn(record::Record& record);
+  void begin_turn(const record::Record& record);
+  void commit_turn();
+  void write_turn(record::ConnId id);
+  void turn_written(record::Record& record, size_t written);
+  bool spill_turn(record::Record& record);
   bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
   bool append_frame(record::Record& record, record::Ref frame);  // The caller marks the record.
   void pop_frame(record::Record& record);
   void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
+  void flushed(record::Record& record, bool awaited);
 
   void write_round();
   void flush_batch(uint8_t flag);
@@ -173,6 +214,12 @@ class Connections final : public PollTarget {
   void begin_linger(record::Record& record);
   void free_record(record::Record& record);
 
+  bool copy_record(const record::Arena& from, const record::Record& old, record::Record& record, const Fill& fill);
+  bool copy_outbound(const record::Arena& from, const record::Record& old, record::Record& record);
+  bool reconcile(const record::Arena& from, record::Record& record);
+  void index_record(record::Record& record);
+  void register_again(record::Record& record);
+
   record::Arena& arena_;
   Poller& poller_;
   metrics::Page& metrics_;
@@ -181,7 +228,8 @@ class Connections final : public PollTarget {
   std::function<void(record::Record&)> on_free_;
   PhaseHandler* handlers_[4] = {};
   TimerWheel wheel_;
-  std::vector<char> landing_;
+  ipc::Life::Now nobody_watches_;
+  ipc::Life::Now* now_ = &nobody_watches_;
   Turn turn_;
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
@@ -189,9 +237,10 @@ class Connections final : public PollTarget {
   std::vector<record::ConnId> batch_;  // One of these lists while it is worked off.
   int64_t next_round_us_ = 0;  // Monotonic; not before.
   std::vector<uint32_t> free_slots_;
-  uint32_t slots_touched_ = 0;
+  uint32_t& slots_touched_;
   uint32_t active_ = 0;
   uint32_t nonce_;
+  std::unordered_map<record::Ref, record::Ref> copied_frames_;  // While adopting: old frame to its copy.
 };
 
 }  // namespace beamgate::net

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "worker/net/connections.h"
+#include "worker/net/outbound_node.h"
 #include "worker/record/frame.h"
 
 namespace beamgate::net {
@@ -21,12 +23,6 @@ using record::Record;
 using record::Ref;
 
 constexpr int kIovecsMax = 64;
-
-// One entry of an outbound queue.
-struct OutboundNode {
-  Ref next = kNull;
-  Ref frame = kNull;
-};
 
 }  // namespace
 
@@ -46,16 +42,14 @@ bool Connections::send(Record& record, std::string_view bytes) { return send(rec
 bool Connections::send(Record& record, std::string_view head, std::string_view body) {
   const size_t size = head.size() + body.size();
   if (size > outbound_room(record)) return false;
-  if (!in_turn(record) || record.outbound_head != kNull || size > kTurnBytes) {
-    if (in_turn(record)) write_turn(record);
+  const bool collects = in_turn(record) && record.outbound_head == kNull;
+  if (!collects || turn_.bytes + size > record::Arena::kTurnBytes) {
+    if (collects && !spill_turn(record)) return false;
     return queue_copy(record, head, body);
   }
-  if (turn_.bytes + size > kTurnBytes) {
-    write_turn(record);
-    if (record.outbound_head != kNull) return queue_copy(record, head, body);
-  }
-  memcpy(turn_.buffer.get() + turn_.bytes, head.data(), head.size());
-  if (!body.empty()) memcpy(turn_.buffer.get() + turn_.bytes + head.size(), body.data(), body.size());
+  char* to = arena_.turn_buffer() + turn_.bytes;
+  memcpy(to, head.data(), head.size());
+  if (!body.empty()) memcpy(to + head.size(), body.data(), body.size());
   turn_.bytes += size;
   return true;
 }
@@ -63,7 +57,7 @@ bool Connections::send(Record& record, std::string_view head, std::string_view b
 bool Connections::send_frame(Record& record, Ref frame) {
   const size_t size = record::frame_bytes(arena_, frame).size();
   if (size > outbound_room(record)) return false;
-  if (in_turn(record)) write_turn(record);
+  if (in_turn(record) && !spill_turn(record)) return false;
   if (!append_frame(record, frame)) return false;
   record::retain_frame(arena_, frame);
   mark_shared(record);
@@ -89,6 +83,7 @@ bool Connections::append_frame(Record& record, Ref frame) {
   const Ref node = arena_.allocate(sizeof(OutboundNode));
   if (node == kNull) return false;
   *arena_.at<OutboundNode>(node) = OutboundNode{kNull, frame};
+  record::touch_line(arena_, record);
   if (record.outbound_head == kNull) {
     record.outbound_head = node;
   } else {
@@ -114,6 +109,7 @@ void Connections::pop_frame(Record& record) {
 
 uint32_t Connections::drop_oldest(Record& record, size_t bytes) {
   if (record.outbound_head == kNull) return 0;
+  record::touch(arena_, record);
   uint32_t dropped = 0;
   size_t gone = 0;
   // A frame that the kernel has begun must be finished, or the stream is broken.
@@ -126,6 +122,7 @@ uint32_t Connections::drop_oldest(Record& record, size_t bytes) {
     if (keep == kNull) {
       record.outbound_head = node.next;
     } else {
+      arena_.save(*arena_.at<OutboundNode>(keep));
       arena_.at<OutboundNode>(keep)->next = node.next;
     }
     if (record.outbound_tail == victim) record.outbound_tail = keep;
@@ -138,50 +135,76 @@ uint32_t Connections::drop_oldest(Record& record, size_t bytes) {
   return dropped;
 }
 
-// Ends the turn: what it wrote goes to the kernel.
-void Connections::finish_turn(Record& record) {
-  const ConnId id = turn_.id;
-  const bool wrote = turn_.bytes > 0;
-  write_turn(record);
-  turn_.id = {};
-  if (find(id) == nullptr) return;
-  if (record.phase == Phase::Closing) {
-    if (record.outbound_head == kNull) begin_linger(record);
-    return;
-  }
-  if (wrote && record.outbound_head == kNull) handler_of(record).on_drained(record);
+void Connections::begin_turn(const Record& record) {
+  turn_.id = id_of(record);
+  turn_.bytes = 0;
 }
 
-void Connections::write_turn(Record& record) {
-  size_t written = 0;
+// What the turn has collected goes into the queue: something else has to follow it.  False: the arena is full.
+bool Connections::spill_turn(Record& record) {
+  const size_t bytes = std::exchange(turn_.bytes, 0);
+  return bytes == 0 || queue_copy(record, {arena_.turn_buffer(), bytes}, {});
+}
+
+// Last in the step: what the turn has collected is part of it, to be written behind its commit.
+void Connections::commit_turn() {
+  Record* record = find(turn_.id);
+  if (record == nullptr) turn_ = {};
   if (turn_.bytes == 0) return;
-  if (record.outbound_head == kNull && (record.flags & record::kFlagWantWrite) == 0) {
-    const ssize_t sent = ::send(record.fd, turn_.buffer.get(), turn_.bytes, MSG_NOSIGNAL);
-    if (sent > 0) {
-      written = static_cast<size_t>(sent);
-      record.bytes_sent += written;
-      metrics_.add(Metric::BytesSent, written);
-    }
-    // An error other than a full buffer shows again when the socket is read.
-  }
-  const size_t left = turn_.bytes - written;
-  turn_.bytes = 0;
-  if (left == 0) return;
-  // What the kernel has begun mustn't be dropped from the queue, so its last byte marks the frame as begun.
-  const size_t begun = written > 0 ? 1 : 0;
-  if (!queue_copy(record, {turn_.buffer.get() + written - begun, left + begun}, {})) {
-    // The arena is full, and a part may already be out: the stream can't be kept whole.
-    shutdown(record.fd, SHUT_RDWR);
+  if (record->flags & record::kFlagWantWrite) {
+    if (!spill_turn(*record)) close_now(*record);
     return;
   }
-  if (begun == 0) return;
-  record.outbound_offset = 1;
-  record.outbound_bytes -= 1;
+  arena_.save(arena_.stage().turn_bytes);
+  arena_.stage().turn_bytes = static_cast<uint32_t>(turn_.bytes);
+}
+
+void Connections::write_turn(ConnId id) {
+  const size_t bytes = turn_.bytes;
+  turn_ = {};
+  Record* record = find(id);
+  if (record == nullptr) return;
+  if (bytes == 0) {
+    if (record->phase != Phase::Closing || record->outbound_head != kNull) return;
+    return serve(*record, ipc::Doing::Closing, [&] { begin_linger(*record); });
+  }
+  say_now(*record, ipc::Doing::Writing);
+  const ssize_t sent = ::send(record->fd, arena_.turn_buffer(), bytes, MSG_NOSIGNAL);
+  // An error other than a full buffer shows again when the socket is read.
+  serve(*record, ipc::Doing::Writing, [&] { turn_written(*record, sent > 0 ? static_cast<size_t>(sent) : 0); });
+}
+
+void Connections::turn_written(Record& record, size_t written) {
+  const size_t bytes = arena_.stage().turn_bytes;
+  arena_.save(arena_.stage().turn_bytes);
+  arena_.stage().turn_bytes = 0;
+  record.bytes_sent += written;
+  metrics_.add(Metric::BytesSent, written);
+  if (written < bytes) {
+    // What the kernel has begun mustn't be dropped from the queue, so its last byte marks the frame as begun.
+    const size_t begun = written > 0 ? 1 : 0;
+    // The arena may be full, and a part already out: the stream can't be kept whole then.
+    if (!queue_copy(record, {arena_.turn_buffer() + written - begun, bytes - written + begun}, {})) {
+      return close_now(record);
+    }
+    record.outbound_offset = static_cast<uint32_t>(begun);
+    record.outbound_bytes -= static_cast<uint32_t>(begun);
+    return;
+  }
+  if (record.outbound_head != kNull) return;
+  if (record.phase == Phase::Closing) return begin_linger(record);
+  handler_of(record).on_drained(record);
 }
 
 Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, size_t count) {
-  if (in_turn(record)) write_turn(record);
+  // Behind what the turn has collected, and behind its commit: in a turn of its own.
+  if (in_turn(record)) {
+    if (!spill_turn(record)) return Error{Code::LimitReached, 0, "out of memory"};
+    if (record.outbound_head == kNull) await_writable(record);
+    return Error{Code::WouldBlock, 0, "earlier output is still queued"};
+  }
   if (record.outbound_head != kNull) return Error{Code::WouldBlock, 0, "earlier output is still queued"};
+  record::touch(arena_, record);
   const ssize_t sent = sendfile(record.fd, file, &offset, count);
   if (sent >= 0) {
     record.bytes_sent += static_cast<uint64_t>(sent);
@@ -197,9 +220,12 @@ void Connections::await_writable(Record& record) {
   arm(record, record.flags & record::kFlagReadArmed, true);
 }
 
-// Writes what is queued, gathered, until the kernel has enough.
+// Writes what is queued, gathered, until the kernel has enough.  Outside of any step: what is queued must be
+// committed before it leaves.
 void Connections::flush(Record& record) {
+  arena_.commit_turn();
   const bool awaited = record.outbound_head != kNull || record.flags & record::kFlagWantWrite;
+  const ConnId id = id_of(record);
   while (record.outbound_head != kNull) {
     iovec vectors[kIovecsMax];
     size_t count = 0;
@@ -214,14 +240,26 @@ void Connections::flush(Record& record) {
     msghdr message{};
     message.msg_iov = vectors;
     message.msg_iovlen = count;
+    say_now(record, ipc::Doing::Writing);
     const ssize_t sent = sendmsg(record.fd, &message, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) return close_now(record);
-      return arm(record, record.flags & record::kFlagReadArmed, true);
-    }
-    consume_outbound(record, static_cast<size_t>(sent));
+    if (sent < 0 && errno == EINTR) continue;
+    const bool full = sent < 0 && errno == EAGAIN;
+    serve(record, ipc::Doing::Writing, [&] {
+      if (sent >= 0) {
+        consume_outbound(record, static_cast<size_t>(sent));
+        if (record.outbound_head == kNull) flushed(record, awaited);
+      } else if (full) {
+        arm(record, record.flags & record::kFlagReadArmed, true);
+      } else {
+        close_now(record);
+      }
+    });
+    if (sent < 0 || find(id) == nullptr || record.outbound_head == kNull) return;
   }
+  serve(record, ipc::Doing::Writing, [&] { flushed(record, awaited); });
+}
+
+void Connections::flushed(Record& record, bool awaited) {
   if (record.flags & record::kFlagWantWrite) arm(record, record.flags & record::kFlagReadArmed, false);
   if (record.phase == Phase::Closing) return begin_linger(record);
   if (awaited) handler_of(record).on_drained(record);

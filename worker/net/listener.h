@@ -20,6 +20,7 @@ class Listener final : public PollTarget {
   ~Listener() override;
 
   uint32_t id() const { return id_; }
+  int fd() const { return socket_.get(); }
   void start();  // Idempotent, as is pause().
   void pause();
 

@@ -18,10 +18,10 @@ class PhaseHandler {
   // layer sets its limits and its first deadline.  It may close the connection.
   virtual void on_enter(record::Record& record) { static_cast<void>(record); }
 
-  // Bytes from the peer, carry first.  The span is writable scratch (WebSocket payloads are unmasked in
-  // place).  Returns how many were consumed; the rest is kept and offered again with more bytes behind it,
+  // Bytes from the peer, carry first.  They stay as they came, so that they can be handled once more should this
+  // worker be killed meanwhile.  Returns how many were consumed; the rest is kept and offered again with more bytes behind it,
   // so it must stay within the layer's limits.  To stop early, pause the connection with a reason.
-  virtual size_t on_bytes(record::Record& record, std::span<char> bytes) = 0;
+  virtual size_t on_bytes(record::Record& record, std::span<const char> bytes) = 0;
 
   // The peer sent FIN and everything before it was consumed or can't be completed.
   virtual void on_end(record::Record& record) = 0;

@@ -33,13 +33,22 @@ void Poller::modify_client(int fd, uint64_t token, uint32_t events) {
   BG_ASSERT(done.ok());
 }
 
-void Poller::remove_client(int fd) {
-  const Result<void> done = control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, 0);
+void Poller::register_client(int fd, uint64_t token, uint32_t events) {
+  if (control(epoll_.get(), EPOLL_CTL_MOD, fd, token, events).ok()) return;
+  const Result<void> done = control(epoll_.get(), EPOLL_CTL_ADD, fd, token, events);
   BG_ASSERT(done.ok());
 }
 
+void Poller::remove_client(int fd) {
+  const Result<void> done = control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, 0);
+  BG_ASSERT(done.ok() || done.error().sys_errno == ENOENT);  // A step that took it out may have been taken back.
+}
+
 Result<void> Poller::add(int fd, PollTarget& target, uint32_t events) {
-  return control(epoll_.get(), EPOLL_CTL_ADD, fd, token_of(target), events);
+  // In an inherited set it may stand with the token of a dead process.
+  const Result<void> added = control(epoll_.get(), EPOLL_CTL_ADD, fd, token_of(target), events);
+  if (added.ok() || added.error().sys_errno != EEXIST) return added;
+  return control(epoll_.get(), EPOLL_CTL_MOD, fd, token_of(target), events);
 }
 
 void Poller::modify(int fd, PollTarget& target, uint32_t events) {

@@ -30,6 +30,8 @@ class Poller {
   static constexpr int kRoundsPerTurn = 4;
 
   static Result<Poller> create();
+  // The set of a dead worker, with its clients.
+  static Poller inherit(UniqueFd epoll) { return Poller(std::move(epoll)); }
 
   int fd() const { return epoll_.get(); }  // For the loop to watch.
 
@@ -38,6 +40,7 @@ class Poller {
   void set_client_target(PollTarget& target) { clients_ = &target; }
   Result<void> add_client(int fd, uint64_t token, uint32_t events);
   void modify_client(int fd, uint64_t token, uint32_t events);
+  void register_client(int fd, uint64_t token, uint32_t events);  // Whether it is in the set or not.
   void remove_client(int fd);  // Before the descriptor is closed or given away.
 
   // Any other socket: on_ready(0, events) of `target`.  After remove() it is not called any more, so it may

@@ -3,10 +3,10 @@
 namespace beamgate::net {
 
 TimerWheel::TimerWheel(record::Record* records, int64_t now_ms)
-    : records_(records), start_ms_(now_ms), heads_(kBuckets, 0) {}
+    : records_(records), now_tick_(tick_floor(now_ms)), heads_(kBuckets, 0) {}
 
 uint32_t TimerWheel::tick_floor(int64_t monotonic_ms) const {
-  return static_cast<uint32_t>((monotonic_ms - start_ms_) / kTickMs) + 1;
+  return static_cast<uint32_t>(monotonic_ms / kTickMs) + 1;
 }
 
 uint32_t TimerWheel::tick_at(int64_t monotonic_ms) const {
@@ -14,7 +14,7 @@ uint32_t TimerWheel::tick_at(int64_t monotonic_ms) const {
   return tick > now_tick_ ? tick : now_tick_ + 1;
 }
 
-int64_t TimerWheel::time_of(uint32_t tick) const { return start_ms_ + (int64_t{tick} - 1) * kTickMs; }
+int64_t TimerWheel::time_of(uint32_t tick) const { return (int64_t{tick} - 1) * kTickMs; }
 
 void TimerWheel::arm(record::Record& record, uint32_t tick) {
   disarm(record);

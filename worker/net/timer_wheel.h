@@ -2,6 +2,7 @@
 //
 // Owner      Connections.  No allocation, no libuv timer per connection; O(1) to arm and disarm.
 // Precision  One tick, kTickMs; a deadline never fires early.
+// Ticks      Counted from the clock's zero, so that they mean the same to every process of this machine.
 // Method     Hashed wheel (Varghese and Lauck 1987, scheme 6): a bucket holds every deadline of its tick
 //            modulo kBuckets; those of a later round are passed over.
 #pragma once
@@ -43,7 +44,6 @@ class TimerWheel {
   record::Record* take_due();  // One due record of the current bucket, disarmed; null: none left.
 
   record::Record* records_;
-  int64_t start_ms_;
   uint32_t now_tick_ = 1;        // 0 means "no deadline" in a record.
   std::vector<uint32_t> heads_;  // Slot + 1.
 };

@@ -31,12 +31,15 @@ ConnectionOps::~ConnectionOps() {
 
 record::Record* ConnectionOps::find_open(record::ConnId id) {
   record::Record* record = context_.connections.find(id);
-  return record != nullptr && record->phase == record::Phase::WebSocket ? record : nullptr;
+  if (record == nullptr || record->phase != record::Phase::WebSocket) return nullptr;
+  record::touch(context_.arena, *record);  // Whoever asks means to change it.
+  return record;
 }
 
 Result<void> ConnectionOps::set_user(record::Record& record, std::string_view user) {
   if (user.size() > kUserBytesMax) return Error{Code::LimitReached, 0, "user longer than 255 bytes"};
   if (has_control_byte(user) || !valid_utf8(user)) return Error{Code::Invalid, 0, "user is no plain UTF-8 text"};
+  record::touch(context_.arena, record);
   if (!record::assign_text(context_.arena, record.user, user)) {
     return Error{Code::LimitReached, 0, "no memory for the user"};
   }
@@ -45,6 +48,7 @@ Result<void> ConnectionOps::set_user(record::Record& record, std::string_view us
 
 Result<void> ConnectionOps::set_state(record::Record& record, std::string_view state) {
   if (state.size() > kStateBytesMax) return Error{Code::LimitReached, 0, "state longer than 4096 bytes"};
+  record::touch(context_.arena, record);
   if (!record::assign_text(context_.arena, record.app_state, state)) {
     return Error{Code::LimitReached, 0, "no memory for the state"};
   }

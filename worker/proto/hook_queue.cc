@@ -18,6 +18,7 @@ struct Node {
 bool HookQueue::push(record::Record& record, bool binary, uint32_t sequence, std::string_view bytes) {
   const record::Ref added = arena_.allocate(sizeof(Node) + bytes.size());
   if (added == record::kNull) return false;
+  record::touch(arena_, record);
   Node* node = arena_.at<Node>(added);
   *node = Node{record::kNull, static_cast<uint32_t>(bytes.size()), sequence, binary};
   if (!bytes.empty()) memcpy(node + 1, bytes.data(), bytes.size());
@@ -35,10 +36,26 @@ HookQueue::Message HookQueue::front(const record::Record& record) const {
 
 void HookQueue::pop(record::Record& record) {
   BG_ASSERT(record.hook_messages > 0);
+  record::touch(arena_, record);
   const record::Ref gone = record.hook_head;
   record.hook_head = arena_.at<Node>(gone)->next;
   if (--record.hook_messages == 0) record.hook_tail = record::kNull;
   arena_.release(gone);
+}
+
+// The list's end is its count: the last node's link may be of a step that was taken back.
+bool HookQueue::copy_from(const record::Arena& from, const record::Record& old, record::Record& record) {
+  record.hook_head = record.hook_tail = record::kNull;
+  record.hook_messages = 0;
+  record::Ref at = old.hook_head;
+  for (uint32_t left = old.hook_messages; left > 0; --left) {
+    const Node* node = from.look<Node>(at);
+    if (node == nullptr || from.look(at, sizeof(Node) + size_t{node->bytes}) == nullptr) return false;
+    const std::string_view bytes(reinterpret_cast<const char*>(node + 1), node->bytes);
+    if (!push(record, node->binary != 0, node->sequence, bytes)) return false;
+    at = node->next;
+  }
+  return true;
 }
 
 void HookQueue::clear(record::Record& record) {

@@ -27,6 +27,8 @@ class HookQueue {
   Message front(const record::Record& record) const;  // REQUIRES: record.hook_messages > 0.
   void pop(record::Record& record);
   void clear(record::Record& record);
+  // Copies the queue of a record in a dead worker's arena.  False: it is damaged, or the arena is full.
+  bool copy_from(const record::Arena& from, const record::Record& old, record::Record& record);
 
  private:
   record::Arena& arena_;

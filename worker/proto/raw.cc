@@ -42,6 +42,19 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
   publish(record, binary, bytes);
 }
 
+void Raw::on_adopted(Record& record) {
+  const auto& endpoint = endpoint_of(record);
+  if (endpoint != nullptr) return messages_.on_adopted(record, endpoint);
+  if (record.hook_messages == 0) return;
+  const record::ConnId id = context_.connections.id_of(record);
+  bus_wait_.wait(id, [this, id] { publish_waiting(id); });
+}
+
+void Raw::on_given(Record& record) {
+  ops_.forget(record);
+  messages_.on_given(record);
+}
+
 void Raw::on_gone(Record& record, const ws::Ending& ending) {
   context_.hub.unsubscribe_all(record);
   ops_.forget(record);
@@ -66,6 +79,7 @@ void Raw::post(Record& record, const std::shared_ptr<const config::Webhook>& end
   event.endpoint = endpoint;
   event.type = type;
   event.subject = subjects_.of(record);
+  record::touch(context_.arena, record);
   event.sequence = ++record.hook_sequence;
   event.data = data;
   context_.webhooks.post(event);

@@ -132,6 +132,7 @@ bool RawHandshake::remember(http::Exchange& exchange) {
       return false;
     }
   }
+  record::touch(context_.arena, exchange.record());
   if (record::assign_text(context_.arena, exchange.record().handshake, encode_handshake({channel, fields}))) return true;
   refuse(exchange, 503, "No memory.\n");
   return false;
@@ -163,6 +164,7 @@ void RawHandshake::refuse(http::Exchange& exchange, uint16_t status, std::string
 void RawHandshake::forget(record::Record& record) {
   context_.hub.unsubscribe_all(record);
   ops_.forget(record);
+  record::touch(context_.arena, record);
   for (record::Ref* text : {&record.user, &record.app_state, &record.handshake}) {
     record::assign_text(context_.arena, *text, {});
   }

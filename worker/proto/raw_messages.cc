@@ -54,16 +54,20 @@ void RawMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
     if (reply.accepted()) runner_.publish_only(std::make_shared<hook::Actions>(reply.actions));
     return leftovers_.start(uid);
   }
+  context_.connections.serve(*record, ipc::Doing::Application, [&] { take_reply(*record, *under_way, reply); });
+}
+
+void RawMessages::take_reply(Record& record, UnderWay& under_way, const hook::Reply& reply) {
   const bool answered = reply.outcome == hook::Outcome::Answered;
   if (reply.accepted()) {
-    act(*record, *under_way, reply);
+    act(record, under_way, reply);
   } else if (answered && (reply.status == 401 || reply.status == 403)) {
-    deny(*record, ws::kClosePolicyViolation, "denied");
+    deny(record, ws::kClosePolicyViolation, "denied");
   } else if (answered && (reply.status == 429 || reply.status == 503) && reply.retry_after_ms > 0 &&
-             under_way->retries < kRetriesMax) {
-    delay(*under_way, reply.retry_after_ms);
+             under_way.retries < kRetriesMax) {
+    delay(under_way, reply.retry_after_ms);
   } else {
-    fail(*record, *under_way);
+    fail(record, under_way);
   }
 }
 
@@ -120,6 +124,20 @@ void RawMessages::on_gone(Record& record, const std::shared_ptr<const config::We
   if (state != State::Delayed) queue_.pop(record);
   leftovers_.take(record, endpoint);
   if (state != State::Calling) leftovers_.start(record.uid);
+}
+
+// A message that was under way is given to the application again, under the same id: whether it has heard of it
+// before, only the application can know.
+void RawMessages::on_adopted(Record& record, const std::shared_ptr<const config::Webhook>& endpoint) {
+  if (record.hook_messages == 0) return;
+  const ConnId id = context_.connections.id_of(record);
+  UnderWay& under_way = under_way_[id.slot];
+  under_way = UnderWay{id, endpoint, State::Calling, 0};
+  call(record, under_way);
+}
+
+void RawMessages::on_given(const Record& record) {
+  under_way_.erase(context_.connections.id_of(record).slot);
 }
 
 void RawMessages::on_retry_time() {

@@ -44,6 +44,9 @@ class RawMessages {
                   std::string_view bytes);
   // The connection is going; messages that were received are still delivered.
   void on_gone(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
+  // The record comes from, or goes to, another worker with all its messages.
+  void on_adopted(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
+  void on_given(const record::Record& record);
 
  private:
   enum class State : uint8_t { Calling, Delayed, Acting };
@@ -57,6 +60,7 @@ class RawMessages {
   UnderWay* find(record::ConnId id);
   void call(record::Record& record, UnderWay& under_way);
   void on_reply(record::ConnId id, uint64_t uid, const hook::Reply& reply);
+  void take_reply(record::Record& record, UnderWay& under_way, const hook::Reply& reply);
   void act(record::Record& record, UnderWay& under_way, const hook::Reply& reply);
   void delay(UnderWay& under_way, int64_t retry_after_ms);
   void fail(record::Record& record, UnderWay& under_way);

@@ -1,6 +1,7 @@
 #include "worker/record/arena.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +32,9 @@ struct Header {
   uint32_t record_bytes = sizeof(Record);
   uint32_t slots = 0;
   Ref roots[static_cast<size_t>(Arena::Root::kCount)] = {};
+  Journal::Head journal;
+  Stage stage;
+  Vault vault;
 };
 static_assert(sizeof(Header) <= kHeaderBytes);
 
@@ -48,12 +52,16 @@ size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * 
 // Where the parts begin; the heap starts on a span boundary so that a span can be punched out whole.
 struct Layout {
   explicit Layout(uint32_t slots)
-      : records(kHeaderBytes),
+      : stage(kHeaderBytes),
+        journal(stage + Arena::kLandingBytes + Arena::kTurnBytes),
+        records(journal + Journal::kBytesMax),
         spans(round_up(records + size_t{slots} * sizeof(Record), 4096)),
         span_count(static_cast<uint32_t>(Arena::kHeapBytesMax / Arena::kSpanBytes)),
         heap(round_up(spans + span_count * sizeof(Span), Arena::kSpanBytes)),
         end(heap + Arena::kHeapBytesMax) {}
 
+  size_t stage;
+  size_t journal;
   size_t records;
   size_t spans;
   uint32_t span_count;
@@ -64,35 +72,56 @@ struct Layout {
 }  // namespace
 
 Result<Arena> Arena::map(UniqueFd fd, uint32_t slots) {
-  const Layout layout(slots);
-  int flags = MAP_SHARED | MAP_NORESERVE;
-  if (fd.valid()) {
-    if (ftruncate(fd.get(), static_cast<off_t>(layout.end)) != 0) return system_error("can't size the arena");
-  } else {
-    flags |= MAP_ANONYMOUS;
+  if (fd.valid() && ftruncate(fd.get(), static_cast<off_t>(Layout(slots).end)) != 0) {
+    return system_error("can't size the arena");
   }
+  auto arena = map_file(std::move(fd), slots);
+  if (!arena.ok()) return arena;
+  auto* header = new (arena.value().base_) Header;
+  header->slots = slots;
+  return arena;
+}
+
+Result<Arena> Arena::open(UniqueFd fd) {
+  Header header;
+  if (pread(fd.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
+    return system_error("can't read the arena");
+  }
+  struct stat status {};
+  const bool known = header.magic == kMagic && header.record_bytes == sizeof(Record) && fstat(fd.get(), &status) == 0 &&
+                     status.st_size == static_cast<off_t>(Layout(header.slots).end);
+  if (!known) return Error{Code::Invalid, 0, "this is no arena of this build"};
+  return map_file(std::move(fd), header.slots);
+}
+
+Result<Arena> Arena::map_file(UniqueFd fd, uint32_t slots) {
+  const Layout layout(slots);
+  const int flags = MAP_SHARED | MAP_NORESERVE | (fd.valid() ? 0 : MAP_ANONYMOUS);
   void* base = mmap(nullptr, layout.end, PROT_READ | PROT_WRITE, flags, fd.get(), 0);
   if (base == MAP_FAILED) return system_error("can't map the arena");
   madvise(base, layout.end, MADV_DONTDUMP);  // Clients' bytes stay out of core files.
-  auto* header = new (base) Header;
-  header->slots = slots;
-  return Arena(static_cast<char*>(base), layout.end, slots);
+  return Arena(std::move(fd), static_cast<char*>(base), layout.end, slots);
 }
 
-Arena::Arena(char* base, size_t mapped_bytes, uint32_t slots)
-    : base_(base), mapped_bytes_(mapped_bytes), slots_(slots), classes_(kClasses), free_runs_(kOrderMax + 1) {
+Arena::Arena(UniqueFd fd, char* base, size_t mapped_bytes, uint32_t slots)
+    : fd_(std::move(fd)), base_(base), mapped_bytes_(mapped_bytes), slots_(slots), classes_(kClasses), free_runs_(kOrderMax + 1) {
   const Layout layout(slots);
   records_ = reinterpret_cast<Record*>(base_ + layout.records);
   spans_ = reinterpret_cast<Span*>(base_ + layout.spans);
   span_count_ = layout.span_count;
   heap_ = base_ + layout.heap;
+  landing_ = base_ + layout.stage;
+  journal_ = Journal(&reinterpret_cast<Header*>(base_)->journal, base_ + layout.journal, base_);
 }
 
 Arena::Arena(Arena&& other) noexcept
-    : base_(std::exchange(other.base_, nullptr)),
+    : fd_(std::move(other.fd_)),
+      base_(std::exchange(other.base_, nullptr)),
       mapped_bytes_(other.mapped_bytes_),
       slots_(other.slots_),
       records_(other.records_),
+      landing_(other.landing_),
+      journal_(std::move(other.journal_)),
       spans_(other.spans_),
       span_count_(other.span_count_),
       heap_(other.heap_),
@@ -107,6 +136,39 @@ Arena::~Arena() {
 
 Ref& Arena::root(Root which) const {
   return reinterpret_cast<Header*>(base_)->roots[static_cast<size_t>(which)];
+}
+
+Stage& Arena::stage() const { return reinterpret_cast<Header*>(base_)->stage; }
+
+Vault& Arena::vault() const { return reinterpret_cast<Header*>(base_)->vault; }
+
+bool Arena::undo(std::vector<uint32_t>& slots) {
+  const auto records_at = static_cast<uint64_t>(reinterpret_cast<char*>(records_) - base_);
+  return journal_.undo(mapped_bytes_, [&](uint64_t offset, uint64_t) {
+    if (offset < records_at) return;
+    const uint64_t slot = (offset - records_at) / sizeof(Record);
+    if (slot < slots_) slots.push_back(static_cast<uint32_t>(slot));
+  });
+}
+
+size_t Arena::look_capacity(Ref ref) const {
+  const uint64_t offset = uint64_t{ref} * kRefUnit;
+  const auto heap_at = static_cast<uint64_t>(heap_ - base_);
+  if (offset < heap_at || offset >= mapped_bytes_) return 0;
+  const uint64_t in_heap = offset - heap_at;
+  const Span& span = spans_[in_heap / kSpanBytes];
+  const uint64_t in_span = in_heap % kSpanBytes;
+  if (span.size_class == kClassRunHead) {
+    if (in_span != 0 || span.run_order > kOrderMax) return 0;
+    const size_t bytes = kSpanBytes << span.run_order;
+    return bytes <= mapped_bytes_ - offset ? bytes : 0;
+  }
+  if (span.size_class >= kClasses || in_span % kClassBytes[span.size_class] != 0) return 0;
+  return in_span + kClassBytes[span.size_class] <= kSpanBytes ? kClassBytes[span.size_class] : 0;
+}
+
+const char* Arena::look(Ref ref, size_t bytes) const {
+  return look_capacity(ref) >= bytes && ref != kNull ? base_ + static_cast<size_t>(ref) * kRefUnit : nullptr;
 }
 
 Ref Arena::allocate(size_t bytes) {
@@ -148,7 +210,19 @@ Ref Arena::allocate_run(size_t bytes) {
 }
 
 void Arena::release(Ref ref) {
-  if (ref == kNull) return;
+  if (ref == kNull || journal_.defer_release(ref)) return;
+  free_block(ref);
+}
+
+// What the committed step has let go of.
+void Arena::settle() {
+  std::vector<uint32_t>& released = journal_.released();
+  for (const Ref ref : released) free_block(ref);
+  released.clear();
+  journal_.close_doomed();
+}
+
+void Arena::free_block(Ref ref) {
   bytes_live_ -= capacity(ref);
   const uint32_t index = span_of(ref);
   Span& span = spans_[index];

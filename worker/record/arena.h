@@ -2,8 +2,12 @@
 //
 // Owner      The master creates the memfd, the worker maps it; a successor may map it again.  Nothing in it
 //            is a pointer: a Ref counts 16-byte units from the start of the mapping.
-// Layout     header | records (one per connection slot) | span table | heap of 64 KiB spans.  The file is
-//            sparse: only touched pages cost memory, and an emptied span is punched out again.
+// Layout     header | stage (landing and turn buffers) | journal | records (one per connection slot) | span table |
+//            heap of 64 KiB spans.  The file is sparse: only touched pages cost memory, and an emptied span is
+//            punched out again.
+// Steps      See journal.h: what is released inside a step is free only once the step is committed.
+// Successor  open() maps the arena of a worker that is dead, to be read only: its allocator's state is of no
+//            interest, and every Ref in it is to be looked at with look(), which trusts nothing.
 // Thread     Worker loop thread only.
 // Limits     kHeapBytesMax; allocate() returns kNull when the heap is full, the caller applies its policy.
 // Method     Size classes; each span holds blocks of one class with its own free list and live count.
@@ -17,6 +21,7 @@
 #include "common/base/assert.h"
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "worker/record/journal.h"
 
 namespace beamgate::record {
 
@@ -25,6 +30,22 @@ constexpr Ref kNull = 0;
 constexpr size_t kRefUnit = 16;
 
 struct Record;
+
+// Where the bytes of the connection that is being served are, between two system calls.
+struct Stage {
+  uint32_t carried = 0;      // Bytes of the connection's carry in front of what recv() brought.
+  uint32_t turn_bytes = 0;   // Committed bytes in the turn buffer, still to be written.
+};
+
+// Of the worker itself: what belongs to no connection and must survive.
+struct Vault {
+  uint32_t slots_touched = 0;   // Records from here on were never used.
+  uint32_t unused = 0;
+  uint64_t bus_read = 0;        // Position in the stream from the master up to which everything is dealt with.
+  uint64_t bus_written = 0;     // Position behind the newest byte for the master.
+  uint32_t partial_bytes = 0;   // Of a bus frame that has come in part (Root::BusPartial).
+  uint32_t partial_whole = 0;   // What it will have.
+};
 
 struct Span {
   uint8_t size_class = 0;    // kClassFree, kClassRunHead or an index into the class table.
@@ -43,8 +64,22 @@ class Arena {
   static constexpr size_t kSpanBytes = 64 << 10;
   static constexpr size_t kBlockBytesMax = size_t{64} << 20;
 
+  static constexpr size_t kLandingBytes = 16 << 20;  // Address space; memory is taken as it is used.
+  static constexpr size_t kTurnBytes = 64 << 10;
+
   // Maps fd (sized here) for this many connection slots.  An invalid fd makes a private arena; for tests.
   static Result<Arena> map(UniqueFd fd, uint32_t slots);
+
+  // The arena of a dead worker.  Invalid: it is none, or of another layout.
+  static Result<Arena> open(UniqueFd fd);
+  // `bytes` bytes at `ref` in an arena that may be damaged; null when there can't be such a block.
+  const char* look(Ref ref, size_t bytes) const;
+  template <typename T>
+  const T* look(Ref ref) const {
+    return reinterpret_cast<const T*>(look(ref, sizeof(T)));
+  }
+  // Usable bytes of the block, 0 when there can't be one.
+  size_t look_capacity(Ref ref) const;
 
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&&) = delete;
@@ -64,20 +99,48 @@ class Arena {
   }
 
   // Where lists that belong to no connection begin.
-  enum class Root : uint8_t { EventsHead, EventsTail, kCount };
+  enum class Root : uint8_t { EventsHead, EventsTail, OutboxHead, OutboxTail, BusPartial, kCount };
   Ref& root(Root which) const;
+
+  Stage& stage() const;
+  Vault& vault() const;
+  char* landing() const { return landing_; }
+  char* turn_buffer() const { return landing_ + kLandingBytes; }
+
+  Journal& journal() { return journal_; }
+  void begin_step() { journal_.begin(); }  // What an earlier one has let go of may wait.
+  void end_step() {
+    journal_.end();
+    if (journal_.unsettled()) settle();
+  }
+  void commit_turn() {
+    journal_.commit_turn();
+    if (journal_.unsettled()) settle();
+  }
+  void save(const void* at, size_t bytes) { journal_.save(at, bytes); }
+  template <typename T>
+  void save(const T& object) {
+    journal_.save(object);
+  }
+  // Takes the open step of a dead worker back; slots: those whose records it had changed.
+  bool undo(std::vector<uint32_t>& slots);
+
+  int descriptor() const { return fd_.get(); }  // Of its file; -1: it has none.
 
   Record* records() const { return records_; }
   uint32_t slots() const { return slots_; }
   uint64_t bytes_live() const { return bytes_live_; }  // Sum of capacities of live blocks.
 
  private:
-  Arena(char* base, size_t mapped_bytes, uint32_t slots);
+  Arena(UniqueFd fd, char* base, size_t mapped_bytes, uint32_t slots);
 
   struct ClassList {
     uint32_t first = 0;  // Span index + 1 of a span with room.
   };
 
+  static Result<Arena> map_file(UniqueFd fd, uint32_t slots);
+  void settle();
+  void free_block(Ref ref);
   Ref allocate_block(uint8_t size_class);
   Ref allocate_run(size_t bytes);
   uint32_t take_spans(uint8_t order);
@@ -91,10 +154,13 @@ class Arena {
   uint32_t span_of(Ref ref) const;
   Ref ref_of(const char* address) const { return static_cast<Ref>((address - base_) / kRefUnit); }
 
+  UniqueFd fd_;
   char* base_ = nullptr;
   size_t mapped_bytes_ = 0;
   uint32_t slots_ = 0;
   Record* records_ = nullptr;
+  char* landing_ = nullptr;
+  Journal journal_;
   Span* spans_ = nullptr;
   uint32_t span_count_ = 0;
   char* heap_ = nullptr;
@@ -104,6 +170,18 @@ class Arena {
   std::vector<std::vector<uint32_t>> free_runs_;  // By order.
   uint32_t spans_touched_ = 0;
   uint64_t bytes_live_ = 0;
+};
+
+// A step for a scope; see journal.h.
+class Step {
+ public:
+  explicit Step(Arena& arena) : arena_(arena) { arena_.begin_step(); }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  ~Step() { arena_.end_step(); }
+
+ private:
+  Arena& arena_;
 };
 
 }  // namespace beamgate::record

@@ -45,6 +45,7 @@ enum RecordFlag : uint8_t {
   kFlagReady = 1 << 4,         // In the list of connections with unread carry to dispatch.
   kFlagReadArmed = 1 << 5,     // EPOLLIN is in the set; disarmed only when input comes while paused.
   kFlagShared = 1 << 6,        // In the list of connections that wait for the next round of shared frames.
+  kFlagExchange = 1 << 7,      // Phase Http: a request is in flight, which a successor can't go on with.
 };
 
 // RFC 6455 section 7: who has sent Close.
@@ -87,6 +88,8 @@ struct alignas(64) Record {
   uint32_t listen_id = 0;
   uint32_t last_received_tick = 0;  // Timer wheel ticks.
   uint32_t deadline_tick = 0;       // 0: none.
+  uint32_t messages_sent = 0;
+  uint32_t saved_in_step = 0;       // Journal::number() of the step that has saved this record.
 
   // Second line: timers and the message being assembled.
   uint32_t timer_next = 0;       // Slot + 1 of the neighbours in the wheel.
@@ -116,13 +119,24 @@ struct alignas(64) Record {
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;
   uint32_t messages_received = 0;
-  uint32_t messages_sent = 0;
   uint32_t subscription_count = 0;
   uint32_t keepalive_count = 0;  // Requests answered on this connection.
   uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
-  uint32_t reserved[3] = {};
+  uint32_t reserved[4] = {};
 };
 static_assert(std::is_trivially_copyable_v<Record>);
 static_assert(sizeof(Record) == 256, "four cache lines; an idle connection's main cost");
+
+// Before a record changes: once per step.
+inline void touch(Arena& arena, Record& record) {
+  if (record.saved_in_step == arena.journal().number()) return;
+  arena.save(record);
+  record.saved_in_step = arena.journal().number();
+}
+
+// Before its first line alone changes, as when a frame is queued.
+inline void touch_line(Arena& arena, Record& record) {
+  if (record.saved_in_step != arena.journal().number()) arena.save(&record, 64);
+}
 
 }  // namespace beamgate::record

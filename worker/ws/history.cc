@@ -34,6 +34,7 @@ bool History::reserve(size_t bytes) {
 void History::append(std::string_view text) {
   if (text.empty()) return;
   Head& ring = head();
+  arena_.save(ring);
   if (text.size() >= ring.capacity) {
     text.remove_prefix(text.size() - ring.capacity);
     ring.begin = 0;
@@ -42,6 +43,11 @@ void History::append(std::string_view text) {
   // Writes behind the newest byte, over the oldest ones where there is no other room.
   const size_t at = (ring.begin + ring.size) % ring.capacity;
   const size_t first = std::min(text.size(), ring.capacity - at);
+  // Free room is written over without a word; what was part of the window must be found again.
+  if (ring.size + text.size() > ring.capacity) {
+    arena_.save(bytes() + at, first);
+    arena_.save(bytes(), text.size() - first);
+  }
   memcpy(bytes() + at, text.data(), first);
   memcpy(bytes(), text.data() + first, text.size() - first);
   const size_t total = ring.size + text.size();

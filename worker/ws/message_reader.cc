@@ -63,7 +63,7 @@ Verdict check_head(const Record& record, const ClientFrame& frame, const Message
 
 }  // namespace
 
-Step MessageReader::read(Record& record, std::span<char> bytes, const MessageLimits& limits) {
+Step MessageReader::read(Record& record, std::span<const char> bytes, const MessageLimits& limits) {
   done();
   if (record.ws.frame_flags & kFrameInProgress) {
     if (bytes.empty()) return {};
@@ -88,15 +88,12 @@ Step MessageReader::read(Record& record, std::span<char> bytes, const MessageLim
 }
 
 // A control frame stays in the carry until it is complete: it is short, and so needs no state of its own.
-Step MessageReader::control_frame(std::span<char> bytes, const ClientFrame& frame) {
+Step MessageReader::control_frame(std::span<const char> bytes, const ClientFrame& frame) {
   const size_t size = frame.head_bytes + static_cast<size_t>(frame.payload_bytes);
   if (bytes.size() < size) return {};
   Step step;
   step.consumed = size;
-  step.payload = bytes.subspan(frame.head_bytes, size - frame.head_bytes);
-  uint8_t mask[4];
-  memcpy(mask, frame.mask, sizeof mask);
-  unmask(step.payload, mask);
+  step.payload = unmask_apart(bytes.subspan(frame.head_bytes, size - frame.head_bytes), frame.mask);
   switch (static_cast<Opcode>(frame.opcode)) {
     case Opcode::Close:
       step.kind = Kind::Close;
@@ -111,7 +108,7 @@ Step MessageReader::control_frame(std::span<char> bytes, const ClientFrame& fram
   return step;
 }
 
-Step MessageReader::begin_frame(Record& record, std::span<char> bytes, const ClientFrame& frame,
+Step MessageReader::begin_frame(Record& record, std::span<const char> bytes, const ClientFrame& frame,
                                 const MessageLimits& limits) {
   const bool skipped = record.ws.close != CloseState::Open;
   const bool whole = bytes.size() - frame.head_bytes >= frame.payload_bytes;
@@ -132,16 +129,13 @@ Step MessageReader::begin_frame(Record& record, std::span<char> bytes, const Cli
   return step;
 }
 
-Step MessageReader::whole_message(std::span<char> bytes, const ClientFrame& frame) {
+Step MessageReader::whole_message(std::span<const char> bytes, const ClientFrame& frame) {
   Step step;
   step.kind = Kind::Message;
   step.opcode = static_cast<Opcode>(frame.opcode);
   step.compressed = (frame.rsv & kRsv1) != 0;
-  step.payload = bytes.subspan(frame.head_bytes, static_cast<size_t>(frame.payload_bytes));
+  step.payload = unmask_apart(bytes.subspan(frame.head_bytes, static_cast<size_t>(frame.payload_bytes)), frame.mask);
   step.consumed = frame.head_bytes + step.payload.size();
-  uint8_t mask[4];
-  memcpy(mask, frame.mask, sizeof mask);
-  unmask(step.payload, mask);
   if (step.opcode == Opcode::Text && !step.compressed &&
       check_utf8({step.payload.data(), step.payload.size()}) != Utf8State::Boundary) {
     return failure(kCloseInvalidPayload, "text is not UTF-8");
@@ -150,17 +144,18 @@ Step MessageReader::whole_message(std::span<char> bytes, const ClientFrame& fram
 }
 
 // Takes the next bytes of the frame in progress; not more than it has left.
-Step MessageReader::take_part(Record& record, std::span<char> part) {
+Step MessageReader::take_part(Record& record, std::span<const char> part) {
   record::WebSocketState& ws = record.ws;
   if (ws.close == CloseState::Open && !part.empty()) {
-    unmask(part, ws.mask);
+    if (!append(record, part)) return failure(kCloseTryAgainLater, "out of memory");
+    const std::span<char> added{arena_.at(record.message) + record.message_bytes - part.size(), part.size()};
+    unmask(added, ws.mask);
     const bool text = ws.message_opcode == static_cast<uint8_t>(Opcode::Text);
     if (text && (ws.message_flags & kMessageCompressed) == 0) {
-      const auto state = check_utf8({part.data(), part.size()}, static_cast<Utf8State>(ws.utf8_state));
+      const auto state = check_utf8({added.data(), added.size()}, static_cast<Utf8State>(ws.utf8_state));
       if (state == Utf8State::Invalid) return failure(kCloseInvalidPayload, "text is not UTF-8");
       ws.utf8_state = static_cast<uint8_t>(state);
     }
-    if (!append(record, part)) return failure(kCloseTryAgainLater, "out of memory");
   }
   ws.payload_remaining -= part.size();
   Step step{.kind = Kind::Progress};
@@ -189,6 +184,15 @@ Step MessageReader::end_frame(Record& record) {
   if (finished_ != kNull) step.payload = {arena_.at(finished_), record.message_bytes};
   forget(record);
   return step;
+}
+
+std::span<char> MessageReader::unmask_apart(std::span<const char> payload, const uint8_t (&key)[4]) {
+  unmasked_.clear();
+  unmasked_.reserve(std::max<size_t>(payload.size(), kFirstBlockBytes));
+  uint8_t mask[4];
+  memcpy(mask, key, sizeof mask);
+  unmask(payload, unmasked_.room().data(), mask);
+  return unmasked_.room().first(payload.size());
 }
 
 bool MessageReader::append(Record& record, std::span<const char> part) {

@@ -4,8 +4,8 @@
 //            (WebSocketState, Record::message), so nothing is held for an idle connection.
 // Thread     Worker loop thread only.
 // Decides    only: the caller acts on the step, then asks for the next.
-// Copies     A message in one frame that is wholly there is unmasked where it landed and handed on in place.
-//            Otherwise its parts collect in an arena block that grows by doubling.
+// Copies     A message in one frame that is wholly there is unmasked into one buffer for all and handed on there;
+//            what landed stays as it came.  Otherwise its parts collect in an arena block that grows by doubling.
 // Limits     MessageLimits; a frame that announces too much is refused by its head, before any memory.
 // Errors     Kind::Failure with the code that RFC 6455 names.
 #pragma once
@@ -17,6 +17,7 @@
 #include "worker/record/record.h"
 #include "worker/ws/application.h"
 #include "worker/ws/frame_reader.h"
+#include "worker/ws/scratch.h"
 
 namespace beamgate::ws {
 
@@ -51,7 +52,7 @@ struct Step {
   uint16_t code = 0;
   const char* reason = "";
   size_t consumed = 0;       // Bytes of the input that are done with.
-  std::span<char> payload;   // Unmasked; in the input or in the arena.
+  std::span<char> payload;   // Unmasked; in the reader's buffer or in the arena.
 };
 
 class MessageReader {
@@ -63,7 +64,7 @@ class MessageReader {
 
   // One step.  Its payload is good until done().
   // Once the record has sent Close, data frames are skipped: only the peer's Close matters.
-  Step read(record::Record& record, std::span<char> bytes, const MessageLimits& limits);
+  Step read(record::Record& record, std::span<const char> bytes, const MessageLimits& limits);
 
   // The payload of the last step is not needed any more.
   void done();
@@ -72,16 +73,18 @@ class MessageReader {
   void forget(record::Record& record);
 
  private:
-  Step begin_frame(record::Record& record, std::span<char> bytes, const ClientFrame& frame,
+  Step begin_frame(record::Record& record, std::span<const char> bytes, const ClientFrame& frame,
                    const MessageLimits& limits);
-  Step control_frame(std::span<char> bytes, const ClientFrame& frame);
-  Step whole_message(std::span<char> bytes, const ClientFrame& frame);
-  Step take_part(record::Record& record, std::span<char> part);
+  Step control_frame(std::span<const char> bytes, const ClientFrame& frame);
+  Step whole_message(std::span<const char> bytes, const ClientFrame& frame);
+  Step take_part(record::Record& record, std::span<const char> part);
   Step end_frame(record::Record& record);
   bool append(record::Record& record, std::span<const char> part);
+  std::span<char> unmask_apart(std::span<const char> payload, const uint8_t (&key)[4]);
 
   record::Arena& arena_;
   FrameReader frames_;
+  Scratch unmasked_;
   record::Ref finished_ = record::kNull;  // The block of the last message handed on.
 };
 

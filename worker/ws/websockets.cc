@@ -127,7 +127,20 @@ void WebSockets::on_enter(Record& record) {
   application_of(record).on_open(record);
 }
 
-size_t WebSockets::on_bytes(Record& record, std::span<char> bytes) {
+void WebSockets::on_adopted(Record& record) {
+  context_.metrics.add(Metric::WebSocketsActive);
+  if (drain_.active || record.deadline_tick == 0) context_.connections.set_deadline(record, context_.connections.now_ms());
+  application_of(record).on_adopted(record);
+}
+
+void WebSockets::on_given(Record& record) {
+  context_.metrics.subtract(Metric::WebSocketsActive);
+  application_of(record).on_given(record);
+  reader_.forget(record);
+  deflate_.forget(record, context_.connections.id_of(record));
+}
+
+size_t WebSockets::on_bytes(Record& record, std::span<const char> bytes) {
   const record::ConnId id = context_.connections.id_of(record);
   const WebSocketAction& action = action_of(record);
   const MessageLimits limits{.message_bytes_max = action.message_bytes_max,
@@ -261,6 +274,7 @@ void WebSockets::fail(Record& record, uint16_t code, std::string_view reason) {
 }
 
 void WebSockets::begin_closing(Record& record, uint16_t code, bool by_peer) {
+  record::touch(context_.arena, record);
   record.ws.close = by_peer ? CloseState::ReceivedClose : CloseState::SentClose;
   record.ws.close_code = code;
   record.ws.closed_by_peer = by_peer;
@@ -340,6 +354,7 @@ bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to
 
 bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
   if (!is_open(record)) return false;
+  record::touch(context_.arena, record);
   const std::string_view smaller = record.ws.deflate_flags == 0 ? std::string_view() : compress(record, payload);
   const bool compressed = !smaller.empty();
   if (compressed) payload = smaller;

@@ -69,10 +69,12 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
 
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
-  size_t on_bytes(record::Record& record, std::span<char> bytes) override;
+  size_t on_bytes(record::Record& record, std::span<const char> bytes) override;
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
   void on_deadline(record::Record& record) override;
+  void on_adopted(record::Record& record) override;
+  void on_given(record::Record& record) override;
   void on_gone(record::Record& record) override;
 
  private:

@@ -309,7 +309,7 @@ TEST_F(BusTest, LargestCallBodiesPassAndLargerOnesEndTheirSender) {
 TEST_F(BusTest, AWrongMessageEndsItsSenderOnly) {
   const std::string long_name(ipc::kChannelNameBytesMax + 1, 'c');
   const std::vector<std::function<void(ipc::Channel&)>> wrongs = {
-      [](ipc::Channel& c) { c.send(ipc::Hello{.worker = 100}); },
+      [](ipc::Channel& c) { c.send(ipc::Hello{.worker = 99}); },
       [](ipc::Channel& c) { c.send(ipc::Interest{""}); },
       [&](ipc::Channel& c) { c.send(ipc::Interest{long_name}); },
       [](ipc::Channel& c) { c.send(ipc::Interest{std::string_view("a\0b", 3)}); },

@@ -23,7 +23,8 @@ struct FakeActions : Supervisor::Actions {
     return next_pid++;
   }
   void tell_stop(uint16_t slot, bool graceful) override { note(graceful ? "quit" : "stop", slot); }
-  void kill(pid_t pid) override { note("kill", pid); }
+  void kill(uint16_t, pid_t child) override { note("kill", child); }
+  pid_t survivor(uint16_t) override { return std::exchange(survivor_pid, 0); }
   void on_serving(uint16_t slot) override { note("serving", slot); }
   void on_dead(uint16_t slot) override { note("dead", slot); }
   void note(const char* what, int number) { text += what + std::to_string(number) + ' '; }
@@ -31,6 +32,7 @@ struct FakeActions : Supervisor::Actions {
   std::string text;
   pid_t next_pid = 1000;
   int fail_spawns = 0;
+  pid_t survivor_pid = 0;  // Of the next death only.
 };
 
 class SupervisorTest : public testing::Test {
@@ -99,9 +101,34 @@ TEST_F(SupervisorTest, KillsWhoMisbehaves) {
   supervisor_.child_exited(1000, kKilled);
   EXPECT_EQ(did(), "dead0 ");
   EXPECT_EQ(next(), "spawn0 ");
+}
+
+TEST_F(SupervisorTest, ASuccessorServesWithoutADeath) {
+  serve(1);
   supervisor_.worker_ready(0);
+  EXPECT_EQ(did(), "serving0 ");
+  EXPECT_EQ(supervisor_.state(0), WorkerState::Ready);
+}
+
+TEST_F(SupervisorTest, ASlotLivesAsLongAsAnyOfItsProcesses) {
+  serve(1);
+  actions_.survivor_pid = 4711;
+  EXPECT_TRUE(supervisor_.child_exited(1000, kKilled));
+  EXPECT_EQ(did(), "");
+  EXPECT_EQ(supervisor_.state(0), WorkerState::Ready);
+  EXPECT_FALSE(supervisor_.child_exited(1000, kKilled)) << "not its child any more";
+  supervisor_.misbehaved(0, "bad frame");
+  EXPECT_EQ(did(), "kill4711 ");
+  EXPECT_TRUE(supervisor_.child_exited(4711, kKilled));
+  EXPECT_EQ(did(), "dead0 ");
+}
+
+TEST_F(SupervisorTest, ASuccessorOfWhoWasToldToStopIsToldAgain) {
+  serve(1);
+  supervisor_.stop_all(true);
+  EXPECT_EQ(did(), "quit0 ");
   supervisor_.worker_ready(0);
-  EXPECT_EQ(did(), "serving0 kill1001 ") << "ready twice";
+  EXPECT_EQ(did(), "quit0 ");
 }
 
 TEST_F(SupervisorTest, StopsGracefullyThenFast) {

@@ -558,7 +558,7 @@ TEST_F(HttpLayerTest, DrainingClosesIdleConnectionsAndEndsBusyOnes) {
 // What the WebSocket layer will be.
 class NextPhase : public net::PhaseHandler {
  public:
-  size_t on_bytes(record::Record&, std::span<char> bytes) override {
+  size_t on_bytes(record::Record&, std::span<const char> bytes) override {
     seen.append(bytes.data(), bytes.size());
     return bytes.size();
   }

@@ -21,7 +21,7 @@ using record::Record;
 // A layer whose behaviour each test fills in.
 class Layer : public PhaseHandler {
  public:
-  size_t on_bytes(Record& record, std::span<char> bytes) override {
+  size_t on_bytes(Record& record, std::span<const char> bytes) override {
     return bytes_handler ? bytes_handler(record, bytes) : bytes.size();
   }
   void on_end(Record& record) override {
@@ -32,7 +32,7 @@ class Layer : public PhaseHandler {
   void on_deadline(Record&) override { ++deadlines; }
   void on_gone(Record&) override { ++gone; }
 
-  std::function<size_t(Record&, std::span<char>)> bytes_handler;
+  std::function<size_t(Record&, std::span<const char>)> bytes_handler;
   Connections* connections = nullptr;
   int ends = 0;
   int drained = 0;
@@ -94,7 +94,7 @@ class ConnectionsTest : public testing::Test {
 
 TEST_F(ConnectionsTest, WhatIsNotConsumedIsOfferedAgainWithMoreBehindIt) {
   std::vector<std::string> seen;
-  http_.bytes_handler = [&](Record&, std::span<char> bytes) {
+  http_.bytes_handler = [&](Record&, std::span<const char> bytes) {
     seen.emplace_back(bytes.data(), bytes.size());
     return bytes.size() >= 6 ? bytes.size() : 0;
   };
@@ -109,7 +109,7 @@ TEST_F(ConnectionsTest, WhatIsNotConsumedIsOfferedAgainWithMoreBehindIt) {
 
 TEST_F(ConnectionsTest, WritesKeepTheirOrderThroughTurnBufferFramesAndKernel) {
   std::string expected;
-  http_.bytes_handler = [&](Record& record, std::span<char> bytes) {
+  http_.bytes_handler = [&](Record& record, std::span<const char> bytes) {
     EXPECT_TRUE(connections_->send(record, "one ", "two "));
     const record::FrameHolder frame(arena_, record::make_frame(arena_, "three "));
     EXPECT_TRUE(connections_->send_frame(record, frame.get()));
@@ -165,7 +165,7 @@ TEST_F(ConnectionsTest, TheLimitRefusesAndDropOldestMakesRoomBehindABegunFrame) 
 
 TEST_F(ConnectionsTest, APausedConnectionIsNotReadAndGoesOnWhereItStopped) {
   std::string seen;
-  http_.bytes_handler = [&](Record& record, std::span<char> bytes) -> size_t {
+  http_.bytes_handler = [&](Record& record, std::span<const char> bytes) -> size_t {
     seen.push_back(bytes[0]);
     connections_->pause(record, record::kPauseWebhook);
     return 1;
@@ -187,7 +187,7 @@ TEST_F(ConnectionsTest, APausedConnectionIsNotReadAndGoesOnWhereItStopped) {
 
 TEST_F(ConnectionsTest, ATurnsShareGoesOnInTheNextTurnWithoutNewInput) {
   std::string seen;
-  http_.bytes_handler = [&](Record& record, std::span<char> bytes) -> size_t {
+  http_.bytes_handler = [&](Record& record, std::span<const char> bytes) -> size_t {
     seen.push_back(bytes[0]);
     connections_->pause(record, record::kPauseTurn);
     return 1;
@@ -203,11 +203,11 @@ TEST_F(ConnectionsTest, ATurnsShareGoesOnInTheNextTurnWithoutNewInput) {
 
 TEST_F(ConnectionsTest, AnotherPhaseGetsTheBytesBehind) {
   std::string seen;
-  http_.bytes_handler = [&](Record& record, std::span<char>) -> size_t {
+  http_.bytes_handler = [&](Record& record, std::span<const char>) -> size_t {
     connections_->enter_phase(record, Phase::WebSocket);
     return 4;
   };
-  websocket_.bytes_handler = [&](Record&, std::span<char> bytes) {
+  websocket_.bytes_handler = [&](Record&, std::span<const char> bytes) {
     seen.assign(bytes.data(), bytes.size());
     return bytes.size();
   };
@@ -218,7 +218,7 @@ TEST_F(ConnectionsTest, AnotherPhaseGetsTheBytesBehind) {
 }
 
 TEST_F(ConnectionsTest, AGracefulCloseSendsEverythingThenFinThenWaitsForThePeer) {
-  http_.bytes_handler = [&](Record& record, std::span<char> bytes) {
+  http_.bytes_handler = [&](Record& record, std::span<const char> bytes) {
     EXPECT_TRUE(connections_->send(record, "answer"));
     connections_->close_gracefully(record);
     return bytes.size();

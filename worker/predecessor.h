@@ -1,0 +1,29 @@
+// Predecessor: what a successor finds of the worker that died before it.
+//
+// Its arena with the open step taken back, and its descriptors: both processes' tables are one, so that everything
+// the dead worker had open is open here too.
+// Owner      worker_main, until the Worker has taken over what it goes on with.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/ipc/handover.h"
+#include "worker/record/arena.h"
+
+namespace beamgate {
+
+struct Inherited {
+  record::Arena arena;
+  std::vector<uint32_t> restored;  // Slots whose records the open step had changed.
+  int32_t death = 0;               // common/ipc/life.h
+};
+
+// Opens what the predecessor left.  An error: it is no arena of this build, or makes no sense.
+Result<Inherited> open_predecessor(ipc::Predecessor& predecessor);
+
+// Descriptors of every connection in it.
+std::vector<int> clients_of(const record::Arena& arena);
+
+}  // namespace beamgate
