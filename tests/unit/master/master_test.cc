@@ -198,7 +198,9 @@ TEST_F(MasterTest, ReplacesAKilledWorkerWithin100Ms) {
     const int64_t start_ms = monotonic_ms();
     kill(before.at(1), SIGKILL);
     ASSERT_TRUE(see(keeper ? "worker_died slot=1 .*signal=9" : "worker_exited slot=1 .*signal=9"));
-    if (!keeper) ASSERT_TRUE(see("worker_started slot=1"));
+    if (!keeper) {
+      ASSERT_TRUE(see("worker_started slot=1"));
+    }
     ASSERT_TRUE(see("worker_ready slot=1"));
     RecordProperty(keeper ? "succeeded_ms" : "replaced_ms", std::to_string(monotonic_ms() - start_ms));
     EXPECT_LT(monotonic_ms() - start_ms, 1'000) << "100 ms, and what a busy machine adds";
@@ -206,7 +208,9 @@ TEST_F(MasterTest, ReplacesAKilledWorkerWithin100Ms) {
     EXPECT_EQ(after.at(0), before.at(0));
     EXPECT_NE(after.at(1), before.at(1));
     EXPECT_EQ(stop(), 0);
-    if (keeper) EXPECT_EQ(text_.find("worker_exited"), text_.npos);
+    if (keeper) {
+      EXPECT_EQ(text_.find("worker_exited"), text_.npos) << text_;
+    }
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "common/config/load.h"
 #include "common/ipc/channel.h"
+#include "common/ipc/life.h"
 #include "master/master.h"
 
 namespace beamgate::master {
@@ -67,6 +68,7 @@ class TestWorker {
     if (mood("exits")) return 3;
     channel_.send(ipc::Hello{.worker = handover_.worker, .pid = static_cast<uint32_t>(getpid())});
     channel_.send(ipc::Ready{generation_});
+    if (handover_.life != nullptr) handover_.life->serving = true;
     if (!mood("holds")) count_client(5);
     while (!stopped_) {
       if (!channel_.flush().ok()) return 0;
