@@ -320,8 +320,9 @@ void Master::kill(uint16_t slot, pid_t child) {
 
 pid_t Master::survivor(uint16_t slot) {
   const ipc::Life& life = pages_->life(slot);
-  for (const pid_t pid : {life.keeper_pid.load(), life.standby_pid.load(), life.worker_pid.load()}) {
-    if (is_ours(pid)) return pid;
+  // The keeper is looked at again, since the standby may just have become it.
+  for (const auto* word : {&life.keeper_pid, &life.standby_pid, &life.keeper_pid, &life.worker_pid}) {
+    if (const pid_t pid = *word; is_ours(pid)) return pid;
   }
   return 0;
 }

@@ -92,6 +92,7 @@ void Supervisor::start(uint16_t number) {
     return;
   }
   slot.pid = pid.value();
+  slot.killed = false;
   slot.spawned_ms = monotonic_ms();
   apply(number, WorkerEvent::Spawned);
   await_ready(number);
@@ -119,6 +120,7 @@ bool Supervisor::child_exited(pid_t pid, int status) {
       log_.write(slot.state == WorkerState::Draining ? log::Level::Info : log::Level::Warn, "keeper_died",
                  {{"slot", number}, {"child", pid}, {how, value}, {"survivor", survivor}});
       slot.pid = survivor;
+      if (slot.killed) actions_.kill(number, survivor);
       return true;
     }
     const bool expected = slot.state == WorkerState::Draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -166,6 +168,7 @@ void Supervisor::act(uint16_t number, WorkerAction action) {
       expect_death(number, kFastStopMs);
       return;
     case WorkerAction::Kill:
+      slot.killed = true;
       actions_.kill(number, slot.pid);
       clear_timer(slot);
       return;

@@ -83,6 +83,7 @@ class Supervisor {
     pid_t pid = 0;
     int64_t spawned_ms = 0;
     bool graceful = false;  // How it was told to stop.
+    bool killed = false;    // All of it has to go.
     RespawnBackoff backoff;
     std::optional<EventLoop::TimerId> timer;  // The one thing the slot waits for: Ready, death, respawn, leave.
   };

@@ -20,7 +20,6 @@
 #include <set>
 
 #include "common/base/clock.h"
-#include "common/ipc/channel.h"
 #include "master/master.h"
 #include "tests/unit/master/test_master.h"
 

@@ -119,7 +119,10 @@ TEST_F(SupervisorTest, ASlotLivesAsLongAsAnyOfItsProcesses) {
   EXPECT_FALSE(supervisor_.child_exited(1000, kKilled)) << "not its child any more";
   supervisor_.misbehaved(0, "bad frame");
   EXPECT_EQ(did(), "kill4711 ");
+  actions_.survivor_pid = 4712;
   EXPECT_TRUE(supervisor_.child_exited(4711, kKilled));
+  EXPECT_EQ(did(), "kill4712 ") << "it began just then";
+  EXPECT_TRUE(supervisor_.child_exited(4712, kKilled));
   EXPECT_EQ(did(), "dead0 ");
 }
 
