@@ -352,13 +352,21 @@ void Master::on_dead(uint16_t slot) {
 
 // Bus.
 
-void Master::on_ready(uint16_t slot, uint32_t) {
+void Master::on_ready(uint16_t slot, uint32_t generation) {
   if (supervisor_.state(slot) == WorkerState::Ready) {
-    // A successor: what its predecessor has agreed to died with it.
+    // A successor: what its predecessor has agreed to, or was about to do, died with it.
+    moves_.on_dead(slot);
     reload_.on_dead(slot);
     reload_.add(slot);
+    if (!reload_.running() && generation != generation_) catch_up(slot);
   }
   supervisor_.worker_ready(slot);
+}
+
+// A worker that has missed a Commit gets the configuration in force.
+void Master::catch_up(uint16_t slot) {
+  const std::vector<ListenSockets::Borrowed> listens = listens_.of_slot(slot);
+  if (send_config(slot, generation_, *config_, listens)) bus_.send(slot, ipc::Commit{generation_});
 }
 
 void Master::on_prepared(uint16_t slot, const ipc::Prepared& prepared) { reload_.on_prepared(slot, prepared); }

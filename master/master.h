@@ -91,6 +91,9 @@ class Master final : private Bus::Observer,
   void adopt_settings(const config::Config& before);
   UniqueFd config_text(const config::Config& config) const;
   void send_prepare(uint16_t slot) override;
+  bool send_config(uint16_t slot, uint32_t generation, const config::Config& config,
+                   const std::vector<ListenSockets::Borrowed>& listens);  // False: no memory, no descriptors.
+  void catch_up(uint16_t slot);
   void commit_reload(const SlotSet& members) override;
   void abort_reload(const SlotSet& members, const std::string& reason) override;
   void after_reload();

@@ -61,21 +61,24 @@ UniqueFd Master::config_text(const config::Config& config) const {
 }
 
 void Master::send_prepare(uint16_t slot) {
+  if (send_config(slot, next_generation_ - 1, *next_config_, listens_.added(slot))) return;
+  reload_.give_up("not enough descriptors or memory to tell the workers");
+}
+
+bool Master::send_config(uint16_t slot, uint32_t generation, const config::Config& config,
+                         const std::vector<ListenSockets::Borrowed>& listens) {
   ipc::Prepare prepare;
-  prepare.generation = next_generation_ - 1;
+  prepare.generation = generation;
   ipc::Descriptors descriptors;
-  descriptors.push_back(config_text(*next_config_));
-  for (const auto& listen : listens_.added(slot)) {
+  descriptors.push_back(config_text(config));
+  for (const auto& listen : listens) {
     prepare.listens.push_back(listen.id);
     descriptors.emplace_back(fcntl(listen.descriptor, F_DUPFD_CLOEXEC, 3));
   }
   bool complete = descriptors.size() <= ipc::kFrameDescriptorsMax;
   for (const UniqueFd& descriptor : descriptors) complete = complete && descriptor.valid();
-  if (!complete) {
-    reload_.give_up("not enough descriptors or memory to tell the workers");
-    return;
-  }
-  bus_.send(slot, prepare, std::move(descriptors));
+  if (complete) bus_.send(slot, prepare, std::move(descriptors));
+  return complete;
 }
 
 void Master::commit_reload(const SlotSet& members) {

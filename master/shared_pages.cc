@@ -17,6 +17,7 @@ constexpr size_t kLivesBytes = ipc::kSlotsMax * sizeof(ipc::Life);  // Some MiB;
 constexpr size_t kSystemPageBytesMax = 64 << 10;
 constexpr size_t kAddressesAt = (kMetricsBytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
+constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
 
 size_t pages_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
 
@@ -49,7 +50,9 @@ uint64_t SharedPages::layout() {
   return stable_hash(text);
 }
 
-uint64_t SharedPages::lives_layout() { return kLivesBytes; }
+uint64_t SharedPages::lives_layout() {
+  return stable_hash(std::to_string(kLifeVersion) + ' ' + std::to_string(kLivesBytes));
+}
 
 Result<std::unique_ptr<SharedPages>> SharedPages::create() {
   auto lives = new_file(kLivesBytes);

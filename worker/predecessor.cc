@@ -14,12 +14,31 @@ Result<Inherited> open_predecessor(ipc::Predecessor& predecessor) {
   return inherited;
 }
 
-std::vector<int> clients_of(const record::Arena& arena) {
-  std::vector<int> out;
+namespace {
+
+template <typename Visit>
+void for_each_record(const record::Arena& arena, Visit&& visit) {
   for (uint32_t slot = 0; slot < std::min(arena.vault().slots_touched, arena.slots()); ++slot) {
     const record::Record& record = arena.records()[slot];
-    if (record.phase != record::Phase::Free) out.push_back(record.fd);
+    if (record.phase != record::Phase::Free) visit(record);
   }
+}
+
+}  // namespace
+
+std::vector<int> clients_of(const record::Arena& arena) {
+  std::vector<int> out;
+  for_each_record(arena, [&](const record::Record& record) { out.push_back(record.fd); });
+  return out;
+}
+
+std::vector<int> pages_of(const record::Arena& arena) {
+  std::vector<int> out;
+  for_each_record(arena, [&](const record::Record& record) {
+    if (record.pauses & record::kPauseMove) out.push_back(static_cast<int>(record.move_page) - 1);
+  });
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 

@@ -25,5 +25,7 @@ Result<Inherited> open_predecessor(ipc::Predecessor& predecessor);
 
 // Descriptors of every connection in it.
 std::vector<int> clients_of(const record::Arena& arena);
+// Those of the pages that say whose the connections are that were being moved.
+std::vector<int> pages_of(const record::Arena& arena);
 
 }  // namespace beamgate

@@ -69,15 +69,18 @@ class Channel {
   size_t queued_bytes() const { return writer_.bytes(); }
   bool wants_writable() const { return !writer_.empty(); }
   bool between_frames() const { return reader_.between_frames(); }  // Of what is received.
-
-  // Where the streams are; another channel on the same socket goes on from there when nothing was queued and this one
-  // was between two frames.
-  uint64_t position_sent() const { return writer_.position(); }
-  uint64_t position_received() const { return reader_.position(); }
-  void go_on_from(uint64_t sent, uint64_t received) {
-    writer_.set_position(sent);
-    reader_.set_position(received);
+  // How far both streams have come, for whoever goes on with the socket.  REQUIRES: nothing is queued, and
+  // between_frames().
+  struct Positions {
+    uint64_t sent = 0;
+    uint64_t received = 0;
+  };
+  Positions positions() const { return {writer_.position(), reader_.position()}; }
+  void go_on_from(const Positions& positions) {
+    writer_.set_position(positions.sent);
+    reader_.set_position(positions.received);
   }
+
   uint64_t bytes_sent() const { return bytes_sent_; }          // Since the beginning, headers included.
   uint64_t bytes_received() const { return bytes_received_; }
 

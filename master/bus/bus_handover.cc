@@ -43,8 +43,9 @@ void Bus::leave(HandoverState& state) const {
     slot.bus = port->channel().descriptor();
     slot.said_hello = port->said_hello;
     slot.serving = port->serving;
-    slot.bus_sent = port->channel().position_sent();
-    slot.bus_received = port->channel().position_received();
+    const auto positions = port->channel().positions();
+    slot.bus_sent = positions.sent;
+    slot.bus_received = positions.received;
   }
   const auto list = [](const SlotSet& set) {
     std::vector<uint16_t> out;
@@ -67,9 +68,9 @@ Result<void> Bus::adopt(const HandoverState& state) {
   for (const auto& slot : state.slots) {
     if (slot.bus < 0) continue;
     if (auto attached = attach(slot.slot, slot.worker, UniqueFd(slot.bus)); !attached.ok()) return attached;
+    ports_[slot.slot]->channel().go_on_from({slot.bus_sent, slot.bus_received});
     ports_[slot.slot]->said_hello = slot.said_hello;
     ports_[slot.slot]->serving = slot.serving;
-    ports_[slot.slot]->channel().go_on_from(slot.bus_sent, slot.bus_received);
   }
   const auto set = [](const std::vector<uint16_t>& list) {
     SlotSet out;

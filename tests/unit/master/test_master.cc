@@ -67,8 +67,8 @@ class TestWorker {
   int run() {
     if (mood("exits")) return 3;
     if (handover_.metrics->get(metrics::Metric::BusFramesSent) == handover_.worker) {  // A successor.
-      channel_.go_on_from(handover_.metrics->get(metrics::Metric::BusBytesSent),
-                          handover_.metrics->get(metrics::Metric::BusBytesReceived));
+      channel_.go_on_from({handover_.metrics->get(metrics::Metric::BusBytesSent),
+                           handover_.metrics->get(metrics::Metric::BusBytesReceived)});
     }
     channel_.send(ipc::Hello{.worker = handover_.worker, .pid = static_cast<uint32_t>(getpid())});
     channel_.send(ipc::Ready{generation_});
@@ -97,8 +97,8 @@ class TestWorker {
   void note_positions() {
     auto& cells = handover_.metrics->cells;
     cells[static_cast<size_t>(metrics::Metric::BusFramesSent)] = handover_.worker;
-    cells[static_cast<size_t>(metrics::Metric::BusBytesSent)] = channel_.position_sent();
-    cells[static_cast<size_t>(metrics::Metric::BusBytesReceived)] = channel_.position_received();
+    cells[static_cast<size_t>(metrics::Metric::BusBytesSent)] = channel_.positions().sent;
+    cells[static_cast<size_t>(metrics::Metric::BusBytesReceived)] = channel_.positions().received;
   }
   void count_client(uint64_t count = 1) { handover_.metrics->add(metrics::Metric::ConnectionsActive, count); }
 
