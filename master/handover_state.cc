@@ -61,8 +61,8 @@ bool slots_are_sane(const std::vector<uint16_t>& slots) {
 }
 
 bool is_sane(const HandoverState::Process& process) {
-  return process.columns > 0 && process.columns <= ipc::kWorkersMax && process.next_worker > 0 && process.pages >= 0 &&
-         process.log >= -1;
+  return process.columns > 0 && process.columns <= ipc::kWorkersMax && process.next_worker > 0 && process.pages > 2 &&
+         process.lives > 2 && process.log >= -1;
 }
 
 bool is_sane(const HandoverState::Listen& listen) {
@@ -139,7 +139,7 @@ Result<void> check_whole(const HandoverState& state) {
 }  // namespace
 
 std::vector<int> HandoverState::descriptors() const {
-  std::vector<int> out = {process.pages};
+  std::vector<int> out = {process.pages, process.lives};
   if (process.log >= 0) out.push_back(process.log);
   for (const Listen& listen : listens) out.insert(out.end(), listen.sockets.begin(), listen.sockets.end());
   for (const Slot& slot : slots) {

@@ -35,12 +35,15 @@ struct HandoverState {
     int32_t log = -1;             // -1: stderr.
     int32_t pages = -1;
     uint64_t pages_layout = 0;    // SharedPages::layout()
+    int32_t lives = -1;
+    uint64_t lives_layout = 0;    // SharedPages::lives_layout()
     uint64_t next_call = 1;
     std::string_view config;      // The text in force.
     template <typename V, typename M>
     static void visit(V& v, M& m) {
       v(m.generation), v(m.next_generation), v(m.next_worker), v(m.columns), v(m.address_seed), v(m.started_ms);
-      v(m.reload_again), v(m.upgrade_again), v(m.log), v(m.pages), v(m.pages_layout), v(m.next_call), v(m.config);
+      v(m.reload_again), v(m.upgrade_again), v(m.log), v(m.pages), v(m.pages_layout), v(m.lives), v(m.lives_layout);
+      v(m.next_call), v(m.config);
     }
   };
   struct Listen {

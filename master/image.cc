@@ -14,6 +14,7 @@
 #include "common/base/bytes.h"
 #include "common/config/load.h"
 #include "master/program_check.h"
+#include "master/shared_pages.h"
 
 namespace beamgate::master {
 namespace {
@@ -111,6 +112,9 @@ int rehearse() {
   if (!bytes.ok()) return fail(bytes.error().message());
   const auto state = parse_handover_state(bytes.value());
   if (!state.ok()) return fail(state.error().message());
+  if (state.value().process.lives_layout != SharedPages::lives_layout()) {
+    return fail("keepers of this version share something else");
+  }
   const auto loaded = config::load_text(state.value().process.config);
   if (!loaded.ok()) return fail("the configuration in force is no longer valid: " + config::report(loaded));
   return 0;

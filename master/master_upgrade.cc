@@ -41,6 +41,8 @@ HandoverState Master::leave() const {
   process.log = log_.descriptor() == 2 ? -1 : log_.descriptor();
   process.pages = foreign_pages_.valid() ? foreign_pages_.get() : pages_->descriptor();
   process.pages_layout = foreign_pages_.valid() ? foreign_layout_ : SharedPages::layout();
+  process.lives = pages_->lives_descriptor();
+  process.lives_layout = SharedPages::lives_layout();
   process.config = config_->dump;
   for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
     const bool wanted = supervisor_.wanted().contains(slot);
@@ -120,14 +122,16 @@ int Master::run(const HandoverState& state, Inheritance inheritance) {
 }
 
 Result<void> Master::adopt_pages(const HandoverState::Process& process) {
-  if (process.pages_layout != SharedPages::layout()) {
+  // Copies: the next reader of the state wants them too, should this one fail.
+  UniqueFd lives(fcntl(process.lives, F_DUPFD_CLOEXEC, 3));
+  const bool ours = process.pages_layout == SharedPages::layout();
+  if (!ours) {
     foreign_pages_.reset(process.pages);
     foreign_layout_ = process.pages_layout;
     log_.notice("metrics_begin_anew", {{"reason", "the binary before had others"}});
-    return {};
   }
-  // A copy: the next reader of the state wants it too, should this one fail.
-  auto pages = SharedPages::adopt(UniqueFd(fcntl(process.pages, F_DUPFD_CLOEXEC, 3)));
+  auto pages = ours ? SharedPages::adopt(UniqueFd(fcntl(process.pages, F_DUPFD_CLOEXEC, 3)), std::move(lives))
+                    : SharedPages::create_beside(std::move(lives));
   if (!pages.ok()) return pages.error();
   pages_ = std::move(pages).value();
   return {};
@@ -177,6 +181,7 @@ Result<void> Master::adopt(const HandoverState& state) {
   }
   serving_ = true;
   if (!foreign_pages_.valid()) close(state.process.pages);
+  close(state.process.lives);
   adopt_settings(config);
   supervisor_.want(wanted);
   return {};

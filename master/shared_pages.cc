@@ -13,25 +13,36 @@ namespace beamgate::master {
 namespace {
 
 constexpr size_t kMetricsBytes = ipc::kSlotsMax * sizeof(metrics::Page);
-constexpr size_t kSystemPageBytesMax = 64 << 10;
-constexpr size_t aligned(size_t bytes) { return (bytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax; }
 constexpr size_t kLivesBytes = ipc::kSlotsMax * sizeof(ipc::Life);  // Some MiB; pages come with their use.
-constexpr size_t kLivesAt = aligned(kMetricsBytes);
-constexpr size_t kAddressesAt = kLivesAt + aligned(kLivesBytes);
+constexpr size_t kSystemPageBytesMax = 64 << 10;
+constexpr size_t kAddressesAt = (kMetricsBytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
 
-size_t file_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
+size_t pages_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
 
-void* map_part(int file, size_t at, size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(at));
+Result<UniqueFd> new_file(size_t bytes) {
+  UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
+  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+    return system_error("can't make the shared pages");
+  }
+  return file;
+}
+
+bool has_size(const UniqueFd& file, size_t bytes) {
+  struct stat status {};
+  return fstat(file.get(), &status) == 0 && static_cast<size_t>(status.st_size) == bytes;
+}
+
+void* map_file(const UniqueFd& file, size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
 }  // namespace
 
 uint64_t SharedPages::layout() {
-  std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kLifeVersion) + ' ' + std::to_string(sizeof(ipc::Life)) + ' ' + std::to_string(ipc::kSlotsMax);
+  std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(ipc::kSlotsMax);
   for (size_t i = 0; i < static_cast<size_t>(metrics::Metric::kCount); ++i) {
     text += ' ';
     text += metrics::name_of(static_cast<metrics::Metric>(i));
@@ -39,31 +50,41 @@ uint64_t SharedPages::layout() {
   return stable_hash(text);
 }
 
+uint64_t SharedPages::lives_layout() {
+  return stable_hash(std::to_string(kLifeVersion) + ' ' + std::to_string(kLivesBytes));
+}
+
 Result<std::unique_ptr<SharedPages>> SharedPages::create() {
-  UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
-  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(file_bytes())) != 0) {
-    return system_error("can't make the shared pages");
+  auto lives = new_file(kLivesBytes);
+  if (!lives.ok()) return lives.error();
+  return create_beside(std::move(lives).value());
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::create_beside(UniqueFd lives) {
+  auto file = new_file(pages_bytes());
+  if (!file.ok()) return file.error();
+  return map(std::move(file).value(), std::move(lives), true);
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::adopt(UniqueFd file, UniqueFd lives) {
+  return map(std::move(file), std::move(lives), false);
+}
+
+Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd lives, bool fresh) {
+  // A page beyond the end of a file kills who touches it.
+  if (!has_size(file, pages_bytes()) || !has_size(lives, kLivesBytes)) {
+    return Error{Code::Invalid, 0, "shared pages of another size"};
   }
-  return map(std::move(file), true);
-}
-
-Result<std::unique_ptr<SharedPages>> SharedPages::adopt(UniqueFd file) {
-  struct stat status {};
-  if (fstat(file.get(), &status) != 0) return system_error("no shared pages");
-  if (static_cast<size_t>(status.st_size) != file_bytes()) return Error{Code::Invalid, 0, "shared pages of another size"};
-  return map(std::move(file), false);
-}
-
-Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, bool fresh) {
   std::unique_ptr<SharedPages> pages(new SharedPages);
-  pages->metrics_ = static_cast<metrics::Page*>(map_part(file.get(), 0, kMetricsBytes));  // Zero bytes are zero counts.
+  pages->metrics_ = static_cast<metrics::Page*>(map_file(file, kMetricsBytes));  // Zero bytes are zero counts.
   if (pages->metrics_ == nullptr) return system_error("can't map the metrics");
-  pages->lives_ = static_cast<ipc::Life*>(map_part(file.get(), kLivesAt, kLivesBytes));
+  pages->lives_ = static_cast<ipc::Life*>(map_file(lives, kLivesBytes));
   if (pages->lives_ == nullptr) return system_error("can't map what keepers share");
   auto addresses = ipc::AddressTable::map(file.get(), kAddressesAt, ipc::kSlotsMax, fresh);
   if (!addresses.ok()) return addresses.error();
   pages->addresses_ = std::move(addresses).value();
   pages->file_ = std::move(file);
+  pages->lives_file_ = std::move(lives);
   return pages;
 }
 

@@ -1,8 +1,8 @@
 // SharedPages: the memory that the master and all workers share: metrics, address counts, and of each slot what
 // its worker and keeper know of each other.
 //
-// Owner      Master; mapped before the first fork, unmapped with it.  It lies in a memfd, so that the image of a
-//            binary upgrade can map it again.
+// Owner      Master; mapped before the first fork, unmapped with it.  It lies in two files in memory - what keepers
+//            share apart from the rest - so that the image of a binary upgrade can map it again.
 // Limits     ipc::kSlotsMax slots.
 #pragma once
 
@@ -21,15 +21,19 @@ namespace beamgate::master {
 class SharedPages {
  public:
   static Result<std::unique_ptr<SharedPages>> create();
-  // What another image has made; REQUIRES: it had this layout().
-  static Result<std::unique_ptr<SharedPages>> adopt(UniqueFd file);
+  // What another image has made.  REQUIRES: it had this layout() and lives_layout().
+  static Result<std::unique_ptr<SharedPages>> adopt(UniqueFd file, UniqueFd lives);
+  // Only what keepers share is another image's.  REQUIRES: it had this lives_layout().
+  static Result<std::unique_ptr<SharedPages>> create_beside(UniqueFd lives);
   ~SharedPages();
   SharedPages(const SharedPages&) = delete;
   SharedPages& operator=(const SharedPages&) = delete;
 
   // Differs where an image would misread another one's pages.
   static uint64_t layout();
+  static uint64_t lives_layout();
   int descriptor() const { return file_.get(); }
+  int lives_descriptor() const { return lives_file_.get(); }
 
   metrics::Page& metrics(uint16_t slot) { return metrics_[slot]; }
   std::vector<const metrics::Page*> metrics_all() const;
@@ -42,9 +46,10 @@ class SharedPages {
 
  private:
   SharedPages() = default;
-  static Result<std::unique_ptr<SharedPages>> map(UniqueFd file, bool fresh);
+  static Result<std::unique_ptr<SharedPages>> map(UniqueFd file, UniqueFd lives, bool fresh);
 
   UniqueFd file_;
+  UniqueFd lives_file_;
   metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
   ipc::Life* lives_ = nullptr;        // The same.
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;

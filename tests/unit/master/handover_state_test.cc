@@ -25,7 +25,7 @@ HandoverState sample() {
   static const sockaddr_in address{.sin_family = AF_INET, .sin_port = 1};
   HandoverState state;
   state.process = {.generation = 4, .next_generation = 9, .next_worker = 77, .columns = 2, .address_seed = 5,
-                   .started_ms = 6, .reload_again = true, .log = 7, .pages = 8, .pages_layout = 9, .config = "events {}"};
+                   .started_ms = 6, .reload_again = true, .log = 7, .pages = 8, .pages_layout = 9, .lives = 10, .lives_layout = 11, .config = "events {}"};
   state.listens.push_back({.id = 3, .text = "127.0.0.1:1",
                            .address = {reinterpret_cast<const char*>(&address), sizeof address}, .backlog = 5,
                            .ipv6_only = true, .inode = 2, .sockets = {20, 21}});
@@ -55,7 +55,7 @@ TEST(HandoverState, ComesBackAsItWas) {
   EXPECT_EQ(parsed.value().listens[0].sockets, (std::vector<int32_t>{20, 21}));
   EXPECT_EQ(parsed.value().slots[0].bus_received, 11u);
   EXPECT_EQ(parsed.value().receipts[0].key.size(), 8u);
-  EXPECT_EQ(parsed.value().descriptors(), (std::vector<int>{8, 7, 20, 21, 30}));
+  EXPECT_EQ(parsed.value().descriptors(), (std::vector<int>{8, 10, 7, 20, 21, 30}));
 }
 
 TEST(HandoverState, TravelsInAFile) {
@@ -142,14 +142,21 @@ TEST(SharedPages, CanBeMappedAgain) {
   first.value()->metrics(130).add(metrics::Metric::ConnectionsActive, 7);
   const auto admission = first.value()->addresses().try_acquire(200, 42, 10);
   EXPECT_TRUE(admission.admitted);
-  auto second = SharedPages::adopt(UniqueFd(dup(first.value()->descriptor())));
+  first.value()->new_life(130).keeper_pid = 5;
+  const auto copy = [&](int descriptor) { return UniqueFd(dup(descriptor)); };
+  auto beside = SharedPages::create_beside(copy(first.value()->lives_descriptor()));
+  ASSERT_TRUE(beside.ok());
+  EXPECT_EQ(beside.value()->life(130).keeper_pid, 5);
+  EXPECT_EQ(beside.value()->metrics(130).get(metrics::Metric::ConnectionsActive), 0u);
+  auto second = SharedPages::adopt(copy(first.value()->descriptor()), copy(first.value()->lives_descriptor()));
   ASSERT_TRUE(second.ok());
   first.value().reset();
   EXPECT_EQ(second.value()->metrics(130).get(metrics::Metric::ConnectionsActive), 7u);
   EXPECT_EQ(second.value()->addresses().count(42), 1u);
+  EXPECT_EQ(second.value()->life(130).keeper_pid, 5);
   second.value()->addresses().release(200, admission.entry);
   EXPECT_EQ(second.value()->addresses().count(42), 0u);
-  EXPECT_FALSE(SharedPages::adopt(UniqueFd(dup(0))).ok()) << "another file";
+  EXPECT_FALSE(SharedPages::adopt(copy(0), copy(0)).ok()) << "another file";
 }
 
 struct NoEvents : Bus::Observer {

@@ -20,8 +20,6 @@
 #include <set>
 
 #include "common/base/clock.h"
-#include "common/ipc/channel.h"
-#include "common/ipc/life.h"
 #include "master/master.h"
 #include "tests/unit/master/test_master.h"
 

@@ -66,12 +66,17 @@ class TestWorker {
 
   int run() {
     if (mood("exits")) return 3;
+    if (handover_.metrics->get(metrics::Metric::BusFramesSent) == handover_.worker) {  // A successor.
+      channel_.go_on_from({handover_.metrics->get(metrics::Metric::BusBytesSent),
+                           handover_.metrics->get(metrics::Metric::BusBytesReceived)});
+    }
     channel_.send(ipc::Hello{.worker = handover_.worker, .pid = static_cast<uint32_t>(getpid())});
     channel_.send(ipc::Ready{generation_});
     if (handover_.life != nullptr) handover_.life->serving = true;
     if (!mood("holds")) count_client(5);
     while (!stopped_) {
       if (!channel_.flush().ok()) return 0;
+      note_positions();
       wait();
       accept_clients();
       take_moving();
@@ -87,6 +92,13 @@ class TestWorker {
     const char* general = getenv("BEAMGATE_TEST_MOOD");
     if (general != nullptr && strstr(general, what) != nullptr) return true;
     return handover_.config->working_directory.find(what) != std::string::npos;
+  }
+  // Where a successor's channel goes on from.
+  void note_positions() {
+    auto& cells = handover_.metrics->cells;
+    cells[static_cast<size_t>(metrics::Metric::BusFramesSent)] = handover_.worker;
+    cells[static_cast<size_t>(metrics::Metric::BusBytesSent)] = channel_.positions().sent;
+    cells[static_cast<size_t>(metrics::Metric::BusBytesReceived)] = channel_.positions().received;
   }
   void count_client(uint64_t count = 1) { handover_.metrics->add(metrics::Metric::ConnectionsActive, count); }
 
@@ -190,7 +202,7 @@ class TestWorker {
     while (!gone) {
       UniqueFd client = receive_client(incoming_.get(), gone);
       if (gone) {
-        EXPECT_EQ(write(incoming_.get(), "k", 1), 1);
+        send(incoming_.get(), "k", 1, MSG_NOSIGNAL);  // To nobody, if the source died.
         incoming_.reset();
       }
       if (!client.valid()) return;
