@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <string_view>
 
@@ -210,7 +211,7 @@ void ListenSockets::abort() {
 std::vector<ListenSockets::Borrowed> ListenSockets::added(uint16_t slot) const {
   std::vector<Borrowed> out;
   for (const auto& [id, entry] : entries_) {
-    if (!entry.committed) out.push_back({id, entry.sockets[entry.is_unix() ? 0 : slot].get()});
+    if (!entry.committed) out.push_back({id, entry.socket_of(slot)});
   }
   return out;
 }
@@ -218,7 +219,7 @@ std::vector<ListenSockets::Borrowed> ListenSockets::added(uint16_t slot) const {
 std::vector<ListenSockets::Borrowed> ListenSockets::of_slot(uint16_t slot) const {
   std::vector<Borrowed> out;
   for (const auto& [id, entry] : entries_) {
-    if (entry.committed) out.push_back({id, entry.sockets[entry.is_unix() ? 0 : slot].get()});
+    if (entry.committed) out.push_back({id, entry.socket_of(slot)});
   }
   return out;
 }
@@ -255,6 +256,37 @@ void ListenSockets::trim(uint16_t slots) {
     entry.listening = std::min(entry.listening, entry.sockets.size());
   }
   unsteer();
+}
+
+void ListenSockets::leave(HandoverState& state) const {
+  for (const auto& [id, entry] : entries_) {
+    const config::Address& address = entry.listen.address;
+    HandoverState::Listen& out = state.listens.emplace_back();
+    out.id = id;
+    out.text = address.text;
+    out.address = {reinterpret_cast<const char*>(&address.storage), address.length};
+    out.backlog = entry.listen.backlog;
+    out.ipv6_only = entry.listen.ipv6_only;
+    out.inode = entry.inode;
+    for (const UniqueFd& socket : entry.sockets) out.sockets.push_back(socket.get());
+  }
+}
+
+void ListenSockets::adopt(const HandoverState& state) {
+  for (const auto& listen : state.listens) {
+    Entry& entry = entries_[listen.id];
+    config::Address& address = entry.listen.address;
+    entry.listen.id = listen.id;
+    entry.listen.backlog = listen.backlog;
+    entry.listen.ipv6_only = listen.ipv6_only;
+    address.text = listen.text;
+    address.length = static_cast<socklen_t>(listen.address.size());
+    memcpy(&address.storage, listen.address.data(), listen.address.size());
+    entry.inode = listen.inode;
+    for (const int32_t socket : listen.sockets) entry.sockets.emplace_back(socket);
+    entry.listening = entry.sockets.size();
+    entry.committed = true;
+  }
 }
 
 std::vector<std::string> ListenSockets::addresses(const config::Config& config) const {

@@ -1,7 +1,8 @@
 // ListenSockets: every listening socket of the node, made once and kept over reloads and worker deaths.
 //
-// Owner      Master.  Workers get copies: of each TCP listen the one of their slot (SO_REUSEPORT, so that the
-//            kernel spreads clients and each worker has its own queue), of each unix socket the only one.
+// Owner      Master.  Workers get copies: of each TCP listen the one of their slot's column, which is also their
+//            twin's (SO_REUSEPORT, so that the kernel spreads clients and each worker has its own queue), of each
+//            unix socket the only one.  What is said of slots below means columns.
 // Changes    In two steps, as a reload needs it: prepare() binds what is new, commit() begins to listen there
 //            and closes what is gone, abort() takes the new ones back.  Nobody can connect to a socket before
 //            commit(), so an abort resets nobody.
@@ -22,6 +23,8 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/config/model.h"
+#include "common/ipc/handover.h"
+#include "master/handover_state.h"
 
 namespace beamgate::master {
 
@@ -57,18 +60,23 @@ class ListenSockets {
   void trim(uint16_t slots);   // Closes the sockets of the slots from this one on.
   void close();                // Closes all; with the workers' copies gone too, clients are refused.
 
+  // For a handover; REQUIRES: all is committed.  And back.
+  void leave(HandoverState& state) const;
+  void adopt(const HandoverState& state);
+
   // "127.0.0.1:8080": with the port that was chosen where 0 was asked for; in the order of the configuration.
   std::vector<std::string> addresses(const config::Config& config) const;
 
  private:
   struct Entry {
     config::Listen listen;         // Its address is the one that was bound.
-    std::vector<UniqueFd> sockets;  // By slot; one for a unix socket.
+    std::vector<UniqueFd> sockets;  // By column (ipc::column_of); one for a unix socket.
     size_t listening = 0;          // How many of them, from the front.
     bool committed = false;
     bool wanted = true;            // By the configuration of the last prepare().
     uint64_t inode = 0;            // Of a unix socket's file.
 
+    int socket_of(uint16_t slot) const { return sockets[is_unix() ? 0 : ipc::column_of(slot)].get(); }
     bool is_unix() const { return listen.address.storage.ss_family == AF_UNIX; }
   };
 

@@ -5,10 +5,12 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "common/config/command_line.h"
 #include "common/config/load.h"
 #include "common/version.h"
+#include "master/image.h"
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/process_title.h"
@@ -63,13 +65,36 @@ int send_signal(const CommandLine& line, const config::Config& config) {
   return 0;
 }
 
-int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title) {
+int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
+          const master::Program& program) {
   const auto load = [options = line.load] { return config::load(options); };
-  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title});
+  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
   return master.run();
 }
 
-int run(const CommandLine& line, master::ProcessTitle& title) {
+// Goes on in the place of another binary.  Whatever is in the way: the place is given back.
+int take_over(const CommandLine& line, master::Inheritance inheritance, master::ProcessTitle& title,
+              const master::Program& program) {
+  const auto give_back = [&](const std::string& reason) {
+    inheritance.came_back = "the new binary could not take over: " + reason;
+    const UniqueFd old_binary = std::move(inheritance.old_binary);
+    if (old_binary.valid()) {
+      static_cast<void>(master::execute(master::path_of_open(old_binary), program.arguments, inheritance, {}));
+    }
+    return fail(*inheritance.came_back);
+  };
+  const auto bytes = master::read_file(inheritance.state.get());
+  if (!bytes.ok()) return give_back(bytes.error().message());
+  const auto state = master::parse_handover_state(bytes.value());
+  if (!state.ok()) return give_back(state.error().message());
+  const config::LoadResult loaded = config::load_text(state.value().process.config);
+  if (!loaded.ok()) return give_back(config::report(loaded));
+  const auto load = [options = line.load] { return config::load(options); };
+  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
+  return master.run(state.value(), std::move(inheritance));
+}
+
+int run(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
   switch (line.mode) {
     case CommandLine::Mode::Help:
       fwrite(config::usage().data(), 1, config::usage().size(), stdout);
@@ -79,8 +104,16 @@ int run(const CommandLine& line, master::ProcessTitle& title) {
       fprintf(stderr, "beamgate version: beamgate/%s\n", BEAMGATE_VERSION);
       if (line.mode == CommandLine::Mode::VersionDetails) fprintf(stderr, "%s", BEAMGATE_BUILD_DETAILS);
       return 0;
+    case CommandLine::Mode::HandoverVersion:
+      printf("%s\n", master::handover_version_line().c_str());
+      return 0;
+    case CommandLine::Mode::HandoverRehearsal:
+      return master::rehearse();
     default:
       break;
+  }
+  if (line.mode == CommandLine::Mode::Run) {
+    if (auto inheritance = master::take_inheritance()) return take_over(line, std::move(*inheritance), title, program);
   }
   const config::LoadResult loaded = config::load(line.load);
   const std::string report = config::report(loaded);
@@ -89,7 +122,8 @@ int run(const CommandLine& line, master::ProcessTitle& title) {
     return test(line, loaded);
   }
   if (!loaded.ok()) return 1;
-  return line.mode == CommandLine::Mode::Signal ? send_signal(line, *loaded.config) : serve(line, loaded, title);
+  return line.mode == CommandLine::Mode::Signal ? send_signal(line, *loaded.config)
+                                                : serve(line, loaded, title, program);
 }
 
 }  // namespace
@@ -101,6 +135,7 @@ int main(int argc, char** argv) {
   if (!beamgate::config::parse({argv + 1, static_cast<size_t>(argc - 1)}, line, error)) {
     return beamgate::fail(error);
   }
+  const auto program = beamgate::master::this_program(argc, argv);
   beamgate::master::ProcessTitle title(argc, argv);
-  return beamgate::run(line, title);
+  return beamgate::run(line, title, program);
 }

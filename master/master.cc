@@ -19,7 +19,6 @@ namespace beamgate::master {
 namespace {
 
 constexpr int64_t kTickMs = 5'000;
-constexpr const char* kProgram = "beamgate";
 
 // The master holds a socket per listen and worker: as many descriptors as the system lets it have.
 void raise_file_limit() {
@@ -40,7 +39,11 @@ Master::Master(std::shared_ptr<const config::Config> config, MasterOptions optio
       log_("master"),
       bus_(loop_, log_, *this),
       supervisor_(loop_, log_, *this),
-      reload_(loop_, *this) {}
+      reload_(loop_, *this),
+      moves_(loop_, log_, *this),
+      resize_(loop_, log_, moves_, *this),
+      upgrade_(loop_, log_, *this),
+      takeover_(loop_, log_, moves_, *this) {}
 
 Master::~Master() {
   if (signal_watch_) loop_.unwatch(*signal_watch_);
@@ -52,6 +55,10 @@ int Master::run() {
     exit_status_ = 1;
     stop(false);
   }
+  return serve();
+}
+
+int Master::serve() {
   if (supervisor_.alive() > 0 || !stopping_) loop_.run();
   notify_systemd("STOPPING=1");
   log_.notice("exited", {{"status", exit_status_}});
@@ -100,7 +107,7 @@ bool Master::start() {
   }
   provide_access_logs();
   adopt_settings(config);
-  supervisor_.want(slots);
+  supervisor_.want(SlotSet::first(slots));
   return exit_status_ == 0;
 }
 
@@ -115,9 +122,11 @@ Result<void> Master::prepare_process() {
   }
   address_seed_ = crypto::random_u64();
   started_ms_ = wall_ms();
-  auto pages = SharedPages::create();
-  if (!pages.ok()) return pages.error();
-  pages_ = std::move(pages).value();
+  if (!pages_) {
+    auto pages = SharedPages::create();
+    if (!pages.ok()) return pages.error();
+    pages_ = std::move(pages).value();
+  }
   signals_ = std::make_unique<Signals>();
   auto watch = loop_.watch(signals_->descriptor(), [this](EventLoop::Ready) { on_signals(); });
   if (!watch.ok()) return watch.error();
@@ -137,6 +146,7 @@ void Master::adopt_settings(const config::Config& before) {
   const config::Config& config = *config_;
   bus_.set_queue_bytes(config.bus_queue_bytes);
   supervisor_.set_shutdown_timeout(config.worker_shutdown_timeout_ms);
+  resize_.set_move_limit(config.worker_shutdown_timeout_ms);
   if (config.error_log_path == before.error_log_path && config.error_log_level == before.error_log_level) return;
   if (auto opened = log_.open(config.error_log_path, config.error_log_level); !opened.ok()) {
     log_.error("error_log_failed", {{"path", config.error_log_path}, {"error", opened.error().message()}});
@@ -146,10 +156,10 @@ void Master::adopt_settings(const config::Config& before) {
 void Master::began_to_serve() {
   serving_ = true;
   for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
-  log_.notice("ready", {{"workers", supervisor_.wanted()}});
+  log_.notice("ready", {{"workers", supervisor_.wanted().size()}});
   daemon_.ready(log_.descriptor());
   notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
-  if (std::exchange(reload_again_, false)) reload();
+  next_task();
 }
 
 // Signals.
@@ -172,8 +182,7 @@ void Master::on_signal(int number) {
     case SIGUSR1:
       return reopen_logs();
     case SIGUSR2:
-      log_.error("upgrade_unavailable", {{"reason", "this version can't upgrade its binary while it runs"}});
-      return;
+      return upgrade();
     default:
       return;
   }
@@ -182,7 +191,8 @@ void Master::on_signal(int number) {
 void Master::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-    if (!supervisor_.child_exited(pid, status)) log_.info("orphan_ended", {{"child", pid}});
+    if (supervisor_.child_exited(pid, status) || upgrade_.child_exited(pid, status)) continue;
+    log_.info("orphan_ended", {{"child", pid}});
   }
   end_if_done();
 }
@@ -194,6 +204,11 @@ void Master::stop(bool graceful) {
   stopping_fast_ = !graceful;
   log_.notice("stopping", {{"graceful", graceful ? "yes" : "no"}});
   reload_.give_up("the gateway stops");
+  upgrade_.cancel();
+  takeover_.cancel();
+  resize_.cancel();
+  moves_.cancel_all();
+  if (cross_timer_) loop_.cancel(*cross_timer_);
   supervisor_.stop_all(graceful);
   // Workers drop their copies; a copy kept here would let clients connect and wait for nobody.
   listens_.close();
@@ -206,8 +221,9 @@ void Master::end_if_done() {
     return;
   }
   // Sockets of slots that went stay until the last worker that could have drained them has gone.
-  if (slots_listening_ > supervisor_.wanted() && supervisor_.alive_from(supervisor_.wanted()) == 0) {
-    slots_listening_ = supervisor_.wanted();
+  const auto columns = static_cast<uint16_t>(slots_wanted(*config_));
+  if (slots_listening_ > columns && !reload_.running() && supervisor_.alive_from(columns) == 0) {
+    slots_listening_ = columns;
     listens_.trim(slots_listening_);
   }
 }
@@ -304,8 +320,9 @@ void Master::kill(uint16_t slot, pid_t child) {
 
 pid_t Master::survivor(uint16_t slot) {
   const ipc::Life& life = pages_->life(slot);
-  for (const pid_t pid : {life.keeper_pid.load(), life.standby_pid.load(), life.worker_pid.load()}) {
-    if (is_ours(pid)) return pid;
+  // The keeper is looked at again, since the standby may just have become it.
+  for (const auto* word : {&life.keeper_pid, &life.standby_pid, &life.keeper_pid, &life.worker_pid}) {
+    if (const pid_t pid = *word; is_ours(pid)) return pid;
   }
   return 0;
 }
@@ -313,12 +330,19 @@ pid_t Master::survivor(uint16_t slot) {
 void Master::on_serving(uint16_t slot) {
   log_.info("worker_ready", {{"slot", slot}});
   if (!serving_ && !stopping_ && supervisor_.all_ready()) began_to_serve();
+  resize_.on_serving();
+  takeover_.on_serving(slot);
 }
 
 void Master::on_dead(uint16_t slot) {
   bus_.detach(slot);
   pages_->drop_slot(slot);
   reload_.on_dead(slot);
+  if (!stopping_) {
+    moves_.on_dead(slot);
+    resize_.on_dead(slot);
+    takeover_.on_dead(slot);
+  }
   if (serving_ || stopping_) return;
   exit_status_ = 1;
   fail("start_failed", "a worker ended before it served", Error{Code::Unavailable, 0, "see the lines before"});
@@ -328,13 +352,21 @@ void Master::on_dead(uint16_t slot) {
 
 // Bus.
 
-void Master::on_ready(uint16_t slot, uint32_t) {
+void Master::on_ready(uint16_t slot, uint32_t generation) {
   if (supervisor_.state(slot) == WorkerState::Ready) {
-    // A successor: what its predecessor has agreed to died with it.
+    // A successor: what its predecessor has agreed to, or was about to do, died with it.
+    moves_.on_dead(slot);
     reload_.on_dead(slot);
     reload_.add(slot);
+    if (!reload_.running() && generation != generation_) catch_up(slot);
   }
   supervisor_.worker_ready(slot);
+}
+
+// A worker that has missed a Commit gets the configuration in force.
+void Master::catch_up(uint16_t slot) {
+  const std::vector<ListenSockets::Borrowed> listens = listens_.of_slot(slot);
+  if (send_config(slot, generation_, *config_, listens)) bus_.send(slot, ipc::Commit{generation_});
 }
 
 void Master::on_prepared(uint16_t slot, const ipc::Prepared& prepared) { reload_.on_prepared(slot, prepared); }

@@ -2,8 +2,10 @@
 //
 // Owner      main(); one per process.  Everything of the master hangs below it and dies with it.
 // Thread     One; no thread is ever started here, so that forks are clean.
-// Signals    TERM, INT fast stop; QUIT graceful stop; HUP reload; USR1 reopen logs; USR2 binary upgrade, which
-//            this version answers in the log only.
+// Signals    TERM, INT fast stop; QUIT graceful stop; HUP reload; USR1 reopen logs; USR2 binary upgrade.  A HUP or
+//            USR2 that comes while connections move, or while another one is served, waits; one of each.
+// Upgrade    This process executes the new binary in place (image.h); the new image adopts what the old one left and
+//            replaces the workers (takeover.h), or executes the old binary again.
 // Errors     Until it serves, any failure ends it with status 1 and a line on stderr.  After that it lives on:
 //            a worker is replaced, a configuration that is wrong changes nothing.
 #pragma once
@@ -13,19 +15,26 @@
 #include <optional>
 #include <string>
 
+#include "common/base/clock.h"
 #include "common/config/load.h"
 #include "common/log/log.h"
 #include "master/bus/bus.h"
 #include "master/daemon.h"
 #include "master/event_loop.h"
+#include "master/handover_state.h"
+#include "master/image.h"
 #include "master/listen_sockets.h"
+#include "master/moves.h"
 #include "master/pid_file.h"
 #include "master/privileges.h"
 #include "master/process_title.h"
 #include "master/reload.h"
+#include "master/resize.h"
 #include "master/shared_pages.h"
 #include "master/signals.h"
 #include "master/supervisor.h"
+#include "master/takeover.h"
+#include "master/upgrade.h"
 #include "master/worker_process.h"
 
 namespace beamgate::master {
@@ -34,19 +43,34 @@ struct MasterOptions {
   std::function<config::LoadResult()> load;  // Reads the configuration again, for a reload.
   WorkerMain worker_main;
   ProcessTitle* title = nullptr;
+  Program program;  // What an upgrade looks for.
 };
 
-class Master final : private Bus::Observer, private Supervisor::Actions, private Reload::Actions {
+class Master final : private Bus::Observer,
+                     private Supervisor::Actions,
+                     private Reload::Actions,
+                     private Moves::Actions,
+                     private Resize::Actions,
+                     private Upgrade::Actions,
+                     private Takeover::Actions {
  public:
   Master(std::shared_ptr<const config::Config> config, MasterOptions options);
   ~Master() override;
 
   int run();  // The exit status.
+  // Goes on from what another image has left.  state: the config given to the constructor is its text.
+  int run(const HandoverState& state, Inheritance inheritance);
 
  private:
+  static constexpr const char* kProgram = "beamgate";
+  // Another image is executed between two frames of every worker; when that moment doesn't come, never mind.
+  static constexpr int64_t kCrossMs = 10'000;
+  static constexpr int64_t kCrossAgainMs = 50;
+
   // Start.
   Result<void> prepare_process();
   bool start();
+  int serve();
   bool fail(const char* event, const std::string& what, const Error& error);
   void began_to_serve();
 
@@ -62,12 +86,47 @@ class Master final : private Bus::Observer, private Supervisor::Actions, private
 
   // Reload.
   void reload();
+  bool busy() const;  // With what another reload or upgrade has to wait for.
+  void next_task();   // What has waited.
   void adopt_settings(const config::Config& before);
   UniqueFd config_text(const config::Config& config) const;
   void send_prepare(uint16_t slot) override;
+  bool send_config(uint16_t slot, uint32_t generation, const config::Config& config,
+                   const std::vector<ListenSockets::Borrowed>& listens);  // False: no memory, no descriptors.
+  void catch_up(uint16_t slot);
   void commit_reload(const SlotSet& members) override;
   void abort_reload(const SlotSet& members, const std::string& reason) override;
   void after_reload();
+  SlotSet slots_for(uint16_t columns) const;
+  void resize(uint16_t columns);
+  bool serves(uint16_t slot) const override { return supervisor_.state(slot) == WorkerState::Ready; }
+  uint64_t connections(uint16_t slot) const override;
+  void dismiss(uint16_t slot) override { dismiss_worker(slot); }
+  void resized() override;
+
+  // Moves.
+  bool can_move(uint16_t slot) const override { return serves(slot); }
+  void send_move_out(uint16_t slot, const ipc::MoveOut& message, ipc::Descriptors descriptors) override;
+  void send_move_in(uint16_t slot, const ipc::MoveIn& message, ipc::Descriptors descriptors) override;
+
+  // Upgrade.
+  void upgrade();
+  HandoverState leave() const;
+  std::string state_now() override { return serialise(leave()); }
+  void upgrade_checked() override { cross(monotonic_ms() + kCrossMs); }
+  void upgrade_refused(const std::string& reason) override;
+  void cross(int64_t until_ms);
+  Error execute_image();
+  void cannot_cross(const std::string& reason);
+  Result<void> adopt(const HandoverState& state);
+  void adopt_process(const HandoverState::Process& process);
+  Result<void> adopt_pages(const HandoverState::Process& process);
+  void start_worker(uint16_t slot) override;
+  void dismiss_worker(uint16_t slot) override;
+  void discard_worker(uint16_t slot) override { supervisor_.discard(slot); }
+  bool lives(uint16_t slot) const override { return supervisor_.state(slot) != WorkerState::Exited; }
+  void taken_over() override;
+  void give_back(const std::string& reason) override;
 
   // Workers.
   Result<pid_t> spawn(uint16_t slot) override;
@@ -81,6 +140,7 @@ class Master final : private Bus::Observer, private Supervisor::Actions, private
   // Bus.
   void on_ready(uint16_t slot, uint32_t generation) override;
   void on_prepared(uint16_t slot, const ipc::Prepared& prepared) override;
+  void on_moved(uint16_t slot, const ipc::Moved& moved) override { moves_.on_moved(slot, moved); }
   void on_bus_closed(uint16_t slot) override;
   void on_misbehaved(uint16_t slot, const char* reason) override;
 
@@ -101,19 +161,29 @@ class Master final : private Bus::Observer, private Supervisor::Actions, private
   Bus bus_;
   Supervisor supervisor_;
   Reload reload_;
+  Moves moves_;
+  Resize resize_;
+  Upgrade upgrade_;
+  Takeover takeover_;
   std::optional<EventLoop::WatchId> signal_watch_;
   std::optional<EventLoop::TimerId> tick_timer_;
   uint32_t generation_ = 1;
   uint32_t next_generation_ = 2;  // Also refused ones have a number of their own.
   uint16_t next_worker_ = 1;
-  uint16_t slots_listening_ = 0;  // Slots that have sockets.
+  uint16_t slots_listening_ = 0;  // Columns that have sockets.
   uint64_t address_seed_ = 0;
   int64_t started_ms_ = 0;  // Unix time; what the uptime is counted from.
   bool keepers_ = false;          // Each worker has one.
   bool serving_ = false;          // All workers were ready once.
   bool stopping_ = false;
   bool stopping_fast_ = false;
-  bool reload_again_ = false;     // HUP came while one was running.
+  bool reload_again_ = false;     // HUP came while we were busy.
+  bool upgrade_again_ = false;    // USR2 did.
+  UniqueFd old_binary_;           // The one that gave us its place, until its workers are replaced.
+  UniqueFd foreign_pages_;        // Its shared pages, where their layout is not ours.
+  uint64_t foreign_layout_ = 0;
+  std::optional<std::string> going_back_;  // Why we execute the old binary again.
+  std::optional<EventLoop::TimerId> cross_timer_;  // While we wait for the moment to execute another image.
   int exit_status_ = 0;
 };
 

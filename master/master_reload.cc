@@ -13,8 +13,9 @@ namespace beamgate::master {
 
 void Master::reload() {
   if (stopping_) return;
-  if (reload_.running() || !serving_) {
+  if (busy()) {
     reload_again_ = true;
+    log_.notice("reload_queued");
     return;
   }
   notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()));
@@ -60,21 +61,24 @@ UniqueFd Master::config_text(const config::Config& config) const {
 }
 
 void Master::send_prepare(uint16_t slot) {
+  if (send_config(slot, next_generation_ - 1, *next_config_, listens_.added(slot))) return;
+  reload_.give_up("not enough descriptors or memory to tell the workers");
+}
+
+bool Master::send_config(uint16_t slot, uint32_t generation, const config::Config& config,
+                         const std::vector<ListenSockets::Borrowed>& listens) {
   ipc::Prepare prepare;
-  prepare.generation = next_generation_ - 1;
+  prepare.generation = generation;
   ipc::Descriptors descriptors;
-  descriptors.push_back(config_text(*next_config_));
-  for (const auto& listen : listens_.added(slot)) {
+  descriptors.push_back(config_text(config));
+  for (const auto& listen : listens) {
     prepare.listens.push_back(listen.id);
     descriptors.emplace_back(fcntl(listen.descriptor, F_DUPFD_CLOEXEC, 3));
   }
   bool complete = descriptors.size() <= ipc::kFrameDescriptorsMax;
   for (const UniqueFd& descriptor : descriptors) complete = complete && descriptor.valid();
-  if (!complete) {
-    reload_.give_up("not enough descriptors or memory to tell the workers");
-    return;
-  }
-  bus_.send(slot, prepare, std::move(descriptors));
+  if (complete) bus_.send(slot, prepare, std::move(descriptors));
+  return complete;
 }
 
 void Master::commit_reload(const SlotSet& members) {
@@ -89,14 +93,7 @@ void Master::commit_reload(const SlotSet& members) {
   adopt_settings(*before);
   if (config_->error_log_path != before->error_log_path) send_error_log();
   const uint16_t slots = slots_wanted(*config_);
-  if (slots < slots_listening_) {
-    listens_.steer(slots);
-  } else {
-    slots_listening_ = slots;
-    listens_.unsteer();
-  }
-  supervisor_.want(slots);
-  end_if_done();
+  resize(slots);
   for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
   log_.notice("reloaded", {{"generation", generation_}, {"workers", slots}});
   after_reload();
@@ -113,8 +110,71 @@ void Master::abort_reload(const SlotSet& members, const std::string& reason) {
 
 void Master::after_reload() {
   notify_systemd("READY=1");
-  if (!std::exchange(reload_again_, false) || stopping_) return;
-  loop_.after(0, [this] { reload(); });
+  next_task();
+}
+
+bool Master::busy() const {
+  return !serving_ || reload_.running() || resize_.running() || upgrade_.running() || takeover_.running() || cross_timer_;
+}
+
+void Master::next_task() {
+  if (stopping_ || busy() || (!reload_again_ && !upgrade_again_)) return;
+  loop_.after(0, [this] {
+    if (stopping_ || busy()) return;
+    if (std::exchange(reload_again_, false)) return reload();
+    if (std::exchange(upgrade_again_, false)) upgrade();
+  });
+}
+
+// For each column the slot that is wanted now, or else the one of both that is free.
+SlotSet Master::slots_for(uint16_t columns) const {
+  SlotSet out;
+  for (uint16_t slot = 0; slot < columns; ++slot) {
+    const uint16_t twin = slot ^ ipc::kTwin;
+    const bool twin_is_better = !supervisor_.wanted().contains(slot) &&
+                                (supervisor_.wanted().contains(twin) || lives(slot));
+    out.add(twin_is_better ? twin : slot);
+  }
+  return out;
+}
+
+// Those who go stay wanted until their clients have moved.
+void Master::resize(uint16_t columns) {
+  const SlotSet before = supervisor_.wanted();
+  const SlotSet staying = slots_for(columns);
+  SlotSet wanted = staying, leaving;
+  before.for_each([&](uint16_t slot) {
+    if (staying.contains(slot)) return;
+    wanted.add(slot);
+    leaving.add(slot);
+  });
+  if (columns < slots_listening_) {
+    listens_.steer(columns);
+  } else {
+    slots_listening_ = columns;
+    listens_.unsteer();
+  }
+  supervisor_.want(wanted);
+  if (wanted == before && leaving.empty()) return end_if_done();
+  resize_.begin(staying, leaving);
+}
+
+uint64_t Master::connections(uint16_t slot) const {
+  return pages_->metrics(slot).get(metrics::Metric::ConnectionsActive);
+}
+
+void Master::resized() {
+  log_.notice("resized", {{"workers", supervisor_.wanted().size()}});
+  end_if_done();
+  next_task();
+}
+
+void Master::send_move_out(uint16_t slot, const ipc::MoveOut& message, ipc::Descriptors descriptors) {
+  bus_.send(slot, message, std::move(descriptors));
+}
+
+void Master::send_move_in(uint16_t slot, const ipc::MoveIn& message, ipc::Descriptors descriptors) {
+  bus_.send(slot, message, std::move(descriptors));
 }
 
 }  // namespace beamgate::master

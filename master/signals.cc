@@ -36,6 +36,11 @@ Signals::~Signals() {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+void Signals::unblock_others() {
+  const sigset_t set = watched_set();
+  sigprocmask(SIG_SETMASK, &set, nullptr);
+}
+
 std::vector<int> Signals::take() {
   std::vector<int> out;
   signalfd_siginfo info;

@@ -22,6 +22,9 @@ class Signals {
   int descriptor() const { return descriptor_.get(); }
   std::vector<int> take();  // What has come since the last call.
 
+  // After an exec with everything blocked.
+  void unblock_others();
+
   // The mask is emptied and dispositions are the default ones, but what is sent to the whole process group
   // and means the master (HUP, INT, QUIT, USR1, USR2) and PIPE is ignored: a worker is told over the bus.
   static void reset_for_child();

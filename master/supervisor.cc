@@ -25,12 +25,11 @@ void Supervisor::clear_timer(Slot& slot) {
   slot.timer.reset();
 }
 
-void Supervisor::want(uint16_t count) {
-  BG_ASSERT(count <= ipc::kSlotsMax);
-  wanted_ = count;
+void Supervisor::want(const SlotSet& slots) {
+  wanted_ = slots;
   for (uint16_t number = 0; number < ipc::kSlotsMax; ++number) {
     Slot& slot = slots_[number];
-    if (number >= count) {
+    if (!wanted_.contains(number)) {
       if (slot.state == WorkerState::Exited) clear_timer(slot);  // No respawn any more.
       if (slot.state == WorkerState::Starting || slot.state == WorkerState::Ready) leave(number);
       continue;
@@ -42,6 +41,26 @@ void Supervisor::want(uint16_t count) {
   }
 }
 
+void Supervisor::dismiss(uint16_t number) {
+  wanted_.remove(number);
+  stop(number, true);
+}
+
+void Supervisor::discard(uint16_t number) {
+  wanted_.remove(number);
+  stop(number, false);
+}
+
+void Supervisor::adopt(uint16_t number, pid_t pid, WorkerState state) {
+  Slot& slot = slots_[number];
+  BG_ASSERT(slot.state == WorkerState::Exited && state != WorkerState::Exited);
+  slot.pid = pid;
+  slot.spawned_ms = monotonic_ms();
+  set_state(slot, state);
+  if (state == WorkerState::Starting) await_ready(number);
+  if (state == WorkerState::Draining) expect_death(number, stop_limit_ms(true));
+}
+
 void Supervisor::leave(uint16_t number) {
   set_timer(number, kLeaveMs, [this, number] { stop(number, true); });
 }
@@ -51,7 +70,7 @@ void Supervisor::await_ready(uint16_t number) {
 }
 
 void Supervisor::stop_all(bool graceful) {
-  wanted_ = 0;
+  wanted_ = {};
   for (uint16_t number = 0; number < ipc::kSlotsMax; ++number) stop(number, graceful);
 }
 
@@ -73,6 +92,7 @@ void Supervisor::start(uint16_t number) {
     return;
   }
   slot.pid = pid.value();
+  slot.killed = false;
   slot.spawned_ms = monotonic_ms();
   apply(number, WorkerEvent::Spawned);
   await_ready(number);
@@ -100,6 +120,7 @@ bool Supervisor::child_exited(pid_t pid, int status) {
       log_.write(slot.state == WorkerState::Draining ? log::Level::Info : log::Level::Warn, "keeper_died",
                  {{"slot", number}, {"child", pid}, {how, value}, {"survivor", survivor}});
       slot.pid = survivor;
+      if (slot.killed) actions_.kill(number, survivor);
       return true;
     }
     const bool expected = slot.state == WorkerState::Draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -113,12 +134,14 @@ bool Supervisor::child_exited(pid_t pid, int status) {
 
 void Supervisor::apply(uint16_t number, WorkerEvent event) {
   Slot& slot = slots_[number];
-  const WorkerStep step = step_worker(slot.state, event, number < wanted_);
+  const WorkerStep step = step_worker(slot.state, event, wanted_.contains(number));
   set_state(slot, step.next);
   if (event == WorkerEvent::Died) {
     clear_timer(slot);
     slot.pid = 0;
     actions_.on_dead(number);
+    // Whoever heard of it may not want the slot any more.
+    if (step.action == WorkerAction::Replace && !wanted_.contains(number)) return;
   }
   act(number, step.action);
 }
@@ -132,7 +155,7 @@ void Supervisor::act(uint16_t number, WorkerAction action) {
       clear_timer(slot);
       actions_.on_serving(number);
       // It may have been told to go while it started.
-      if (number >= wanted_) leave(number);
+      if (!wanted_.contains(number)) leave(number);
       return;
     case WorkerAction::TellStop:
       actions_.tell_stop(number, slot.graceful);
@@ -145,6 +168,7 @@ void Supervisor::act(uint16_t number, WorkerAction action) {
       expect_death(number, kFastStopMs);
       return;
     case WorkerAction::Kill:
+      slot.killed = true;
       actions_.kill(number, slot.pid);
       clear_timer(slot);
       return;
@@ -170,16 +194,15 @@ void Supervisor::expect_death(uint16_t number, int64_t within_ms) {
 }
 
 bool Supervisor::all_ready() const {
-  for (uint16_t number = 0; number < wanted_; ++number) {
-    if (slots_[number].state != WorkerState::Ready) return false;
-  }
-  return true;
+  bool ready = true;
+  wanted_.for_each([&](uint16_t number) { ready = ready && slots_[number].state == WorkerState::Ready; });
+  return ready;
 }
 
 uint16_t Supervisor::alive_from(uint16_t first) const {
   uint16_t count = 0;
-  for (size_t number = first; number < slots_.size(); ++number) {
-    if (slots_[number].state != WorkerState::Exited) ++count;
+  for (uint16_t number = 0; number < ipc::kSlotsMax; ++number) {
+    if (ipc::column_of(number) >= first && slots_[number].state != WorkerState::Exited) ++count;
   }
   return count;
 }

@@ -21,6 +21,7 @@
 #include "common/ipc/handover.h"
 #include "common/log/log.h"
 #include "master/event_loop.h"
+#include "master/hub/slot_set.h"
 #include "master/respawn_backoff.h"
 #include "master/worker_state.h"
 
@@ -52,8 +53,15 @@ class Supervisor {
   // 0: no limit but the worker's patience.
   void set_shutdown_timeout(int64_t timeout_ms) { shutdown_timeout_ms_ = timeout_ms; }
 
-  // From now on the slots below `count` shall have a worker, the others shall not.
-  void want(uint16_t count);
+  // From now on these slots shall have a worker, the others shall not.
+  void want(const SlotSet& slots);
+  // The slot is wanted no more, and its worker ends gracefully at once: what its clients' queue held is served
+  // by others.
+  void dismiss(uint16_t slot);
+  // The same, fast.
+  void discard(uint16_t slot);
+  // A worker that another image of the master has started.  REQUIRES: the slot is free.
+  void adopt(uint16_t slot, pid_t pid, WorkerState state);
   void stop_all(bool graceful);
 
   void worker_ready(uint16_t slot) { apply(slot, WorkerEvent::BecameReady); }
@@ -63,9 +71,10 @@ class Supervisor {
   bool child_exited(pid_t pid, int status);
 
   WorkerState state(uint16_t slot) const { return slots_[slot].state; }
-  uint16_t wanted() const { return wanted_; }
+  pid_t pid(uint16_t slot) const { return slots_[slot].pid; }
+  const SlotSet& wanted() const { return wanted_; }
   bool all_ready() const;                     // Every wanted slot.
-  uint16_t alive_from(uint16_t first) const;  // Living workers in the slots from `first` on.
+  uint16_t alive_from(uint16_t first) const;  // Living workers in the columns from `first` on.
   uint16_t alive() const { return alive_from(0); }
 
  private:
@@ -74,6 +83,7 @@ class Supervisor {
     pid_t pid = 0;
     int64_t spawned_ms = 0;
     bool graceful = false;  // How it was told to stop.
+    bool killed = false;    // All of it has to go.
     RespawnBackoff backoff;
     std::optional<EventLoop::TimerId> timer;  // The one thing the slot waits for: Ready, death, respawn, leave.
   };
@@ -95,7 +105,7 @@ class Supervisor {
   log::Log& log_;
   Actions& actions_;
   int64_t shutdown_timeout_ms_ = 30'000;
-  uint16_t wanted_ = 0;
+  SlotSet wanted_;
   std::array<Slot, ipc::kSlotsMax> slots_;
 };
 

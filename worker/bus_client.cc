@@ -131,6 +131,11 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
       return handle<ipc::Stop>(frame, [this](const auto& message) { control_.on_stop(message.graceful); });
     case ipc::Kind::ReopenLogs:
       return handle<ipc::ReopenLogs>(frame, [this](const auto&) { control_.on_reopen_logs(); });
+    case ipc::Kind::MoveOut:
+      return handle<ipc::MoveOut>(
+          frame, [&](const auto& message) { control_.on_move_out(message, *frame.descriptors); });
+    case ipc::Kind::MoveIn:
+      return handle<ipc::MoveIn>(frame, [&](const auto&) { control_.on_move_in(*frame.descriptors); });
     default:
       return false;  // Not for a worker.
   }

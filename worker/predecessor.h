@@ -24,7 +24,9 @@ struct Inherited {
 Result<Inherited> open_predecessor(ipc::Predecessor& predecessor);
 
 // Descriptors of the connections in it.  A record whose socket is not the one that it names (SO_COOKIE) is damaged
-// and loses its descriptor: whatever that was, its peer shall not wait for it.
+// and loses its descriptor, which the sweep then closes: whatever that was, its peer shall not wait for it.
 std::vector<int> clients_of(record::Arena& arena);
+// Those of the pages that say whose the connections are that were being moved.
+std::vector<int> pages_of(const record::Arena& arena);
 
 }  // namespace beamgate

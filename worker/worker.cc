@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/config/load.h"
 #include "worker/hook/event_store.h"
+#include "worker/move/decisions.h"
 #include "worker/proto/hook_queue.h"
 #include "worker/record/uid.h"
 
@@ -88,6 +90,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .webhooks = *webhooks_,
                .started_ms = handover.started_ms},
       layers_(std::make_unique<Layers>(context_)),
+      moves_(context_, [this](const ipc::Moved& message) { on_moved(message); }),
       before_poll_(loop_, [this] { end_turn(); }),
       more_work_(loop_, [] {}),
       next_round_(loop_, [] {}),
@@ -110,6 +113,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
 
 // The parts end in reverse; what they still hold of connections has to go first.
 Worker::~Worker() {
+  moves_.stop();
   listeners_.clear();
   connections_.for_each([this](Record& record) { connections_.close_now(record); });
 }
@@ -147,9 +151,11 @@ void Worker::adopt(const Inherited& inherited) {
   proto::HookQueue queue(arena_);
   const auto adopted = connections_.adopt_all(
       from, life_.now, inherited.death != ipc::kDeathKilled, inherited.restored,
+      [](const Record& old) { return move::is_ours(old.move_page, old.move_place); },
       [&](const Record& old, Record& record) {
         return hub_.copy_from(from, old, record) && queue.copy_from(from, old, record);
       });
+  for (const int page : pages_of(from)) close(page);
   note_poison(inherited.death);
   report(inherited, adopted, began_us);
   life_.now = {};
@@ -196,6 +202,7 @@ void Worker::bequeath() {
 void Worker::end_turn() {
   connections_.end_turn();
   layers_->end_turn();
+  moves_.end_turn();
   arena_.commit_turn();
   bus_.end_turn();
   arena_.commit_turn();
@@ -211,8 +218,9 @@ void Worker::tick() {
   const int64_t now = monotonic_ms();
   life_line_.heartbeat(now);
   connections_.tick(now);
+  moves_.tick();
   if (state_ == State::Serving) {
-    if (connections_.has_room()) {
+    if (connections_.has_room() && !emptied_by_) {
       for (auto& listener : listeners_) listener->start();
     }
     return;
@@ -222,9 +230,12 @@ void Worker::tick() {
 
 void Worker::listen(std::vector<ipc::InheritedListen>&& sockets) {
   for (ipc::InheritedListen& socket : sockets) {
+    const bool known = std::any_of(listeners_.begin(), listeners_.end(),
+                                   [&](const auto& listener) { return listener->id() == socket.id; });
+    if (known) continue;  // A successor that is told everything once more.
     listeners_.push_back(std::make_unique<net::Listener>(socket.id, std::move(socket.fd), poller_, connections_,
                                                          metrics_));
-    listeners_.back()->start();
+    if (!emptied_by_) listeners_.back()->start();
   }
 }
 
@@ -290,6 +301,25 @@ void Worker::on_reopen_logs() {
   layers_->reopen_logs();
 }
 
+// --- Moving.
+
+void Worker::on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) {
+  if (message.scope == ipc::MoveScope::All) {
+    emptied_by_ = message.move;
+    for (auto& listener : listeners_) listener->pause();
+  }
+  moves_.out(message, descriptors);
+}
+
+void Worker::on_move_in(ipc::Descriptors& descriptors) { moves_.in(descriptors); }
+
+void Worker::on_moved(const ipc::Moved& message) {
+  if (!message.ok && emptied_by_ == message.move) emptied_by_.reset();
+  log_.info("connections_moved", {{"move", message.move}, {"moved", message.moved}, {"left", message.left},
+                                  {"reason", message.ok ? "" : message.reason}});
+  bus_.send(message);
+}
+
 // --- Stopping.
 
 void Worker::on_bus_lost() {
@@ -306,6 +336,7 @@ void Worker::on_stop(bool graceful) {
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
+  moves_.stop();
   const auto gone = std::exchange(listeners_, {});
   bequeath();  // Before they close.
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
@@ -316,6 +347,7 @@ void Worker::drain() {
 void Worker::close_everything() {
   if (state_ == State::Closing) return;
   state_ = State::Closing;
+  moves_.stop();
   life_line_.set_leaving();
   listeners_.clear();
   layers_->drain(0);

@@ -21,6 +21,7 @@
 #include "worker/hub/hub.h"
 #include "worker/layers.h"
 #include "worker/life_line.h"
+#include "worker/move/moves.h"
 #include "worker/net/connections.h"
 #include "worker/net/listener.h"
 #include "worker/net/poller.h"
@@ -46,6 +47,8 @@ class Worker final : public BusControl {
   void on_abort(uint32_t generation) override;
   void on_stop(bool graceful) override;
   void on_reopen_logs() override;
+  void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) override;
+  void on_move_in(ipc::Descriptors& descriptors) override;
   void on_bus_lost() override;
 
  private:
@@ -74,6 +77,7 @@ class Worker final : public BusControl {
   void tick();
   void listen(std::vector<ipc::InheritedListen>&& sockets);
   void apply_limits();
+  void on_moved(const ipc::Moved& message);
   void drain();
   void close_everything();
   void finish();
@@ -97,6 +101,8 @@ class Worker final : public BusControl {
   std::unique_ptr<hook::Webhooks> webhooks_;
   Context context_;
   std::unique_ptr<Layers> layers_;
+  move::Moves moves_;
+  std::optional<uint32_t> emptied_by_;  // The move that takes everything away: nothing new is accepted.
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::unique_ptr<uv::PollWatcher> poller_watcher_;
   uv::BeforePoll before_poll_;

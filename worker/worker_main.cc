@@ -1,5 +1,7 @@
 #include "worker/worker_main.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <optional>
 #include <vector>
@@ -34,6 +36,8 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
   }
   const std::vector<int> clients = clients_of(inherited.value().arena);
   keep.insert(keep.end(), clients.begin(), clients.end());
+  const std::vector<int> pages = pages_of(inherited.value().arena);
+  keep.insert(keep.end(), pages.begin(), pages.end());
   keep.push_back(inherited.value().arena.descriptor());
   ipc::sweep_descriptors(std::move(keep));
   return std::move(inherited).value();
@@ -52,12 +56,16 @@ int run(ipc::Handover&& handover) {
     log.inherit(std::move(handover.log), handover.config->error_log_path, handover.config->error_log_level);
     log.write(log::Level::Emerg, "worker_start_failed",
               {{"reason", (arena.ok() ? poller.error() : arena.error()).message()}});
+    if (inherited) _exit(1);  // Closing nothing: a next successor finds it all as it is.
     return 1;
   }
+  const bool succeeds = inherited.has_value();
   Worker worker(std::move(handover), std::move(arena).value(), std::move(poller).value(),
                 inherited ? &*inherited : nullptr);
   inherited.reset();
-  return worker.run();
+  const int status = worker.run();
+  if (status != 0 && succeeds) _exit(status);
+  return status;
 }
 
 }  // namespace beamgate::worker

@@ -90,11 +90,24 @@ bool set_flag(char option, CommandLine& out) {
   return true;
 }
 
+// False: no such word.
+bool set_word(std::string_view word, CommandLine& out) {
+  if (word == "--handover-version") {
+    out.mode = std::max(out.mode, Mode::HandoverVersion);
+  } else if (word == "--handover-rehearsal") {
+    out.mode = std::max(out.mode, Mode::HandoverRehearsal);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool parse(std::span<const char* const> args, CommandLine& out, std::string& error) {
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string_view word = args[i];
+    if (set_word(word, out)) continue;
     if (word.size() < 2 || word[0] != '-') {
       error = "invalid option: \"" + std::string(word) + "\"";
       return false;

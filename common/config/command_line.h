@@ -1,7 +1,8 @@
 // Command line: argv as a value; nginx's options and their ways of being written.
 //
 // Grammar   Options are single letters and may be joined ("-tq"); a value follows in the same word or is the
-//           next one ("-c file", "-cfile").  There are no other arguments.
+//           next one ("-c file", "-cfile").  What only another BeamGate asks for is a word ("--handover-version").
+//           There are no other arguments.
 // Errors    parse() yields a text for people; the program then ends with status 1.
 #pragma once
 
@@ -23,6 +24,8 @@ struct CommandLine {
     TestAndDump,     // -T
     Version,         // -v
     VersionDetails,  // -V
+    HandoverVersion,    // --handover-version, and the next: asked by a master that may execute this binary.
+    HandoverRehearsal,  // --handover-rehearsal
     Help,            // -h, -?
   };
   enum class Signal : uint8_t { None, Stop, Quit, Reload, Reopen, Upgrade };

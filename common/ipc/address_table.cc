@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <bit>
 #include <new>
 
 #include "common/base/assert.h"
@@ -13,20 +14,31 @@ namespace {
 // entry in between.
 constexpr int kAttemptsMax = 4;
 
-size_t bytes_for(uint16_t slots) {
-  return sizeof(AddressTable) + size_t{slots} * AddressTable::kEntries * sizeof(std::atomic<uint32_t>);
-}
-
 }  // namespace
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<uint32_t>::is_always_lock_free,
               "shared between processes");
+
+size_t AddressTable::bytes_for(uint16_t slots) {
+  return sizeof(AddressTable) + size_t{slots} * kEntries * sizeof(std::atomic<uint32_t>);
+}
 
 Result<std::unique_ptr<AddressTable, AddressTable::Unmap>> AddressTable::create(uint16_t slots) {
   void* memory = mmap(nullptr, bytes_for(slots), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return system_error("can't map the address table");
   return std::unique_ptr<AddressTable, Unmap>(new (memory) AddressTable(slots));
+}
+
+Result<std::unique_ptr<AddressTable, AddressTable::Unmap>> AddressTable::map(int descriptor, int64_t offset,
+                                                                              uint16_t slots, bool fresh) {
+  void* memory = mmap(nullptr, bytes_for(slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor,
+                      offset);
+  if (memory == MAP_FAILED) return system_error("can't map the address table");
+  if (fresh) return std::unique_ptr<AddressTable, Unmap>(new (memory) AddressTable(slots));
+  std::unique_ptr<AddressTable, Unmap> table(std::launder(static_cast<AddressTable*>(memory)));
+  BG_ASSERT(table->slots_ == slots);
+  return table;
 }
 
 void AddressTable::Unmap::operator()(AddressTable* table) const { munmap(table, bytes_for(table->slots_)); }
@@ -47,15 +59,17 @@ const std::atomic<uint32_t>& AddressTable::cell(uint16_t slot, uint32_t entry) c
 
 void AddressTable::note_slot(uint16_t slot) {
   BG_ASSERT(slot < slots_);
-  uint16_t used = slots_used_.load();
-  while (used <= slot && !slots_used_.compare_exchange_weak(used, static_cast<uint16_t>(slot + 1))) {
-  }
+  if (!noted(slot)) used_[slot / 64].fetch_or(uint64_t{1} << (slot % 64));
 }
 
 uint64_t AddressTable::sum(uint32_t entry) const {
   uint64_t total = 0;
-  const uint16_t used = slots_used_.load();
-  for (uint16_t slot = 0; slot < used; ++slot) total += cell(slot, entry).load();
+  for (size_t i = 0; i < kSlotWords; ++i) {
+    for (uint64_t word = used_[i].load(); word != 0; word &= word - 1) {
+      const auto slot = static_cast<uint16_t>(i * 64 + static_cast<size_t>(std::countr_zero(word)));
+      total += cell(slot, entry).load();
+    }
+  }
   return total;
 }
 
@@ -120,12 +134,13 @@ uint32_t AddressTable::count(uint64_t key) const {
 }
 
 void AddressTable::drop_slot(uint16_t slot) {
-  if (slot >= slots_used_.load()) return;  // It never counted; don't touch its memory.
+  if (!noted(slot)) return;  // It never counted; don't touch its memory.
   for (uint32_t entry = 0; entry < kEntries; ++entry) {
     uint64_t busy = kBusy + slot;
     keys_[entry].compare_exchange_strong(busy, 0);
     cell(slot, entry).store(0);
   }
+  used_[slot / 64].fetch_and(~(uint64_t{1} << (slot % 64)));
 }
 
 }  // namespace beamgate::ipc

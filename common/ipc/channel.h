@@ -38,6 +38,8 @@ Result<std::optional<size_t>> receive_packet(int socket, char* packet, int flags
 
 class Channel {
  public:
+  static constexpr int kPacketsPerTurn = 16;
+
   enum class Progress : uint8_t {
     Done,  // All written, or nothing left to read.
     More,  // Call again when the descriptor is ready (it may be already).
@@ -66,6 +68,19 @@ class Channel {
 
   size_t queued_bytes() const { return writer_.bytes(); }
   bool wants_writable() const { return !writer_.empty(); }
+  bool between_frames() const { return reader_.between_frames(); }  // Of what is received.
+  // How far both streams have come, for whoever goes on with the socket.  REQUIRES: nothing is queued, and
+  // between_frames().
+  struct Positions {
+    uint64_t sent = 0;
+    uint64_t received = 0;
+  };
+  Positions positions() const { return {writer_.position(), reader_.position()}; }
+  void go_on_from(const Positions& positions) {
+    writer_.set_position(positions.sent);
+    reader_.set_position(positions.received);
+  }
+
   uint64_t bytes_sent() const { return bytes_sent_; }          // Since the beginning, headers included.
   uint64_t bytes_received() const { return bytes_received_; }
 
@@ -89,8 +104,6 @@ class Channel {
   }
 
  private:
-  static constexpr int kPacketsPerTurn = 16;
-
   Result<bool> read_packet();  // False: nothing there now.
 
   UniqueFd socket_;

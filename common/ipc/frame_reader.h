@@ -28,6 +28,9 @@ class FrameReader {
 
   // Of the first byte that has not been received.
   uint64_t position() const { return position_; }
+  void set_position(uint64_t position) { position_ = position; }  // REQUIRES: nothing was received yet.
+  // Nothing was begun that a packet to come would end.
+  bool between_frames() const { return partial_bytes_ == 0 && (descriptors_.empty() || descriptors_lent_); }
 
  private:
   void hand_out(std::string_view whole, Frame& frame);

@@ -52,6 +52,8 @@ class FrameWriter {
 
   uint64_t position() const { return base_ + sent_; }  // Of the first byte that is not popped.
 
+  void set_position(uint64_t position) { base_ = position; }  // REQUIRES: nothing was appended yet.
+
   size_t bytes() const { return stream_.size() - sent_; }  // Queued, without packet headers.
 
  private:

@@ -29,7 +29,9 @@ bool own(std::atomic<uint32_t>& word) {
   return true;
 }
 
-bool owner_died(uint32_t value) { return (value & FUTEX_OWNER_DIED) != 0; }
+bool owner_died(uint32_t value) {
+  return (value & FUTEX_OWNER_DIED) != 0;
+}
 
 void announce_death(std::atomic<uint32_t>& word) {
   word.fetch_or(FUTEX_OWNER_DIED);

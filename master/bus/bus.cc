@@ -64,8 +64,13 @@ void Bus::mark(Port& port) {
 void Bus::on_port_ready(uint16_t slot, EventLoop::Ready ready) {
   Port& port = *ports_[slot];
   if (ready.writable) mark(port);
-  if (!ready.readable) return;
-  const auto received = port.channel().receive([&](const ipc::Frame& frame) { return handle(port, frame); });
+  if (ready.readable) receive(slot, ipc::Channel::kPacketsPerTurn);
+}
+
+void Bus::receive(uint16_t slot, int packets_max) {
+  Port& port = *ports_[slot];
+  const auto received =
+      port.channel().receive([&](const ipc::Frame& frame) { return handle(port, frame); }, packets_max);
   if (received.ok()) return;
   if (received.error().code == Code::Closed) {
     close(slot);
@@ -124,6 +129,11 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
     case ipc::Kind::Prepared:
       return decode_and<ipc::Prepared>(frame, [&](auto& message) {
         observer_.on_prepared(port.slot(), message);
+        return true;
+      });
+    case ipc::Kind::Moved:
+      return decode_and<ipc::Moved>(frame, [&](auto& message) {
+        observer_.on_moved(port.slot(), message);
         return true;
       });
     default:

@@ -21,6 +21,7 @@
 #include "master/bus/call_table.h"
 #include "master/bus/port.h"
 #include "master/event_loop.h"
+#include "master/handover_state.h"
 #include "master/hub/channel_table.h"
 #include "master/hub/idempotency_table.h"
 
@@ -36,6 +37,7 @@ class Bus {
     virtual ~Observer() = default;
     virtual void on_ready(uint16_t slot, uint32_t generation) = 0;
     virtual void on_prepared(uint16_t slot, const ipc::Prepared& prepared) = 0;
+    virtual void on_moved(uint16_t slot, const ipc::Moved& moved) = 0;
     virtual void on_bus_closed(uint16_t slot) = 0;
     virtual void on_misbehaved(uint16_t slot, const char* reason) = 0;
   };
@@ -62,11 +64,19 @@ class Bus {
   void flush();                 // At the end of a turn.
   void expire(int64_t now_ms);  // Every now and then: what has a time limit.
 
+  // For a handover (bus_handover.cc).  Writes what waits and reads frames that were cut, for this long at most; true
+  // when every port is between two frames with nothing queued: then all the rest lies in the sockets.
+  bool settle(int64_t within_ms);
+  void leave(HandoverState& state) const;  // Fills the slots' bus fields; the state borrows.
+  Result<void> adopt(const HandoverState& state);
+
   const ChannelTable& channels() const { return channels_; }
   uint64_t dropped(uint16_t slot) const { return ports_[slot] ? ports_[slot]->dropped() : 0; }
 
  private:
   void on_port_ready(uint16_t slot, EventLoop::Ready ready);
+  void receive(uint16_t slot, int packets_max);
+  bool settled(const Port& port) const;
   void close(uint16_t slot);
   void end(uint16_t slot, const char* reason);
   void mark(Port& port);

@@ -11,6 +11,10 @@ Result<uint64_t> CallTable::open(uint16_t asker, uint64_t ticket, const SlotSet&
   return next_call_++;
 }
 
+void CallTable::adopt(uint64_t number, uint16_t asker, uint64_t ticket, const SlotSet& waiting, int64_t since_ms) {
+  calls_.emplace(number, Call{asker, ticket, waiting, since_ms});
+}
+
 CallTable::Due CallTable::settle(Call& call, uint16_t slot) {
   call.waiting.remove(slot);
   return {call.asker, call.ticket, static_cast<uint16_t>(call.waiting.size())};

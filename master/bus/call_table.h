@@ -42,6 +42,15 @@ class CallTable {
 
   size_t size() const { return calls_.size(); }
 
+  // For a handover: what another image left.  REQUIRES: numbers grow, all below next_call.
+  template <typename Visitor>  // (number, asker, ticket, waiting, since_ms)
+  void for_each(Visitor visit) const {
+    for (const auto& [number, call] : calls_) visit(number, call.asker, call.ticket, call.waiting, call.since_ms);
+  }
+  void adopt(uint64_t number, uint16_t asker, uint64_t ticket, const SlotSet& waiting, int64_t since_ms);
+  uint64_t next_call() const { return next_call_; }
+  void set_next_call(uint64_t number) { next_call_ = number; }
+
  private:
   struct Call {
     uint16_t asker = 0;

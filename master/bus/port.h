@@ -29,6 +29,7 @@ class Port {
   uint16_t slot() const { return slot_; }
   uint16_t worker() const { return worker_; }
   ipc::Channel& channel() { return channel_; }
+  const ipc::Channel& channel() const { return channel_; }
 
   // One publication; `body` is the encoded Deliver.
   void deliver(std::string_view channel, uint64_t offset, std::string_view body, size_t queue_bytes);

@@ -59,6 +59,12 @@ const HubChannel& ChannelTable::add_interest(std::string_view name, uint16_t slo
   return entry.channel;
 }
 
+void ChannelTable::adopt(std::string_view name, HubChannel channel, int64_t idle_since_ms) {
+  auto& entry = open(name);
+  entry.second.channel = std::move(channel);
+  if (entry.second.channel.interested.empty()) set_idle(entry, idle_since_ms);
+}
+
 void ChannelTable::remove_interest(std::string_view name, uint16_t slot, int64_t now_ms) {
   const auto found = channels_.find(name);
   if (found == channels_.end()) return;

@@ -42,6 +42,16 @@ class ChannelTable {
   // Forgets idle channels whose time is over.
   void expire(int64_t now_ms);
 
+  // For a handover: busy channels, then the idle ones in their order; and back.
+  template <typename Visitor>  // (name, channel, idle_since_ms)
+  void for_each(Visitor visit) const {
+    for (const auto& [name, entry] : channels_) {
+      if (!entry.idle) visit(name, entry.channel, int64_t{0});
+    }
+    for (const auto* idle : idle_) visit(idle->first, idle->second.channel, idle->second.idle_since_ms);
+  }
+  void adopt(std::string_view name, HubChannel channel, int64_t idle_since_ms);
+
   const HubChannel* find(std::string_view name) const;
   size_t size() const { return channels_.size(); }
   size_t idle() const { return idle_.size(); }

@@ -23,9 +23,13 @@ const IdempotencyTable::Receipt* IdempotencyTable::find(std::string_view channel
 
 void IdempotencyTable::remember(std::string_view channel, std::string_view key, Receipt receipt,
                                 int64_t now_ms) {
-  if (entries_.size() >= kEntriesMax) forget_oldest();
   join(channel, key, scratch_);
-  const auto added = entries_.emplace(scratch_, Entry{std::move(receipt), now_ms});
+  adopt(scratch_, std::move(receipt), now_ms);
+}
+
+void IdempotencyTable::adopt(std::string_view key, Receipt receipt, int64_t since_ms) {
+  if (entries_.size() >= kEntriesMax) forget_oldest();
+  const auto added = entries_.emplace(std::string(key), Entry{std::move(receipt), since_ms});
   if (added.second) order_.push_back(&added.first->first);
 }
 

@@ -32,6 +32,16 @@ class IdempotencyTable {
 
   size_t size() const { return entries_.size(); }
 
+  // For a handover, oldest first; and back.
+  template <typename Visitor>  // (key, receipt, since_ms), key: channel, zero byte, key.
+  void for_each(Visitor visit) const {
+    for (const std::string* key : order_) {
+      const Entry& entry = entries_.find(*key)->second;
+      visit(*key, entry.receipt, entry.since_ms);
+    }
+  }
+  void adopt(std::string_view key, Receipt receipt, int64_t since_ms);
+
  private:
   struct Entry {
     Receipt receipt;

@@ -11,9 +11,16 @@ namespace beamgate::master {
 
 class SlotSet {
  public:
+  static SlotSet first(uint16_t count) {
+    SlotSet out;
+    for (uint16_t slot = 0; slot < count; ++slot) out.add(slot);
+    return out;
+  }
+
   void add(uint16_t slot) { words_[slot / 64] |= bit(slot); }
   void remove(uint16_t slot) { words_[slot / 64] &= ~bit(slot); }
   bool contains(uint16_t slot) const { return (words_[slot / 64] & bit(slot)) != 0; }
+  bool operator==(const SlotSet&) const = default;
   bool empty() const {
     for (const uint64_t word : words_) {
       if (word != 0) return false;

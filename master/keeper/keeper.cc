@@ -34,7 +34,9 @@ void sleep_ms(int64_t ms) {
   nanosleep(&time, nullptr);
 }
 
-bool exists(pid_t pid) { return kill(pid, 0) == 0 || errno != ESRCH; }
+bool exists(pid_t pid) {
+  return kill(pid, 0) == 0 || errno != ESRCH;
+}
 
 // In state T or t of proc(5): somebody has stopped it.
 bool is_stopped(pid_t pid) {
@@ -79,6 +81,7 @@ Keeper::Keeper(WorkerPlan plan, const WorkerMain& worker_main)
 
 void Keeper::run() {
   signal(SIGTERM, SIG_IGN);  // The slot is told over the bus, and ends with its worker.
+  tzset();  // Reads its file now, not when a worker has died.
   life_.watchdog_ms = plan_.config->worker_watchdog_ms;
   inherit_plan();
   reserve_descriptors();
@@ -241,11 +244,13 @@ void Keeper::on_worker_death() {
   const pid_t dead = life_.worker_pid;
   const int32_t death = life_.death;
   const bool served = life_.serving;
-  log().write(log::Level::Alert, "worker_died",
-              {{"slot", plan_.slot}, {"pid", dead}, {"signal", signal_of(death)}, {"cause", cause_of(death)}});
+  log().write(
+      log::Level::Alert, "worker_died",
+      {{"slot", plan_.slot}, {"pid", dead}, {"signal", signal_of(death)}, {"cause", cause_of(death)}});
   const Restarts::Next next = restarts_.after_death(monotonic_ms(), death != ipc::kDeathKilled, served);
   if (next.verdict == Restarts::Verdict::GiveUp) end();
-  if (next.verdict == Restarts::Verdict::Fresh) log().error("worker_inherits_nothing", {{"slot", plan_.slot}});
+  if (next.verdict == Restarts::Verdict::Fresh)
+    log().error("worker_inherits_nothing", {{"slot", plan_.slot}});
   if (next.delay_ms > 0) sleep_ms(next.delay_ms);
   start_worker(next.verdict == Restarts::Verdict::Fresh ? Start::Fresh : Start::Successor);
   life_.released = static_cast<uint32_t>(dead);
@@ -253,9 +258,10 @@ void Keeper::on_worker_death() {
 }
 
 void Keeper::watch_worker() {
-  if (life_.worker_word == 0 || life_.leaving) return;
+  if (life_.worker_word == 0) return;
   const pid_t pid = life_.worker_pid;
-  switch (watchdog_.look(monotonic_ms(), life_.heartbeat_ms, life_.watchdog_ms, [pid] { return is_stopped(pid); })) {
+  const int64_t limit_ms = life_.leaving ? kLeaveMs : life_.watchdog_ms.load();
+  switch (watchdog_.look(monotonic_ms(), life_.heartbeat_ms, limit_ms, [pid] { return is_stopped(pid); })) {
     case Watchdog::Action::None:
       return;
     case Watchdog::Action::Abort: {

@@ -26,9 +26,11 @@ namespace beamgate::master {
 
 class Keeper {
  public:
-  static constexpr int64_t kLookMs = 250;          // Between two looks at what no futex tells.
-  static constexpr int64_t kRegisterMs = 5'000;    // A cloned worker that has not begun by then is dead.
+  static constexpr int64_t kLookMs = 250;        // Between two looks at what no futex tells.
+  static constexpr int64_t kRegisterMs = 5'000;  // A cloned worker that has not begun by then is dead.
   static constexpr int64_t kCloneAgainMs = 100;
+  static constexpr int64_t kLeaveMs =
+      30'000;  // A worker that leaves may take this long from its last tick on.
 
   // REQUIRES: plan.life, plan.listens.size() <= ipc::Inheritance::kListensMax; user, limits and descriptors are
   // the worker's already.
@@ -65,11 +67,11 @@ class Keeper {
   const log::Level log_level_;
   Restarts restarts_;
   Watchdog watchdog_;
-  pid_t standby_ = 0;         // Our child; 0: there is none.
-  pid_t worker_ = 0;          // The same, when it is our child.
+  pid_t standby_ = 0;  // Our child; 0: there is none.
+  pid_t worker_ = 0;   // The same, when it is our child.
   bool worker_reaped_ = false;
-  int worker_status_ = 0;     // As waitpid() tells it.
-  int64_t started_ms_ = 0;    // The last clone of a worker, or the keeper's own beginning.
+  int worker_status_ = 0;   // As waitpid() tells it.
+  int64_t started_ms_ = 0;  // The last clone of a worker, or the keeper's own beginning.
 };
 
 }  // namespace beamgate::master

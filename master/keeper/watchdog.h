@@ -17,7 +17,8 @@ class Watchdog {
   enum class Action : uint8_t { None, Abort, Kill };
 
   // To be called several times a second; limit_ms 0: off.
-  Action look(int64_t now_ms, int64_t heartbeat_ms, int64_t limit_ms, const std::function<bool()>& is_stopped);
+  Action look(int64_t now_ms, int64_t heartbeat_ms, int64_t limit_ms,
+              const std::function<bool()>& is_stopped);
   void reset() { aborted_ms_ = 0; }  // For the next worker.
 
  private:

@@ -87,7 +87,8 @@ void ConnectionCalls::apply_to_all(const ConnectionCall& call, Outcome& outcome)
 
 void ConnectionCalls::apply(const ConnectionCall& call, record::Record& record, Outcome& outcome) {
   // Only an open WebSocket is a connection to the API: HTTP requests have no one to send to.
-  if (record.phase != record::Phase::WebSocket) return;
+  // What is only on its way here is still its old worker's.
+  if (record.phase != record::Phase::WebSocket || context_.connections.arriving(record)) return;
   if (!call.user.empty() && record::text_of(context_.arena, record.user) != call.user) return;
   ++outcome.matched;
   if (!perform(call, record, outcome)) ++outcome.refused;

@@ -312,7 +312,11 @@ void HttpLayer::on_deadline(Record& record) {
   connections_.close_gracefully(record);
 }
 
+bool HttpLayer::may_move(const Record& record) { return session_of(connections_.id_of(record)) == nullptr; }
+
+// The scan of a head that has begun is made again from its bytes, but its time has begun already.
 void HttpLayer::on_adopted(Record& record) {
+  if (record.carry_bytes > 0) scans_[connections_.id_of(record).slot] = HeadScan();
   if (record.deadline_tick == 0) connections_.set_deadline(record, connections_.now_ms());
 }
 

@@ -58,6 +58,7 @@ class HttpLayer final : public net::PhaseHandler, public Exchanges, private Sess
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
   void on_deadline(record::Record& record) override;
+  bool may_move(const record::Record& record) override;  // Between two requests.
   void on_adopted(record::Record& record) override;
   void on_given(record::Record& record) override;
   void on_gone(record::Record& record) override;

@@ -5,41 +5,12 @@
 #include <new>
 
 #include "common/crypto/crypto.h"
+#include "worker/hub/hub_parts.h"
 
 namespace beamgate::hub {
 
 using metrics::Metric;
-using record::ConnId;
-using record::kNull;
 using record::Record;
-using record::Ref;
-
-// What of a channel must survive: in the arena, named by every subscription to it.
-struct Hub::ChannelBlock {
-  uint64_t offset = 0;      // Of the newest publication delivered here.
-  char epoch[16] = {};      // Zero-terminated.
-  uint32_t index = 0;       // Of the Channel; rebuilt with it.
-  uint16_t name_bytes = 0;  // The name follows.
-  uint16_t confirmed = 0;   // The master has acknowledged the interest.
-
-  char* name_start() { return reinterpret_cast<char*>(this + 1); }
-  std::string_view name() { return {name_start(), name_bytes}; }
-  std::string_view epoch_text() const { return {epoch, strnlen(epoch, sizeof epoch)}; }
-};
-
-// One entry of Record::subscriptions.
-struct Hub::Subscription {
-  Ref channel = kNull;     // ChannelBlock
-  uint32_t position = 0;   // In the Channel's arrays.
-};
-
-// The index over the subscriptions of one channel.
-struct Hub::Channel {
-  Ref block = kNull;
-  std::vector<uint32_t> slots;     // Subscribers.
-  std::vector<uint32_t> entries;   // Parallel: which of the subscriber's subscriptions this is.
-  std::vector<ConnId> pending;     // Who is told when the interest is confirmed.
-};
 
 Hub::Hub(record::Arena& arena, Bus& bus, Deliverer& deliverer, metrics::Page& metrics)
     : arena_(arena), bus_(bus), deliverer_(deliverer), metrics_(metrics), next_ticket_(crypto::random_u64() >> 8 | 1) {}
@@ -124,19 +95,26 @@ Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
   Channel* channel = find_channel(name);
   if (channel == nullptr) channel = open_channel(name);
   if (channel == nullptr) return Error{Code::LimitReached, 0, "no memory for another channel"};
-  if (!grow_subscriptions(record)) {
+  if (!enter_channel(record, *channel, 0)) {
     close_if_unused(*channel);
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
-  const auto position = static_cast<uint32_t>(channel->slots.size());
-  record::touch(arena_, record);
-  arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel->block, position};
-  channel->slots.push_back(slot_of(record));
-  channel->entries.push_back(record.subscription_count++);
-  metrics_.add(Metric::HubSubscriptions);
   if (block_of(*channel).confirmed != 0) return Subscribed::Now;
   channel->pending.push_back(ConnId{slot_of(record), record.generation});
   return Subscribed::Pending;
+}
+
+// False: the arena is full.
+bool Hub::enter_channel(Record& record, Channel& channel, uint64_t after) {
+  if (!grow_subscriptions(record)) return false;
+  record::touch(arena_, record);
+  const auto position = static_cast<uint32_t>(channel.slots.size());
+  arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel.block, position, after};
+  channel.slots.push_back(slot_of(record));
+  channel.entries.push_back(record.subscription_count++);
+  if (after != 0) ++channel.ahead;
+  metrics_.add(Metric::HubSubscriptions);
+  return true;
 }
 
 Hub::Channel* Hub::open_channel(std::string_view name) {
@@ -188,12 +166,7 @@ bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record
       memcpy(copy.epoch, block->epoch, sizeof copy.epoch);
       copy.confirmed = block->confirmed != 0;
     }
-    if (!grow_subscriptions(record)) return false;
-    const auto position = static_cast<uint32_t>(channel->slots.size());
-    arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel->block, position};
-    channel->slots.push_back(slot_of(record));
-    channel->entries.push_back(record.subscription_count++);
-    metrics_.add(Metric::HubSubscriptions);
+    if (!enter_channel(record, *channel, entries[i].after)) return false;
   }
   return true;
 }
@@ -201,7 +174,7 @@ bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record
 // A channel whose interest is not yet confirmed stays until it is: the confirmation of an earlier interest
 // must not be taken for that of a later one.
 void Hub::close_if_unused(Channel& channel) {
-  if (!channel.slots.empty() || block_of(channel).confirmed == 0) return;
+  if (!channel.slots.empty() || channel.holds > 0 || block_of(channel).confirmed == 0) return;
   ChannelBlock& block = block_of(channel);
   bus_.send_withdraw(block.name());
   by_name_.erase(block.name());
@@ -262,6 +235,7 @@ void Hub::leave_channel(Record& record, Subscription& subscription) {
   arena_.at<Subscription>(arena_.records()[last_slot].subscriptions)[last_entry].position = at;
   channel.slots.pop_back();
   channel.entries.pop_back();
+  if (subscription.after != 0) --channel.ahead;
   std::erase(channel.pending, ConnId{slot_of(record), record.generation});
   metrics_.subtract(Metric::HubSubscriptions);
   close_if_unused(channel);
@@ -295,7 +269,7 @@ void Hub::on_interest_ack(const ipc::InterestAck& message) {
   ChannelBlock& block = block_of(*channel);
   arena_.save(block);
   block.confirmed = 1;
-  block.offset = message.offset;
+  block.offset = channel->kept_from = message.offset;
   const size_t epoch_bytes = std::min(message.epoch.size(), sizeof block.epoch - 1);
   memcpy(block.epoch, message.epoch.data(), epoch_bytes);
   block.epoch[epoch_bytes] = '\0';
@@ -308,10 +282,12 @@ void Hub::on_interest_ack(const ipc::InterestAck& message) {
 
 void Hub::on_deliver(const ipc::Deliver& message) {
   Channel* channel = find_channel(message.channel);
-  if (channel == nullptr || channel->slots.empty()) return;  // It crossed our Withdraw.
+  if (channel == nullptr || (channel->slots.empty() && channel->holds == 0)) return;  // It crossed our Withdraw.
   ChannelBlock& block = block_of(*channel);
   arena_.save(block);
   block.offset = message.offset;
+  if (channel->holds > 0) keep(*channel, message);
+  if (channel->slots.empty()) return;
   metrics_.add(Metric::HubDeliveries, channel->slots.size());
   const Publication publication{.channel = message.channel,
                                 .epoch = block.epoch_text(),
@@ -319,16 +295,22 @@ void Hub::on_deliver(const ipc::Deliver& message) {
                                 .kind = message.payload_kind,
                                 .payload = message.payload,
                                 .except = message.except};
+  if (channel->ahead > 0) return deliver_to_those_behind(publication, *channel);
   deliverer_.deliver(publication, channel->slots);
 }
 
 void Hub::on_gap(const ipc::Gap& message) {
   metrics_.add(Metric::HubGaps);
   Channel* channel = find_channel(message.channel);
-  if (channel == nullptr || channel->slots.empty()) return;
+  if (channel == nullptr) return;
   arena_.save(block_of(*channel));
-  block_of(*channel).offset = message.offset;
-  deliverer_.deliver_gap(message.channel, message.offset, channel->slots);
+  if (channel->slots.empty() && channel->holds == 0) return;
+  block_of(*channel).offset = channel->kept_from = message.offset;
+  if (channel->ahead > 0) {
+    deliverer_.deliver_gap(message.channel, message.offset, slots_behind(*channel, message.offset));
+  } else if (!channel->slots.empty()) {
+    deliverer_.deliver_gap(message.channel, message.offset, channel->slots);
+  }
 }
 
 void Hub::on_publish_ack(const ipc::PublishAck& message) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "common/base/result.h"
 #include "common/ipc/messages.h"
 #include "common/metrics/metrics.h"
+#include "worker/hub/replay.h"
 #include "worker/record/record.h"
 
 namespace beamgate::hub {
@@ -111,6 +113,25 @@ class Hub {
                         const std::function<void(std::string_view name, size_t subscribers)>& visit) const;
   size_t local_subscribers(std::string_view channel) const;
 
+  // --- Moving (hub_moving.cc): subscribers that come from another worker.
+  // What a subscriber has got of a channel.
+  struct Position {
+    std::string_view channel;
+    std::string_view epoch;
+    uint64_t offset = 0;  // Of the newest publication that was delivered to it.
+  };
+  std::vector<Position> positions_of(const record::Record& record) const;
+  // Takes interest in the channel, subscribers or not, and remembers what is published from the confirmation on,
+  // until as many release() calls.  False: not a channel name, or the arena is full.
+  bool hold(std::string_view channel);
+  void release(std::string_view channel);
+  // The newest offset of a channel; nothing while it is not confirmed.
+  std::optional<uint64_t> offset_of(std::string_view channel) const;
+  // Subscribes it where another worker left off: publications it lacks are delivered now, those that it is ahead
+  // of are left out when they come.  False: what it lacks is not known here (or a limit stands in the way), and
+  // then its subscriptions are to be dropped.
+  bool arrive(record::Record& record, std::span<const Position> positions);
+
   // From the bus.
   void on_interest_ack(const ipc::InterestAck& message);
   void on_deliver(const ipc::Deliver& message);
@@ -135,6 +156,12 @@ class Hub {
   std::span<Subscription> subscriptions_of(const record::Record& record) const;
   Subscription* find_subscription(const record::Record& record, std::string_view channel) const;
   bool grow_subscriptions(record::Record& record);
+  bool enter_channel(record::Record& record, Channel& channel, uint64_t after);
+  bool arrive_at(record::Record& record, const Position& position);
+  void catch_up(record::Record& record);
+  void deliver_to_those_behind(const Publication& publication, Channel& channel);
+  std::vector<uint32_t> slots_behind(Channel& channel, uint64_t offset);
+  void keep(Channel& channel, const ipc::Deliver& message);
   void leave_channel(record::Record& record, Subscription& subscription);
   uint32_t slot_of(const record::Record& record) const;
 
@@ -149,6 +176,9 @@ class Hub {
   std::vector<uint32_t> free_indices_;
   std::unordered_map<uint64_t, OnPublished> waiting_;
   uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's tickets must find nobody.
+  Replay replay_;
+  uint64_t holds_ = 0;      // How many hold() calls are not released.
+  uint64_t next_hold_ = 1;
   bool refused_ = false;  // publish() said false; somebody waits for room.
 };
 

@@ -142,10 +142,14 @@ Record* Connections::find(ConnId id) {
 }
 
 Record* Connections::find_uid(uint64_t uid) {
-  const uint32_t slot = record::uid_slot(uid);
+  uint32_t slot = record::uid_slot(uid);
+  if (!slot_of_uid_.empty()) {
+    const auto elsewhere = slot_of_uid_.find(uid);
+    if (elsewhere != slot_of_uid_.end()) slot = elsewhere->second;
+  }
   if (slot >= slots_touched_) return nullptr;
   Record& record = arena_.records()[slot];
-  return record.phase != Phase::Free && record.uid == uid ? &record : nullptr;
+  return record.phase != Phase::Free && record.uid == uid && !arriving(record) ? &record : nullptr;
 }
 
 // A client with IPv6 owns its /64; counting single addresses would be no limit to it.
@@ -160,6 +164,13 @@ uint64_t Connections::address_key(const Record& record) const {
 }
 
 void Connections::free_record(Record& record) {
+  if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
+  arena_.journal().close_descriptor(record.fd, true);
+  release_record(record);
+}
+
+// The record is free again; what becomes of its descriptor is the caller's business.
+void Connections::release_record(Record& record) {
   record::touch(arena_, record);
   if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
@@ -169,9 +180,11 @@ void Connections::free_record(Record& record) {
   for (const Ref ref : {record.message, record.user, record.app_state, record.handshake}) {
     arena_.release(ref);
   }
-  poller_.remove_client(record.fd);
-  arena_.journal().close_descriptor(record.fd);
   if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
+  if (!slot_of_uid_.empty()) {
+    const auto elsewhere = slot_of_uid_.find(record.uid);
+    if (elsewhere != slot_of_uid_.end() && elsewhere->second == slot_of(record)) slot_of_uid_.erase(elsewhere);
+  }
   const Record gone = record;
   record = Record{};
   record.generation = gone.generation + 1;

@@ -21,6 +21,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -54,6 +55,20 @@ struct ConnectionLimits {
   uint64_t address_seed = 0;               // The node's key for hashing addresses.
 };
 
+// A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
+// an arena.
+struct Arrival {
+  record::Record fields;
+  int64_t deadline_ms = 0;       // Monotonic, as the one below; 0: none.
+  int64_t last_received_ms = 0;
+  uint32_t page = 0;             // Record::move_page and move_place.
+  uint32_t place = 0;
+};
+
+// Record::move_place: which connection of which batch it is, and whether it comes or goes.
+constexpr uint32_t kPlaceArriving = uint32_t{1} << 31;
+constexpr uint32_t kPlaceIndexBits = 6;
+
 class Connections final : public PollTarget {
  public:
   static constexpr size_t kReadBytes = 64 << 10;  // At most, of one connection and loop turn.
@@ -73,11 +88,13 @@ class Connections final : public PollTarget {
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
   record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
   bool has_room() const { return active_ < limits_.per_worker; }
+  uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
+  uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
-  record::Record* find_uid(uint64_t uid);     // Of this worker only.
+  record::Record* find_uid(uint64_t uid);     // Of this worker only, and of those it serves.
   // Every live record, in slot order; `visit` may close the one it is given.
   template <typename Visit>
   void for_each(Visit&& visit) {
@@ -123,6 +140,30 @@ class Connections final : public PollTarget {
   void close_gracefully(record::Record& record);
   void close_now(record::Record& record);  // Queued output is lost.
 
+  // --- Moving.
+  // A frozen connection is neither read, written nor timed.  What is sent to it meanwhile is queued; when it goes,
+  // that is thrown away, because its new worker sends the same.  One that leaves thaws when anything else is to
+  // happen to it: touch() comes before every change that isn't a publication.
+  bool movable(const record::Record& record);
+  bool leaving(const record::Record& record) const;   // Frozen, and still ours.
+  bool arriving(const record::Record& record) const;  // Frozen, and not ours yet.
+  void freeze(record::Record& record, uint32_t page, uint32_t place);
+  void thaw(record::Record& record);       // It stays.
+  void give_away(record::Record& record);  // It is another worker's now: its descriptor is closed, no more.
+  void touch(record::Record& record) {
+    record::touch(arena_, record);
+    if (record.pauses & record::kPauseMove) [[unlikely]] on_touch(record);
+  }
+  // A frozen record for a socket that may become ours; it keeps its uid.  Null: there is no room.
+  record::Record* admit(UniqueFd socket, const Arrival& arrival);
+  bool begin(record::Record& record);      // It is ours: on_adopted().  False: it can't be watched.
+  void turn_away(record::Record& record);  // It isn't, or can't be.  Nobody is told.
+  int64_t deadline_ms(const record::Record& record) const;  // 0: none.
+  // What is queued, oldest first; of the first frame outbound_offset bytes are out already.
+  std::vector<std::string_view> outbound_frames(const record::Record& record) const;
+  [[nodiscard]] bool restore_frame(record::Record& record, std::string_view bytes);
+  void restore_begun(record::Record& record, uint32_t offset);  // So much of the first frame is out already.
+
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
   void end_turn();            // Dispatches ready carries, writes what is queued.  Before the loop waits.
@@ -142,8 +183,10 @@ class Connections final : public PollTarget {
   // fill(from_record, record) copies what other layers have in the arena; false: it is damaged.
   // now: whom it was serving; blamed: that one has killed it.
   using Fill = std::function<bool(const record::Record& from, record::Record& record)>;
+  // is_ours(record) says whose a connection is that was frozen for a move; false: its descriptor is closed, no more.
+  using IsOurs = std::function<bool(const record::Record& record)>;
   Adopted adopt_all(const record::Arena& from, const ipc::Life::Now& now, bool blame,
-                    const std::vector<uint32_t>& restored, const Fill& fill);
+                    const std::vector<uint32_t>& restored, const IsOurs& is_ours, const Fill& fill);
 
   // Runs `work` for one connection as one step, when it isn't about its bytes.
   template <typename Work>
@@ -213,11 +256,15 @@ class Connections final : public PollTarget {
   void leave_phase(record::Record& record);
   void begin_linger(record::Record& record);
   void free_record(record::Record& record);
+  void release_record(record::Record& record);
+  void on_touch(record::Record& record);
+  bool watch(record::Record& record);
 
   bool copy_record(const record::Arena& from, const record::Record& old, record::Record& record, const Fill& fill);
   bool copy_outbound(const record::Arena& from, const record::Record& old, record::Record& record);
   bool reconcile(const record::Arena& from, record::Record& record);
   void index_record(record::Record& record);
+  void unfreeze(record::Record& record);
   void register_again(record::Record& record);
 
   record::Arena& arena_;
@@ -237,6 +284,7 @@ class Connections final : public PollTarget {
   std::vector<record::ConnId> batch_;  // One of these lists while it is worked off.
   int64_t next_round_us_ = 0;  // Monotonic; not before.
   std::vector<uint32_t> free_slots_;
+  std::unordered_map<uint64_t, uint32_t> slot_of_uid_;  // Of those whose uid doesn't tell it.
   uint32_t& slots_touched_;
   uint32_t active_ = 0;
   uint32_t nonce_;

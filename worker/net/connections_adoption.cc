@@ -13,6 +13,7 @@
 #include "worker/net/tcp_counts.h"
 #include "worker/record/frame.h"
 #include "worker/record/text_block.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::net {
 namespace {
@@ -58,7 +59,8 @@ bool plausible(const Record& record) {
 }  // namespace
 
 Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::Now& now, bool blame,
-                                            const std::vector<uint32_t>& restored, const Fill& fill) {
+                                            const std::vector<uint32_t>& restored, const IsOurs& is_ours,
+                                            const Fill& fill) {
   Adopted adopted;
   const uint32_t slots = std::min({from.vault().slots_touched, from.slots(), arena_.slots()});
   std::vector<ConnId> living;
@@ -79,11 +81,20 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
       ++adopted.lost;
       continue;
     }
+    const bool was_frozen = (old.pauses & record::kPauseMove) != 0;
+    if (was_frozen && !is_ours(old)) {
+      close(old.fd);
+      record.generation = old.generation + 1;
+      free_slots_.push_back(slot);
+      continue;
+    }
     const bool is_served = now.uid != 0 && now.slot == slot && now.uid == old.uid;
     const bool whole = copy_record(from, old, record, fill);
     ++active_;
     metrics_.add(metrics::Metric::ConnectionsActive);
     if (is_served) served = id_of(record);
+    if (was_frozen) unfreeze(record);
+    if (record::uid_slot(record.uid) != slot) slot_of_uid_[record.uid] = slot;
     if (whole && (!is_served || reconcile(from, record))) {
       living.push_back(id_of(record));
       continue;
@@ -133,6 +144,15 @@ bool Connections::copy_record(const Arena& from, const Record& old, Record& reco
          copy_whole(from, old.ws.sent_history, arena_, record.ws.sent_history) &&
          copy_whole(from, old.ws.received_history, arena_, record.ws.received_history) &&
          copy_outbound(from, old, record) && fill(old, record);
+}
+
+// A move that nobody goes on with: the connection is in no set and on no wheel.
+void Connections::unfreeze(Record& record) {
+  record.pauses = static_cast<uint8_t>(record.pauses & ~record::kPauseMove);
+  record.deadline_tick = record.move_deadline_tick;
+  record.move_page = record.move_place = record.move_deadline_tick = 0;
+  if (record.outbound_head == kNull) record.flags = static_cast<uint8_t>(record.flags & ~record::kFlagWantWrite);
+  register_again(record);
 }
 
 // The list's end is its tail: the link behind it may be of a step that was taken back.

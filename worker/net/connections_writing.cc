@@ -79,6 +79,17 @@ bool Connections::queue_copy(Record& record, std::string_view head, std::string_
   return true;
 }
 
+std::vector<std::string_view> Connections::outbound_frames(const Record& record) const {
+  std::vector<std::string_view> frames;
+  for (Ref at = record.outbound_head; at != kNull; at = arena_.at<OutboundNode>(at)->next) {
+    const std::span<char> bytes = record::frame_bytes(arena_, arena_.at<OutboundNode>(at)->frame);
+    frames.emplace_back(bytes.data(), bytes.size());
+  }
+  return frames;
+}
+
+bool Connections::restore_frame(Record& record, std::string_view bytes) { return queue_copy(record, bytes, {}); }
+
 // Takes over one reference of the frame when it succeeds.
 bool Connections::append_frame(Record& record, Ref frame) {
   const Ref node = arena_.allocate(sizeof(OutboundNode));

@@ -32,6 +32,9 @@ class PhaseHandler {
   // The deadline set with Connections::set_deadline has passed; the layer sets the next.
   virtual void on_deadline(record::Record& record) = 0;
 
+  // False: what is under way here can't be left to another worker just now; it is asked again later.
+  virtual bool may_move(const record::Record& record) { return static_cast<void>(record), true; }
+
   // The connection was served by another worker until now: the record is as that one left it.  The layer makes
   // what it holds outside the record (indexes, timers, calls under way) and tells nobody that anything began.
   virtual void on_adopted(record::Record& record) { static_cast<void>(record); }

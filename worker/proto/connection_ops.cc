@@ -39,7 +39,7 @@ record::Record* ConnectionOps::find_open(record::ConnId id) {
 Result<void> ConnectionOps::set_user(record::Record& record, std::string_view user) {
   if (user.size() > kUserBytesMax) return Error{Code::LimitReached, 0, "user longer than 255 bytes"};
   if (has_control_byte(user) || !valid_utf8(user)) return Error{Code::Invalid, 0, "user is no plain UTF-8 text"};
-  record::touch(context_.arena, record);
+  context_.connections.touch(record);
   if (!record::assign_text(context_.arena, record.user, user)) {
     return Error{Code::LimitReached, 0, "no memory for the user"};
   }
@@ -48,7 +48,7 @@ Result<void> ConnectionOps::set_user(record::Record& record, std::string_view us
 
 Result<void> ConnectionOps::set_state(record::Record& record, std::string_view state) {
   if (state.size() > kStateBytesMax) return Error{Code::LimitReached, 0, "state longer than 4096 bytes"};
-  record::touch(context_.arena, record);
+  context_.connections.touch(record);
   if (!record::assign_text(context_.arena, record.app_state, state)) {
     return Error{Code::LimitReached, 0, "no memory for the state"};
   }
@@ -64,15 +64,18 @@ std::string_view ConnectionOps::state_of(const record::Record& record) const {
 }
 
 Result<hub::Subscribed> ConnectionOps::subscribe(record::Record& record, std::string_view channel) {
+  context_.connections.touch(record);
   return context_.hub.subscribe(record, channel);
 }
 
 bool ConnectionOps::unsubscribe(record::Record& record, std::string_view channel) {
+  context_.connections.touch(record);
   return context_.hub.unsubscribe(record, channel);
 }
 
 bool ConnectionOps::send(record::Record& record, bool binary, std::string_view bytes) {
   if (record.phase != record::Phase::WebSocket) return false;
+  context_.connections.touch(record);
   return websockets_.send(record, binary ? ws::Opcode::Binary : ws::Opcode::Text, bytes);
 }
 
@@ -90,6 +93,11 @@ void ConnectionOps::when_confirmed(record::Record& record, OnConfirmed done) {
   Waiting& waiting = waiting_[id.slot];
   if (!(waiting.id == id)) waiting = Waiting{id, {}};  // Left over from the slot's last connection.
   waiting.done.push_back(std::move(done));
+}
+
+bool ConnectionOps::waits(const record::Record& record) const {
+  const auto found = waiting_.find(context_.connections.id_of(record).slot);
+  return found != waiting_.end() && found->second.id == context_.connections.id_of(record);
 }
 
 void ConnectionOps::forget(const record::Record& record) {

@@ -58,6 +58,9 @@ class ConnectionOps {
   // null when the connection goes before that.
   void when_confirmed(record::Record& record, OnConfirmed done);
 
+  // Somebody waits for it to be confirmed.
+  bool waits(const record::Record& record) const;
+
   // Whoever waits is told null; done for every connection that goes.
   void forget(const record::Record& record);
 

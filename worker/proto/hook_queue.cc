@@ -13,6 +13,10 @@ struct Node {
   // The payload follows.
 };
 
+HookQueue::Message message_of(const Node& node) {
+  return {node.binary != 0, node.sequence, {reinterpret_cast<const char*>(&node + 1), node.bytes}};
+}
+
 }  // namespace
 
 bool HookQueue::push(record::Record& record, bool binary, uint32_t sequence, std::string_view bytes) {
@@ -30,8 +34,18 @@ bool HookQueue::push(record::Record& record, bool binary, uint32_t sequence, std
 
 HookQueue::Message HookQueue::front(const record::Record& record) const {
   BG_ASSERT(record.hook_messages > 0);
-  const Node* node = arena_.at<Node>(record.hook_head);
-  return {node->binary != 0, node->sequence, {reinterpret_cast<const char*>(node + 1), node->bytes}};
+  return message_of(*arena_.at<Node>(record.hook_head));
+}
+
+std::vector<HookQueue::Message> HookQueue::all(const record::Record& record) const {
+  std::vector<Message> messages;
+  record::Ref at = record.hook_head;
+  for (uint32_t i = 0; i < record.hook_messages; ++i) {
+    const Node& node = *arena_.at<Node>(at);
+    messages.push_back(message_of(node));
+    at = node.next;
+  }
+  return messages;
 }
 
 void HookQueue::pop(record::Record& record) {

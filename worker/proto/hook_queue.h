@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "worker/record/record.h"
 
@@ -25,6 +26,7 @@ class HookQueue {
   // False: the arena is full.
   [[nodiscard]] bool push(record::Record& record, bool binary, uint32_t sequence, std::string_view bytes);
   Message front(const record::Record& record) const;  // REQUIRES: record.hook_messages > 0.
+  std::vector<Message> all(const record::Record& record) const;
   void pop(record::Record& record);
   void clear(record::Record& record);
   // Copies the queue of a record in a dead worker's arena.  False: it is damaged, or the arena is full.

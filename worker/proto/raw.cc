@@ -42,17 +42,18 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
   publish(record, binary, bytes);
 }
 
+bool Raw::may_move(const Record& record) { return !ops_.waits(record) && messages_.may_move(record); }
+
 void Raw::on_adopted(Record& record) {
-  const auto& endpoint = endpoint_of(record);
-  if (endpoint != nullptr) return messages_.on_adopted(record, endpoint);
   if (record.hook_messages == 0) return;
-  const record::ConnId id = context_.connections.id_of(record);
-  bus_wait_.wait(id, [this, id] { publish_waiting(id); });
+  const auto& endpoint = endpoint_of(record);
+  if (endpoint != nullptr) return messages_.begin(record, endpoint);
+  publish_waiting(context_.connections.id_of(record));
 }
 
 void Raw::on_given(Record& record) {
-  ops_.forget(record);
   messages_.on_given(record);
+  queue_.clear(record);
 }
 
 void Raw::on_gone(Record& record, const ws::Ending& ending) {

@@ -32,6 +32,7 @@ class Raw final : public ws::Application {
   void on_handshake(http::Exchange& exchange) override { handshake_.begin(exchange); }
   void on_open(record::Record& record) override;
   void on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
+  bool may_move(const record::Record& record) override;
   void on_adopted(record::Record& record) override;
   void on_given(record::Record& record) override;
   void on_gone(record::Record& record, const ws::Ending& ending) override;

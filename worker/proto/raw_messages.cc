@@ -1,6 +1,7 @@
 #include "worker/proto/raw_messages.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "worker/net/connections.h"
@@ -29,11 +30,29 @@ void RawMessages::on_message(Record& record, const std::shared_ptr<const config:
   if (record.hook_messages > endpoint->connection_queue) {
     context_.connections.pause(record, record::kPauseWebhook);
   }
-  if (record.hook_messages > 1) return;
+  if (record.hook_messages == 1) begin(record, endpoint);
+}
+
+void RawMessages::begin(Record& record, const std::shared_ptr<const config::Webhook>& endpoint) {
   const ConnId id = context_.connections.id_of(record);
   UnderWay& under_way = under_way_[id.slot];
   under_way = UnderWay{id, endpoint, State::Calling, 0};
   call(record, under_way);
+}
+
+bool RawMessages::may_move(const Record& record) {
+  UnderWay* under_way = find(context_.connections.id_of(record));
+  if (under_way == nullptr || under_way->state == State::Delayed) return true;
+  const int64_t now_ms = monotonic_ms();
+  if (under_way->move_asked_ms == 0) under_way->move_asked_ms = now_ms;
+  return under_way->state == State::Calling && now_ms - under_way->move_asked_ms >= kReplyWaitMs;
+}
+
+void RawMessages::on_given(Record& record) {
+  const UnderWay* under_way = find(context_.connections.id_of(record));
+  if (under_way == nullptr) return;
+  if (under_way->state == State::Calling) context_.webhooks.cancel(under_way->call);
+  under_way_.erase(context_.connections.id_of(record).slot);
 }
 
 RawMessages::UnderWay* RawMessages::find(ConnId id) {
@@ -43,8 +62,10 @@ RawMessages::UnderWay* RawMessages::find(ConnId id) {
 
 void RawMessages::call(Record& record, UnderWay& under_way) {
   under_way.state = State::Calling;
-  call_message(context_.webhooks, under_way.endpoint, subjects_.of(record), queue_.front(record),
-               [this, id = under_way.id, uid = record.uid](const hook::Reply& reply) { on_reply(id, uid, reply); });
+  under_way.call = call_message(context_.webhooks, under_way.endpoint, subjects_.of(record), queue_.front(record),
+                                [this, id = under_way.id, uid = record.uid](const hook::Reply& reply) {
+                                  on_reply(id, uid, reply);
+                                });
 }
 
 void RawMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
@@ -54,6 +75,7 @@ void RawMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
     if (reply.accepted()) runner_.publish_only(std::make_shared<hook::Actions>(reply.actions));
     return leftovers_.start(uid);
   }
+  context_.connections.touch(*record);
   context_.connections.serve(*record, ipc::Doing::Application, [&] { take_reply(*record, *under_way, reply); });
 }
 
@@ -79,9 +101,13 @@ void RawMessages::act(Record& record, UnderWay& under_way, const hook::Reply& re
 }
 
 void RawMessages::delay(UnderWay& under_way, int64_t retry_after_ms) {
-  under_way.state = State::Delayed;
   ++under_way.retries;
-  delayed_.emplace(monotonic_ms() + std::min(retry_after_ms, kRetryWaitMaxMs), under_way.id);
+  wait(under_way, std::min(retry_after_ms, kRetryWaitMaxMs));
+}
+
+void RawMessages::wait(UnderWay& under_way, int64_t wait_ms) {
+  under_way.state = State::Delayed;
+  delayed_.emplace(monotonic_ms() + wait_ms, under_way.id);
   schedule_retries();
 }
 
@@ -107,7 +133,11 @@ void RawMessages::next(Record& record) {
   const uint32_t low = under_way->endpoint->connection_queue / 2;
   if (record.hook_messages > 0) {
     under_way->retries = 0;
-    call(record, *under_way);
+    if (std::exchange(under_way->move_asked_ms, 0) != 0) {
+      wait(*under_way, kYieldMs);
+    } else {
+      call(record, *under_way);
+    }
   } else {
     under_way_.erase(id.slot);
   }
@@ -126,20 +156,6 @@ void RawMessages::on_gone(Record& record, const std::shared_ptr<const config::We
   if (state != State::Calling) leftovers_.start(record.uid);
 }
 
-// A message that was under way is given to the application again, under the same id: whether it has heard of it
-// before, only the application can know.
-void RawMessages::on_adopted(Record& record, const std::shared_ptr<const config::Webhook>& endpoint) {
-  if (record.hook_messages == 0) return;
-  const ConnId id = context_.connections.id_of(record);
-  UnderWay& under_way = under_way_[id.slot];
-  under_way = UnderWay{id, endpoint, State::Calling, 0};
-  call(record, under_way);
-}
-
-void RawMessages::on_given(const Record& record) {
-  under_way_.erase(context_.connections.id_of(record).slot);
-}
-
 void RawMessages::on_retry_time() {
   const int64_t now = monotonic_ms();
   while (!delayed_.empty() && delayed_.begin()->first <= now) {
@@ -148,7 +164,7 @@ void RawMessages::on_retry_time() {
     UnderWay* under_way = find(id);
     Record* record = ops_.find_open(id);
     if (under_way == nullptr || record == nullptr || under_way->state != State::Delayed) continue;
-    context_.metrics.add(Metric::WebhookRetries);
+    if (under_way->retries > 0) context_.metrics.add(Metric::WebhookRetries);
     call(*record, *under_way);
   }
   schedule_retries();

@@ -37,16 +37,23 @@ class RawMessages {
  public:
   static constexpr uint32_t kRetriesMax = 5;
   static constexpr int64_t kRetryWaitMaxMs = 30'000;
+  static constexpr int64_t kReplyWaitMs = 5'000;
+  static constexpr int64_t kYieldMs = 250;
 
   RawMessages(Context& context, ConnectionOps& ops, ActionRunner& runner, Subjects& subjects);
 
   void on_message(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint, bool binary,
                   std::string_view bytes);
+  // Not while a call or the actions of its reply are under way: they can't be done by halves, and the application
+  // should hear of a message once.  Having been asked, it waits with the next message so that the connection can
+  // go; a reply that takes longer than kReplyWaitMs is not waited for: the message is sent again, under its id.
+  bool may_move(const record::Record& record);
+  // Calls with the record's first message; again, under the same id, when another worker had called before.
+  void begin(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
+  // Its new worker makes the call again, so that this one's reply would be a second one.
+  void on_given(record::Record& record);
   // The connection is going; messages that were received are still delivered.
   void on_gone(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
-  // The record comes from, or goes to, another worker with all its messages.
-  void on_adopted(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint);
-  void on_given(const record::Record& record);
 
  private:
   enum class State : uint8_t { Calling, Delayed, Acting };
@@ -55,6 +62,8 @@ class RawMessages {
     std::shared_ptr<const config::Webhook> endpoint;
     State state = State::Calling;
     uint32_t retries = 0;
+    hook::Webhooks::CallId call = 0;  // Calling: which.
+    int64_t move_asked_ms = 0;        // Since when it should move; 0: it needn't.
   };
 
   UnderWay* find(record::ConnId id);
@@ -66,6 +75,7 @@ class RawMessages {
   void fail(record::Record& record, UnderWay& under_way);
   void deny(record::Record& record, uint16_t code, std::string_view reason);
   void next(record::Record& record);
+  void wait(UnderWay& under_way, int64_t wait_ms);
   void on_retry_time();
   void schedule_retries();
 

@@ -9,21 +9,20 @@
 namespace beamgate::record {
 namespace {
 
-// Whoever else may hold the descriptor, the connection ends here.
-void end_connection(int fd) {
-  shutdown(fd, SHUT_RDWR);
+void close_now(int fd, bool end) {
+  if (end) shutdown(fd, SHUT_RDWR);
   ::close(fd);
 }
 
 }  // namespace
 
-void Journal::close_descriptor(int fd) {
-  if (!open()) return end_connection(fd);
-  doomed_.push_back(fd);
+void Journal::close_descriptor(int fd, bool end) {
+  if (!open()) return close_now(fd, end);
+  doomed_.push_back({fd, end});
 }
 
 void Journal::close_doomed() {
-  for (const int fd : std::exchange(doomed_, {})) end_connection(fd);
+  for (const Doomed& doomed : std::exchange(doomed_, {})) close_now(doomed.fd, doomed.end);
 }
 
 void Journal::give_back() {

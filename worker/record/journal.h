@@ -77,8 +77,8 @@ class Journal {
     save(&object, sizeof object);
   }
 
-  // At the commit; at once when no step is open.
-  void close_descriptor(int fd);
+  // At the commit; at once when no step is open.  end: the connection ends, whoever else may hold the descriptor.
+  void close_descriptor(int fd, bool end);
   // Takes a block for later release; false: no step is open, release it now.
   bool defer_release(uint32_t ref) {
     if (!open()) return false;
@@ -120,7 +120,11 @@ class Journal {
   int depth_ = 0;
   uint32_t number_ = 1;
   std::vector<uint32_t> released_;
-  std::vector<int> doomed_;
+  struct Doomed {
+    int fd = -1;
+    bool end = false;
+  };
+  std::vector<Doomed> doomed_;
 };
 
 }  // namespace beamgate::record

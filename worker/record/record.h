@@ -35,6 +35,7 @@ enum PauseReason : uint8_t {
   kPauseExchange = 1 << 2,  // An HTTP exchange is not finished, or its body can't be taken yet.
   kPauseBus = 1 << 3,       // The bus to the master is congested.
   kPauseTurn = 1 << 4,      // Its share of this loop turn is used up; it goes on in the next.
+  kPauseMove = 1 << 5,      // It is frozen: on its way to another worker, or coming from one.
 };
 
 enum RecordFlag : uint8_t {
@@ -122,7 +123,11 @@ struct alignas(64) Record {
   uint32_t subscription_count = 0;
   uint32_t keepalive_count = 0;  // Requests answered on this connection.
   uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
-  uint32_t reserved[4] = {};
+  // While it is frozen: where its fate is written, for a successor too (move/decisions.h).
+  uint32_t move_page = 0;        // Descriptor of the page of decisions, plus 1.
+  uint32_t move_place = 0;       // MovePlace, net/connections.h.
+  uint32_t move_deadline_tick = 0;  // Its deadline, armed again when it thaws.
+  uint32_t reserved = 0;
 #ifdef BEAMGATE_RECORD_PADDING
   uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.
 #endif

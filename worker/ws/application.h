@@ -52,7 +52,8 @@ class Application {
   // Pause the connection (net::Connections::pause) to get no further message for now.
   virtual void on_message(record::Record& record, Opcode opcode, std::span<char> payload) = 0;
 
-  // As net::PhaseHandler::on_adopted() and on_given().
+  // As net::PhaseHandler::may_move(), on_adopted() and on_given().
+  virtual bool may_move(const record::Record& record) { return static_cast<void>(record), true; }
   virtual void on_adopted(record::Record& record) { static_cast<void>(record); }
   virtual void on_given(record::Record& record) { static_cast<void>(record); }
 

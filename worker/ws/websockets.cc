@@ -127,19 +127,6 @@ void WebSockets::on_enter(Record& record) {
   application_of(record).on_open(record);
 }
 
-void WebSockets::on_adopted(Record& record) {
-  context_.metrics.add(Metric::WebSocketsActive);
-  if (drain_.active || record.deadline_tick == 0) context_.connections.set_deadline(record, context_.connections.now_ms());
-  application_of(record).on_adopted(record);
-}
-
-void WebSockets::on_given(Record& record) {
-  context_.metrics.subtract(Metric::WebSocketsActive);
-  application_of(record).on_given(record);
-  reader_.forget(record);
-  deflate_.forget(record, context_.connections.id_of(record));
-}
-
 size_t WebSockets::on_bytes(Record& record, std::span<const char> bytes) {
   const record::ConnId id = context_.connections.id_of(record);
   const WebSocketAction& action = action_of(record);
@@ -190,6 +177,22 @@ void WebSockets::on_deadline(Record& record) {
   context_.connections.set_deadline(record, pulse.next_ms);
   // A ping that finds no room is not missed: output is waiting for the peer all the same.
   if (pulse.due == Pulse::Due::Ping) send_control(record, Opcode::Ping, {});
+}
+
+bool WebSockets::may_move(const Record& record) { return application_of(record).may_move(record); }
+
+void WebSockets::on_adopted(Record& record) {
+  context_.metrics.add(Metric::WebSocketsActive);
+  const bool due = record.deadline_tick == 0 || (drain_.active && is_open(record));
+  if (due) context_.connections.set_deadline(record, context_.connections.now_ms());
+  application_of(record).on_adopted(record);
+}
+
+void WebSockets::on_given(Record& record) {
+  context_.metrics.subtract(Metric::WebSocketsActive);
+  application_of(record).on_given(record);
+  reader_.forget(record);
+  deflate_.forget(record, context_.connections.id_of(record));
 }
 
 void WebSockets::on_gone(Record& record) {
@@ -283,6 +286,7 @@ void WebSockets::begin_closing(Record& record, uint16_t code, bool by_peer) {
 
 void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
   if (!is_open(record)) return;
+  context_.connections.touch(record);
   begin_closing(record, code, false);
   send_close(record, code, reason);
   context_.connections.set_deadline(record, context_.connections.now_ms() + action_of(record).close_timeout_ms);

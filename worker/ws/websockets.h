@@ -73,6 +73,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
   void on_deadline(record::Record& record) override;
+  bool may_move(const record::Record& record) override;
   void on_adopted(record::Record& record) override;
   void on_given(record::Record& record) override;
   void on_gone(record::Record& record) override;

@@ -19,11 +19,13 @@ struct Events : Bus::Observer {
   void on_prepared(uint16_t slot, const ipc::Prepared& message) override {
     prepared.emplace_back(slot, std::string(message.reason));
   }
+  void on_moved(uint16_t slot, const ipc::Moved& message) override { moved.emplace_back(slot, message.move); }
   void on_bus_closed(uint16_t slot) override { closed.push_back(slot); }
   void on_misbehaved(uint16_t slot, const char*) override { misbehaved.push_back(slot); }
 
   std::vector<uint16_t> ready, closed, misbehaved;
   std::vector<std::pair<uint16_t, std::string>> prepared;
+  std::vector<std::pair<uint16_t, uint32_t>> moved;
 };
 
 // A worker's end of the bus; what it receives becomes one text per message.

@@ -1,4 +1,4 @@
-// The whole master with real processes: a test worker speaks the bus and answers each client with what it is.
+// The whole master with real processes: a test worker (test_master.h) answers each client with what it is.
 // Each test forks a master, reads its log, connects as a client and ends it; the master must exit cleanly.
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -14,114 +14,21 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "common/base/clock.h"
 #include "common/ipc/channel.h"
+#include "common/ipc/life.h"
 #include "master/master.h"
+#include "tests/unit/master/test_master.h"
 
 namespace beamgate::master {
 namespace {
 
 constexpr int64_t kPatienceMs = 20'000;
-
-// A worker in miniature: accepts, answers "slot pid generation" and closes; obeys its master.  What its
-// configuration's directory is called tells it how to misbehave.
-class TestWorker {
- public:
-  explicit TestWorker(ipc::Handover&& handover)
-      : handover_(std::move(handover)), channel_(std::move(handover_.bus)), generation_(handover_.generation) {}
-
-  int run() {
-    if (mood("exits")) return 3;
-    channel_.send(ipc::Hello{.worker = handover_.worker, .pid = static_cast<uint32_t>(getpid())});
-    channel_.send(ipc::Ready{generation_});
-    handover_.metrics->add(metrics::Metric::ConnectionsActive, 5);
-    while (!stopped_) {
-      if (!channel_.flush().ok()) return 0;
-      wait();
-      accept_clients();
-      const auto received = channel_.receive([this](const ipc::Frame& frame) { return handle(frame); });
-      if (!received.ok()) return received.error().code == Code::Closed ? 0 : 4;
-    }
-    return 0;
-  }
-
- private:
-  bool mood(const char* what) const { return handover_.config->working_directory.find(what) != std::string::npos; }
-
-  void wait() {
-    std::vector<pollfd> fds{{channel_.descriptor(), POLLIN, 0}};
-    for (const auto& listen : handover_.listens) fds.push_back({listen.fd.get(), POLLIN, 0});
-    poll(fds.data(), fds.size(), -1);
-  }
-
-  void accept_clients() {
-    for (const auto& listen : handover_.listens) {
-      for (UniqueFd client(accept(listen.fd.get(), nullptr, nullptr)); client.valid();
-           client.reset(accept(listen.fd.get(), nullptr, nullptr))) {
-        const std::string text = std::to_string(handover_.slot) + ' ' + std::to_string(getpid()) + ' ' +
-                                 std::to_string(generation_) + ' ' + std::to_string(getuid()) + '\n';
-        EXPECT_EQ(write(client.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-      }
-    }
-  }
-
-  bool handle(const ipc::Frame& frame) {
-    switch (frame.kind) {
-      case ipc::Kind::Prepare: return prepare(frame);
-      case ipc::Kind::Commit: return commit(frame);
-      case ipc::Kind::Abort:
-        pending_.clear();
-        return true;
-      case ipc::Kind::Stop:
-        stopped_ = true;
-        return true;
-      case ipc::Kind::ReopenLogs:
-        return frame.descriptors->size() == 1;
-      default:
-        return false;
-    }
-  }
-
-  bool prepare(const ipc::Frame& frame) {
-    ipc::Prepare message;
-    if (!ipc::decode(frame.body, message)) return false;
-    if (frame.descriptors->size() != message.listens.size() + 1) return false;
-    std::string text(64 << 10, '\0');
-    text.resize(static_cast<size_t>(std::max<ssize_t>(read(frame.descriptors->front().get(), text.data(), text.size()), 0)));
-    pending_config_ = config::load_text(text).config;
-    for (size_t i = 0; i < message.listens.size(); ++i) {
-      pending_.push_back({message.listens[i], std::move((*frame.descriptors)[i + 1])});
-    }
-    if (text.find("/dies") != text.npos) _exit(9);
-    const bool accepted = pending_config_ != nullptr && text.find("/refused") == text.npos;
-    channel_.send(ipc::Prepared{message.generation, accepted, accepted ? "" : "it does not please me"});
-    return true;
-  }
-
-  bool commit(const ipc::Frame& frame) {
-    ipc::Commit message;
-    if (!ipc::decode(frame.body, message)) return false;
-    generation_ = message.generation;
-    std::set<uint32_t> wanted;
-    for (const auto& server : pending_config_->http.servers) {
-      for (const auto& listen : server.listens) wanted.insert(listen.id);
-    }
-    std::erase_if(handover_.listens, [&](const auto& listen) { return !wanted.contains(listen.id); });
-    for (auto& listen : pending_) handover_.listens.push_back(std::move(listen));
-    pending_.clear();
-    return true;
-  }
-
-  ipc::Handover handover_;
-  ipc::Channel channel_;
-  uint32_t generation_;
-  std::shared_ptr<const config::Config> pending_config_;
-  std::vector<ipc::InheritedListen> pending_;
-  bool stopped_ = false;
-};
 
 class MasterTest : public testing::Test {
  protected:
@@ -131,15 +38,13 @@ class MasterTest : public testing::Test {
   }
   ~MasterTest() override {
     if (pid_ > 0) kill(pid_, SIGKILL), waitpid(pid_, nullptr, 0);
-    for (const char* file : {"/pid", "/log", "/conf"}) unlink((directory_ + file).c_str());
+    for (const char* file : {"/pid", "/log", "/conf", "/binary"}) unlink((directory_ + file).c_str());
     rmdir(directory_.c_str());
   }
 
   void configure(const std::string& main, const std::string& http = "server { listen 127.0.0.1:0; return 204; }") {
     std::ofstream(directory_ + "/conf") << "pid " << directory_ << "/pid;\n" << process_ << '\n' << main << "\nevents {}\nhttp { " << http << " }\n";
   }
-
-  config::LoadResult load() const { return config::load({.path = directory_ + "/conf"}); }
 
   void start(bool serving = true) {
     int ends[2];
@@ -158,19 +63,10 @@ class MasterTest : public testing::Test {
 
   [[noreturn]] void run_master(int log) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setenv(kTestDirectory, directory_.c_str(), 1);
     dup2(log, 2);
     close(log);
-    const auto loaded = load();
-    if (!loaded.ok()) _exit(77);
-    int status;
-    {
-      Master master(loaded.config, {.load = [this] { return load(); },
-                                    .worker_main = [](ipc::Handover&& handover) -> int {
-                                      const int result = TestWorker(std::move(handover)).run();
-                                      return testing::Test::HasFailure() ? 5 : result;
-                                    }});
-      status = master.run();
-    }
+    const int status = run_test_master(directory_, {directory_ + "/binary", {directory_ + "/binary"}});
     exit(status);  // Not _exit(): a leak checker has its say.
   }
 
@@ -235,18 +131,25 @@ class MasterTest : public testing::Test {
     return search(pattern, text, 0, match) ? match.group : "";
   }
 
-  // What a worker says to a client; empty when nobody answers.
-  std::string ask(const std::string& port) {
+  static UniqueFd connect_to(const std::string& port) {
     UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons(static_cast<uint16_t>(std::stoi(port)));
-    if (connect(client.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return "";
-    char bytes[100];
-    const ssize_t got = recv(client.get(), bytes, sizeof bytes, MSG_WAITALL);
-    return got > 0 ? std::string(bytes, static_cast<size_t>(got)) : "";
+    if (connect(client.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) client.reset();
+    return client;
   }
+
+  // Empty when the other end is gone.
+  static std::string line_from(const UniqueFd& client) {
+    std::string out;
+    for (char byte = 0; byte != '\n' && recv(client.get(), &byte, 1, 0) == 1;) out += byte;
+    return out;
+  }
+
+  // What a worker says to a client; empty when nobody answers.
+  std::string ask(const std::string& port) { return line_from(connect_to(port)); }
 
   // The process ids of the workers that answer, by slot.
   std::map<int, int> workers(int asks = 64) {
@@ -296,7 +199,9 @@ TEST_F(MasterTest, ReplacesAKilledWorkerWithin100Ms) {
     const int64_t start_ms = monotonic_ms();
     kill(before.at(1), SIGKILL);
     ASSERT_TRUE(see(keeper ? "worker_died slot=1 .*signal=9" : "worker_exited slot=1 .*signal=9"));
-    if (!keeper) ASSERT_TRUE(see("worker_started slot=1"));
+    if (!keeper) {
+      ASSERT_TRUE(see("worker_started slot=1"));
+    }
     ASSERT_TRUE(see("worker_ready slot=1"));
     RecordProperty(keeper ? "succeeded_ms" : "replaced_ms", std::to_string(monotonic_ms() - start_ms));
     EXPECT_LT(monotonic_ms() - start_ms, 1'000) << "100 ms, and what a busy machine adds";
@@ -304,7 +209,9 @@ TEST_F(MasterTest, ReplacesAKilledWorkerWithin100Ms) {
     EXPECT_EQ(after.at(0), before.at(0));
     EXPECT_NE(after.at(1), before.at(1));
     EXPECT_EQ(stop(), 0);
-    if (keeper) EXPECT_EQ(text_.find("worker_exited"), text_.npos);
+    if (keeper) {
+      EXPECT_EQ(text_.find("worker_exited"), text_.npos) << text_;
+    }
   }
 }
 
@@ -441,13 +348,11 @@ TEST_F(MasterTest, ARefusalOrADeathOfAWorkerAbortsTheReload) {
   EXPECT_EQ(stop(), 0);
 }
 
-TEST_F(MasterTest, ReopensLogsAndDeclinesUpgrades) {
+TEST_F(MasterTest, ReopensLogs) {
   configure("worker_processes 2;");
   start();
   kill(pid_, SIGUSR1);
   ASSERT_TRUE(see("logs_reopened"));
-  kill(pid_, SIGUSR2);
-  ASSERT_TRUE(see("upgrade_unavailable"));
   EXPECT_EQ(workers().size(), 2u) << "the workers took the descriptor";
   EXPECT_EQ(stop(), 0);
 }
@@ -519,6 +424,168 @@ TEST_F(MasterTest, ADaemonWhoseWorkersDieFailsToo) {
   EXPECT_TRUE(see("start_failed")) << text_;
   EXPECT_EQ(wait_exit(), 1);
   rmdir((directory_ + "/exits").c_str());
+}
+
+// Upgrades: the new binary is this program again, behind a script that says how it behaves.
+class MasterUpgradeTest : public MasterTest {
+ protected:
+  MasterUpgradeTest() {
+    chmod(directory_.c_str(), 0755);
+    mkdir((directory_ + "/holds").c_str(), 0755);
+    general_ = "working_directory " + directory_ + "/holds;";
+  }
+  ~MasterUpgradeTest() override { rmdir((directory_ + "/holds").c_str()); }
+
+  // Each answer is a piece of shell.
+  void install(const std::string& run, const std::string& test = "exit 0",
+               const std::string& version = "echo beamgate-handover 1", const std::string& rehearsal = "") {
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+    const std::string binary = directory_ + "/binary";
+    std::ofstream(binary + "~") << "#!/bin/sh\ncase \"$*\" in\n--handover-version) " << version
+                                << " ;;\n--handover-rehearsal) "
+                                << (rehearsal.empty() ? "exec " + self + " --handover-rehearsal" : rehearsal)
+                                << " ;;\n*-t*) " << test << " ;;\n*) " << run << " exec " << self << " ;;\nesac\n";
+    chmod((binary + "~").c_str(), 0755);
+    rename((binary + "~").c_str(), binary.c_str());
+  }
+
+  // Clients that stay; each is greeted.
+  void hold_clients(int count) {
+    for (int i = 0; i < count; ++i) {
+      clients_.push_back(connect_to(address_));
+      EXPECT_NE(line_from(clients_.back()), "");
+    }
+  }
+  // How many of them each slot serves.
+  std::map<int, int> served() {
+    std::map<int, int> out;
+    for (const UniqueFd& client : clients_) {
+      EXPECT_EQ(send(client.get(), "x", 1, MSG_NOSIGNAL), 1);
+      int slot = -1;
+      EXPECT_EQ(sscanf(line_from(client).c_str(), "%d", &slot), 1) << "a client was lost";
+      ++out[slot];
+    }
+    return out;
+  }
+
+  void upgrade() { kill(pid_, SIGUSR2); }
+
+  std::string general_;
+  std::vector<UniqueFd> clients_;
+};
+
+TEST_F(MasterUpgradeTest, ReplacesMasterAndWorkersAndKeepsEveryClient) {
+  configure("worker_processes 2;" + general_);
+  install("");
+  start();
+  hold_clients(20);
+  auto before = served();
+  EXPECT_EQ(before[0] + before[1], 20);
+  upgrade();
+  ASSERT_TRUE(see("upgraded workers=2")) << text_;
+  auto after = served();
+  EXPECT_EQ(after[128], before[0]);
+  EXPECT_EQ(after[129], before[1]);
+  EXPECT_EQ(PidFile::read(directory_ + "/pid").value(), pid_) << "the same process";
+  hold_clients(10);
+
+  // And again, back into the slots it came from; a reload works between and after.
+  configure("worker_processes 3;" + general_);
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(see("resized workers=3"));
+  upgrade();
+  ASSERT_TRUE(see("upgraded workers=3")) << text_;
+  after = served();
+  EXPECT_EQ(after[0] + after[1] + after[130], 30);
+  for (const int slot : {0, 1, 130}) EXPECT_NEAR(after[slot], 10, 1);
+  configure("worker_processes 1;" + general_);
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(see("resized workers=1"));
+  EXPECT_EQ(served()[0], 30);
+  EXPECT_EQ(stop(SIGQUIT), 0);
+}
+
+TEST_F(MasterUpgradeTest, GoesBackWhenTheNewWorkersDie) {
+  configure("worker_processes 2;" + general_);
+  install("BEAMGATE_TEST_MOOD=exits");
+  start();
+  hold_clients(10);
+  const auto before = served();
+  upgrade();
+  ASSERT_TRUE(see("upgrade_undone reason=\"the new worker died before it was ready\"")) << text_;
+  ASSERT_TRUE(see("upgrade_failed reason=\"the new worker died before it was ready\"")) << text_;
+  EXPECT_EQ(served(), before);
+  EXPECT_EQ(std::filesystem::read_symlink("/proc/" + std::to_string(pid_) + "/exe"), std::filesystem::read_symlink("/proc/self/exe"));
+  // The same with a good one.
+  install("BEAMGATE_TEST_MOOD=");
+  upgrade();
+  ASSERT_TRUE(see("upgraded workers=2")) << text_;
+  EXPECT_EQ(served().at(128), before.at(0));
+  EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(MasterUpgradeTest, GoesBackWhenClientsCannotMove) {
+  configure("worker_processes 2;" + general_);
+  install("BEAMGATE_TEST_MOOD=refuses");
+  start();
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"(the new worker died|the connections could not be moved)\"")) << text_;
+  hold_clients(10);
+  EXPECT_EQ(served().size(), 2u) << "the old workers accept again";
+  EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(MasterUpgradeTest, ABinaryThatIsNotFitChangesNothing) {
+  configure("worker_processes 2;" + general_);
+  start();
+  hold_clients(4);
+  const auto before = served();
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"no binary: .*No such file")) << text_;
+  install("", "echo a wrong directive >&2; exit 1");
+  upgrade();
+  ASSERT_TRUE(see("program_says line=\"a wrong directive\"")) << text_;
+  ASSERT_TRUE(see("upgrade_failed reason=\"it refuses the configuration: status 1\"")) << text_;
+  install("", "exit 0", "echo beamgate-handover 99");
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
+  install("", "exit 0", "exit 1");
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
+  install("", "exit 0", "echo beamgate-handover 1", "kill -9 $$");
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"it can't read the state: signal 9\"")) << text_;
+  // Fit for every question, but no program: the exec fails.
+  const std::string binary = directory_ + "/binary";
+  install("", "exit 0", "echo beamgate-handover 1", "echo '#!/no/such/interpreter' >" + binary);
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"can't execute the binary: No such file")) << text_;
+  EXPECT_EQ(served(), before);
+  EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(MasterUpgradeTest, ReloadsAndUpgradesWaitForEachOther) {
+  configure("worker_processes 1;" + general_);
+  // The test of the configuration waits until the reload has been queued.
+  ASSERT_EQ(mkfifo((directory_ + "/gate").c_str(), 0600), 0);
+  install("", "read line <" + directory_ + "/gate; exit 0");
+  start();
+  hold_clients(3);
+  upgrade();
+  ASSERT_TRUE(see("upgrade_started"));
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(see("reload_queued"));
+  upgrade();
+  ASSERT_TRUE(see("upgrade_queued"));
+  std::ofstream(directory_ + "/gate") << "go\n";
+  ASSERT_TRUE(see("upgraded workers=1")) << text_;
+  ASSERT_TRUE(see("reloaded generation=2")) << text_;
+  ASSERT_TRUE(see("upgrade_started"));
+  std::ofstream(directory_ + "/gate") << "go\n";
+  ASSERT_TRUE(see("upgraded workers=1")) << text_;
+  EXPECT_EQ(served().at(0), 3);
+  unlink((directory_ + "/gate").c_str());
+  EXPECT_EQ(stop(), 0);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ class SupervisorTest : public testing::Test {
     return did();
   }
   void serve(uint16_t count) {
-    supervisor_.want(count);
+    supervisor_.want(SlotSet::first(count));
     for (uint16_t slot = 0; slot < count; ++slot) supervisor_.worker_ready(slot);
     did();
   }
@@ -57,7 +57,7 @@ class SupervisorTest : public testing::Test {
 };
 
 TEST_F(SupervisorTest, StartsWhatIsWanted) {
-  supervisor_.want(2);
+  supervisor_.want(SlotSet::first(2));
   EXPECT_EQ(did(), "spawn0 spawn1 ");
   EXPECT_FALSE(supervisor_.all_ready());
   supervisor_.worker_ready(1);
@@ -84,7 +84,7 @@ TEST_F(SupervisorTest, ReplacesTheDeadAtOnceAndTheShortLivedLater) {
 
 TEST_F(SupervisorTest, ASpawnThatFailsIsTriedAgain) {
   actions_.fail_spawns = 2;
-  supervisor_.want(1);
+  supervisor_.want(SlotSet::first(1));
   EXPECT_EQ(did(), "spawn0 ");
   EXPECT_EQ(next(), "spawn0 ");
   EXPECT_EQ(supervisor_.alive(), 0);
@@ -119,7 +119,10 @@ TEST_F(SupervisorTest, ASlotLivesAsLongAsAnyOfItsProcesses) {
   EXPECT_FALSE(supervisor_.child_exited(1000, kKilled)) << "not its child any more";
   supervisor_.misbehaved(0, "bad frame");
   EXPECT_EQ(did(), "kill4711 ");
+  actions_.survivor_pid = 4712;
   EXPECT_TRUE(supervisor_.child_exited(4711, kKilled));
+  EXPECT_EQ(did(), "kill4712 ") << "it began just then";
+  EXPECT_TRUE(supervisor_.child_exited(4712, kKilled));
   EXPECT_EQ(did(), "dead0 ");
 }
 
@@ -157,7 +160,7 @@ TEST_F(SupervisorTest, StoppingCancelsARespawnThatWaits) {
 
 TEST_F(SupervisorTest, ShrinksFromTheEndAfterTheQueueHadItsTime) {
   serve(3);
-  supervisor_.want(1);
+  supervisor_.want(SlotSet::first(1));
   EXPECT_EQ(did(), "");
   const int64_t start_ms = monotonic_ms();
   EXPECT_EQ(next(), "quit1 quit2 ");
@@ -171,8 +174,8 @@ TEST_F(SupervisorTest, ShrinksFromTheEndAfterTheQueueHadItsTime) {
 
 TEST_F(SupervisorTest, WhoWasAboutToLeaveMayStay) {
   serve(2);
-  supervisor_.want(1);
-  supervisor_.want(3);
+  supervisor_.want(SlotSet::first(1));
+  supervisor_.want(SlotSet::first(3));
   EXPECT_EQ(did(), "spawn2 ");
   EXPECT_EQ(supervisor_.state(1), WorkerState::Ready);
   supervisor_.worker_ready(2);
@@ -182,9 +185,9 @@ TEST_F(SupervisorTest, WhoWasAboutToLeaveMayStay) {
 
 TEST_F(SupervisorTest, WhoLeavesAndIsWantedAgainIsReplaced) {
   serve(2);
-  supervisor_.want(1);
+  supervisor_.want(SlotSet::first(1));
   EXPECT_EQ(next(), "quit1 ");
-  supervisor_.want(2);
+  supervisor_.want(SlotSet::first(2));
   EXPECT_EQ(did(), "");
   supervisor_.child_exited(1001, kExitedWell);
   EXPECT_EQ(did(), "dead1 ");
@@ -192,8 +195,8 @@ TEST_F(SupervisorTest, WhoLeavesAndIsWantedAgainIsReplaced) {
 }
 
 TEST_F(SupervisorTest, AWorkerThatStartsWhileItIsNotWantedLeaves) {
-  supervisor_.want(2);
-  supervisor_.want(1);
+  supervisor_.want(SlotSet::first(2));
+  supervisor_.want(SlotSet::first(1));
   did();
   supervisor_.worker_ready(1);
   EXPECT_EQ(did(), "serving1 ");

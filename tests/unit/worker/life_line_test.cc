@@ -27,13 +27,15 @@ int overflow(volatile char* above) {
 }
 
 void touch_nothing() {
-  *reinterpret_cast<volatile int*>(8) = 1;
+  volatile uintptr_t nowhere = 8;
+  *reinterpret_cast<volatile int*>(nowhere) = 1;
 }
 
 class LifeLineTest : public testing::Test {
  protected:
   LifeLineTest() {
-    void* memory = mmap(nullptr, sizeof(ipc::Life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, sizeof(ipc::Life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     life_ = new (memory) ipc::Life();
   }
   ~LifeLineTest() override {
@@ -87,7 +89,11 @@ class LifeLineTest : public testing::Test {
 TEST_F(LifeLineTest, TellsOfACrashAndWaits) {
   const std::pair<int, std::function<void()>> ways[] = {
       {SIGSEGV, touch_nothing},
-      {SIGSEGV, [] { char begin = 0; overflow(&begin); }},
+      {SIGSEGV,
+       [] {
+         char begin = 0;
+         overflow(&begin);
+       }},
       {SIGABRT, [] { abort(); }},
       {SIGABRT, [] { std::terminate(); }},
       {SIGFPE, [] { raise(SIGFPE); }},
@@ -120,7 +126,9 @@ TEST_F(LifeLineTest, DoesNotWaitForEver) {
 
 TEST_F(LifeLineTest, WithOtherThreadsItDiesAtOnce) {
   run([] {
-    std::thread([] { for (;;) pause(); }).detach();
+    std::thread([] {
+      for (;;) pause();
+    }).detach();
     touch_nothing();
   });
   ASSERT_TRUE(died());
@@ -138,7 +146,9 @@ TEST_F(LifeLineTest, AnotherThreadsCrashBlamesNobody) {
 }
 
 TEST_F(LifeLineTest, SigkillNeedsNoHandler) {
-  run([] { for (;;) pause(); });
+  run([] {
+    for (;;) pause();
+  });
   while (life_->worker_word == 0) ipc::wait_word(life_->worker_word, 0, 1);
   kill(child_, SIGKILL);
   ASSERT_TRUE(died());

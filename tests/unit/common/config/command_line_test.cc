@@ -31,6 +31,15 @@ TEST(CommandLine, NothingMeansRun) {
   EXPECT_FALSE(line.quiet);
 }
 
+TEST(CommandLine, AnotherMasterAsksInWords) {
+  EXPECT_EQ(must_parse({"--handover-version"}).mode, Mode::HandoverVersion);
+  EXPECT_EQ(must_parse({"--handover-rehearsal"}).mode, Mode::HandoverRehearsal);
+  EXPECT_EQ(must_parse({"-h", "--handover-version"}).mode, Mode::Help);
+  EXPECT_NE(error_of({"--handover"}), "");
+  EXPECT_NE(error_of({"--handover-version=1"}), "");
+  EXPECT_EQ(usage().find("handover"), std::string_view::npos);
+}
+
 TEST(CommandLine, ValuesStandApartOrTogether) {
   CommandLine line = must_parse({"-c", "a.conf", "-p", "/srv", "-g", "daemon off;"});
   EXPECT_EQ(line.load.path, "a.conf");

@@ -1,0 +1,214 @@
+#include "master/handover_state.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/bytes.h"
+#include "common/ipc/handover.h"
+#include "common/ipc/messages.h"
+#include "common/ipc/wire.h"
+#include "master/hub/slot_set.h"
+#include "master/worker_state.h"
+
+namespace beamgate::master {
+namespace {
+
+constexpr std::string_view kMagic = "BGMS";
+constexpr size_t kHeaderBytes = 4 + 2 + 2 + 4 + 8;
+constexpr size_t kItemHeaderBytes = 2 + 4;
+constexpr uint16_t kCritical = 0x8000;
+constexpr size_t kFileBytesMax = size_t{4} << 30;
+
+enum class Item : uint16_t {
+  Process = kCritical | 1,
+  Listen = kCritical | 2,
+  Slot = kCritical | 3,
+  Channel = kCritical | 4,
+  Receipt = 5,
+  Call = 6,
+};
+
+template <typename T>
+void append(std::string& out, T value) {
+  ipc::Encoder{out}(value);
+}
+
+template <typename Record>
+void append_item(std::string& out, uint32_t& items, Item type, const Record& record) {
+  append(out, static_cast<uint16_t>(type));
+  const size_t length_at = out.size();
+  append(out, uint32_t{0});
+  const size_t start = out.size();
+  ipc::Encoder encoder(out);
+  Record::visit(encoder, record);
+  store_le(out.data() + length_at, static_cast<uint32_t>(out.size() - start));
+  ++items;
+}
+
+template <typename Record>
+void append_items(std::string& out, uint32_t& items, Item type, const std::vector<Record>& records) {
+  for (const Record& record : records) append_item(out, items, type, record);
+}
+
+Error invalid(const char* what) { return Error{Code::Invalid, 0, what}; }
+
+bool slots_are_sane(const std::vector<uint16_t>& slots) {
+  return std::all_of(slots.begin(), slots.end(), [](uint16_t slot) { return slot < ipc::kSlotsMax; });
+}
+
+bool is_sane(const HandoverState::Process& process) {
+  return process.columns > 0 && process.columns <= ipc::kWorkersMax && process.next_worker > 0 && process.pages >= 0 &&
+         process.log >= -1;
+}
+
+bool is_sane(const HandoverState::Listen& listen) {
+  return listen.address.size() >= sizeof(sa_family_t) && listen.address.size() <= sizeof(sockaddr_storage) &&
+         !listen.sockets.empty() && listen.sockets.size() <= ipc::kWorkersMax &&
+         std::all_of(listen.sockets.begin(), listen.sockets.end(), [](int32_t fd) { return fd > 2; });
+}
+
+bool is_sane(const HandoverState::Slot& slot) {
+  const bool lives = slot.state != static_cast<uint8_t>(WorkerState::Exited);
+  return slot.slot < ipc::kSlotsMax && slot.state <= static_cast<uint8_t>(WorkerState::Draining) &&
+         lives == (slot.pid > 0) && (slot.bus == -1 || (slot.bus > 2 && lives));
+}
+
+bool is_sane(const HandoverState::Channel& channel) {
+  return !channel.name.empty() && channel.name.size() <= ipc::kChannelNameBytesMax && slots_are_sane(channel.interested);
+}
+
+bool is_sane(const HandoverState::Receipt& receipt) { return receipt.key.find('\0') != receipt.key.npos; }
+
+bool is_sane(const HandoverState::Call& call) {
+  return call.asker < ipc::kSlotsMax && !call.waiting.empty() && slots_are_sane(call.waiting);
+}
+
+template <typename Record>
+bool read_item(std::string_view body, Record& record) {
+  return ipc::decode(body, record) && is_sane(record);
+}
+
+template <typename Record>
+bool read_into(std::string_view body, std::vector<Record>& records) {
+  return read_item(body, records.emplace_back());
+}
+
+bool add_item(HandoverState& state, uint16_t type, std::string_view body) {
+  switch (static_cast<Item>(type)) {
+    case Item::Process: return read_item(body, state.process);
+    case Item::Listen: return read_into(body, state.listens);
+    case Item::Slot: return read_into(body, state.slots);
+    case Item::Channel: return read_into(body, state.channels);
+    case Item::Receipt: return read_into(body, state.receipts);
+    case Item::Call: return read_into(body, state.calls);
+  }
+  return (type & kCritical) == 0;
+}
+
+// What the items say of each other.
+Result<void> check_whole(const HandoverState& state) {
+  if (state.process.columns == 0) return invalid("the state has no process item");
+  SlotSet seen, with_bus;
+  for (const auto& slot : state.slots) {
+    if (seen.contains(slot.slot)) return invalid("the state has a slot twice");
+    seen.add(slot.slot);
+    if (slot.bus >= 0) with_bus.add(slot.slot);
+    if (ipc::column_of(slot.slot) >= state.process.columns) return invalid("the state has a slot without sockets");
+  }
+  for (const auto& channel : state.channels) {
+    for (const uint16_t slot : channel.interested) {
+      if (!with_bus.contains(slot)) return invalid("the state has an interest of nobody");
+    }
+  }
+  std::vector<int> numbers = state.descriptors();
+  std::sort(numbers.begin(), numbers.end());
+  if (std::adjacent_find(numbers.begin(), numbers.end()) != numbers.end()) {
+    return invalid("the state has a descriptor twice");
+  }
+  for (const auto& listen : state.listens) {
+    const bool one = load_le<sa_family_t>(listen.address.data()) == AF_UNIX;
+    if (listen.sockets.size() != (one ? 1 : state.process.columns)) return invalid("the state lacks a socket");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<int> HandoverState::descriptors() const {
+  std::vector<int> out = {process.pages};
+  if (process.log >= 0) out.push_back(process.log);
+  for (const Listen& listen : listens) out.insert(out.end(), listen.sockets.begin(), listen.sockets.end());
+  for (const Slot& slot : slots) {
+    if (slot.bus >= 0) out.push_back(slot.bus);
+  }
+  return out;
+}
+
+std::string serialise(const HandoverState& state) {
+  std::string out(kHeaderBytes, '\0');
+  uint32_t items = 0;
+  append_item(out, items, Item::Process, state.process);
+  append_items(out, items, Item::Listen, state.listens);
+  append_items(out, items, Item::Slot, state.slots);
+  append_items(out, items, Item::Channel, state.channels);
+  append_items(out, items, Item::Receipt, state.receipts);
+  append_items(out, items, Item::Call, state.calls);
+  memcpy(out.data(), kMagic.data(), kMagic.size());
+  store_le(out.data() + 4, HandoverState::kVersion);
+  store_le(out.data() + 8, items);
+  store_le(out.data() + 12, stable_hash(std::string_view(out).substr(kHeaderBytes)));
+  return out;
+}
+
+Result<HandoverState> parse_handover_state(std::string_view bytes) {
+  if (bytes.size() < kHeaderBytes || bytes.substr(0, 4) != kMagic) return invalid("no handover state");
+  if (load_le<uint16_t>(bytes.data() + 4) != HandoverState::kVersion) return invalid("a state of another version");
+  uint32_t items = load_le<uint32_t>(bytes.data() + 8);
+  const uint64_t hash = load_le<uint64_t>(bytes.data() + 12);
+  bytes.remove_prefix(kHeaderBytes);
+  if (stable_hash(bytes) != hash) return invalid("the state is damaged");
+  HandoverState state;
+  for (; items > 0; --items) {
+    if (bytes.size() < kItemHeaderBytes) return invalid("the state is cut off");
+    const auto type = load_le<uint16_t>(bytes.data());
+    const auto length = load_le<uint32_t>(bytes.data() + 2);
+    bytes.remove_prefix(kItemHeaderBytes);
+    if (bytes.size() < length) return invalid("the state is cut off");
+    if (!add_item(state, type, bytes.substr(0, length))) return invalid("the state has an item that can't be read");
+    bytes.remove_prefix(length);
+  }
+  if (!bytes.empty()) return invalid("the state has more than its items");
+  if (auto checked = check_whole(state); !checked.ok()) return checked.error();
+  return state;
+}
+
+Result<UniqueFd> write_file(std::string_view bytes) {
+  UniqueFd file(memfd_create("beamgate-state", MFD_CLOEXEC));
+  if (!file.valid()) return system_error("can't make a file in memory");
+  while (!bytes.empty()) {
+    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+    if (written <= 0) return system_error("can't write a file in memory");
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return file;
+}
+
+Result<std::string> read_file(int descriptor) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) return system_error("can't look at the state");
+  if (status.st_size < 0 || static_cast<size_t>(status.st_size) > kFileBytesMax) return invalid("no handover state");
+  std::string out(static_cast<size_t>(status.st_size), '\0');
+  size_t got = 0;
+  while (got < out.size()) {
+    const ssize_t count = pread(descriptor, out.data() + got, out.size() - got, static_cast<off_t>(got));
+    if (count <= 0) return system_error("can't read the state");
+    got += static_cast<size_t>(count);
+  }
+  return out;
+}
+
+}  // namespace beamgate::master
