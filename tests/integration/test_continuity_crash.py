@@ -85,6 +85,7 @@ class Crash(continuity.TestCase):
             guilty.send("fault:loop")
             with self.assertRaises(Timeout):
                 guilty.recv_close()
+            self.assertTrue(beamgate.is_alive(worker), self.running.log())
             os.kill(worker, SIGKILL)
 
     @continuity.needs_faults

@@ -32,7 +32,9 @@ class Reload(beamgate.TestCase):
             strict.send("x" * 2000)
             self.assertEqual(strict.recv_close(), 1009)
         pids = gateway.worker_pids()
+        mark = gateway.log_mark()
         self.reload(gateway, http=server(message_max="4k", answer="new"))
+        gateway.wait_log(r"\bconfiguration_in_force\b", count=len(pids), after=mark)  # A client could overtake it.
         for client in clients:
             client.send("x" * 2000)
             self.assertEqual(client.recv(), "x" * 2000)
