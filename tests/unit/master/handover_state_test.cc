@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "common/base/bytes.h"
@@ -296,7 +297,7 @@ TEST(Program, IsFoundByItsName) {
   EXPECT_EQ(this_program(3, absolute).path, "/usr/sbin/beamgate");
   EXPECT_EQ(this_program(3, absolute).arguments.size(), 3u);
   const char* relative[] = {"./beamgate"};
-  EXPECT_EQ(this_program(1, relative).path, std::string(get_current_dir_name()) + "/./beamgate");
+  EXPECT_EQ(this_program(1, relative).path, std::filesystem::current_path().string() + "/./beamgate");
   const char* bare[] = {"beamgate"};
   EXPECT_NE(this_program(1, bare).path.find("unit_master"), std::string::npos);
 }

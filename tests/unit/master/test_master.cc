@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/config/load.h"
 #include "common/ipc/channel.h"
 #include "common/ipc/life.h"
@@ -108,7 +109,8 @@ class TestWorker {
       for (const auto& listen : handover_.listens) fds.push_back({listen.fd.get(), POLLIN, 0});
     }
     for (const UniqueFd& client : held_) fds.push_back({client.get(), POLLIN, 0});
-    poll(fds.data(), fds.size(), -1);
+    if (handover_.life != nullptr) handover_.life->heartbeat_ms = monotonic_ms();  // Or it counts as stuck.
+    poll(fds.data(), fds.size(), 1'000);
   }
 
   void greet(const UniqueFd& client) const {
