@@ -150,7 +150,7 @@ void Worker::adopt(Inherited& inherited) {
   webhooks_->adopt_events([this](std::string_view name) { return webhook_named(settings_.current(), name); });
   proto::HookQueue queue(arena_);
   const auto adopted = connections_.adopt_all(
-      from, life_.now, inherited.death != ipc::kDeathKilled, inherited.restored,
+      from, life_.now, is_to_blame(inherited), inherited.restored,
       [](const Record& old) { return move::is_ours(old.move_page, old.move_place); },
       [&](const Record& old, Record& record) {
         return hub_.copy_from(from, old, record) && queue.copy_from(from, old, record);
@@ -160,6 +160,21 @@ void Worker::adopt(Inherited& inherited) {
   report(inherited, adopted, began_us);
   life_.now = {};
   life_.death = ipc::kDeathKilled;
+}
+
+// Whether the connection that was being served has killed the worker.
+bool Worker::is_to_blame(const Inherited& inherited) {
+  constexpr uint32_t kDeathsMax = 3;
+  const ipc::Life::Now& now = life_.now;
+  const bool known = now.uid != 0 && now.slot < inherited.arena.slots();
+  const uint64_t bytes_received = known ? inherited.arena.records()[now.slot].bytes_received : 0;
+  if (inherited.death != ipc::kDeathKilled || !known) {
+    life_.suspect = {};
+    return inherited.death != ipc::kDeathKilled;
+  }
+  ipc::Life::Suspect& suspect = life_.suspect;
+  if (suspect.uid != now.uid || suspect.bytes_received != bytes_received) suspect = {now.uid, bytes_received, 0};
+  return ++suspect.deaths >= kDeathsMax;
 }
 
 void Worker::note_poison(int32_t death) {
@@ -312,7 +327,11 @@ void Worker::on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descript
   moves_.out(message, descriptors);
 }
 
-void Worker::on_move_in(ipc::Descriptors& descriptors) { moves_.in(descriptors); }
+// Whoever is given connections is to stay.
+void Worker::on_move_in(ipc::Descriptors& descriptors) {
+  emptied_by_.reset();
+  moves_.in(descriptors);
+}
 
 void Worker::on_moved(const ipc::Moved& message) {
   if (!message.ok && emptied_by_ == message.move) emptied_by_.reset();

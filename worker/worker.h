@@ -71,6 +71,7 @@ class Worker final : public BusControl {
   void adopt(Inherited& inherited);
   void report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us);
   void note_poison(int32_t death);
+  bool is_to_blame(const Inherited& inherited);
   void bequeath();
 
   void end_turn();

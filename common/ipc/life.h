@@ -92,6 +92,15 @@ struct Life {
     uint32_t deaths = 0;
   } poison;
 
+  // The connection that was being served at the last death from outside, and how far it had come.  A worker that
+  // ends itself (_exit() in a library) looks like one that was killed; that the same bytes are there at several
+  // deaths in a row tells them apart.  Writer: the successor.
+  struct Suspect {
+    uint64_t uid = 0;
+    uint64_t bytes_received = 0;
+    uint32_t deaths = 0;
+  } suspect;
+
   // Writer: the worker fills the one that is not current, then makes it current.
   Inheritance inheritances[2];
   std::atomic<uint32_t> inheritance = 0;
