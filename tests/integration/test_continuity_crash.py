@@ -46,7 +46,7 @@ class Crash(continuity.TestCase):
 
     @continuity.needs_faults
     def test_each_way_of_dying_closes_the_guilty_connection_alone(self):
-        faults = ["segv", "abort", "stack", "throw"]
+        faults = ["segv", "abort", "stack", "throw", "exit"]
         if not beamgate.sanitized():
             faults.append("double_free")  # A sanitizer ends the process its own way.
         self.start().expect_deaths(LAST_WORDS)
