@@ -216,7 +216,7 @@ bool Hub::unsubscribe(Record& record, std::string_view channel) {
 }
 
 void Hub::unsubscribe_all(Record& record) {
-  if (record.subscription_count == 0) return;
+  if (record.subscriptions == kNull) return;
   record::touch(arena_, record);
   for (Subscription& subscription : subscriptions_of(record)) leave_channel(record, subscription);
   record.subscription_count = 0;

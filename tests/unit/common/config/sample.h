@@ -10,6 +10,8 @@ user root root;
 worker_processes 3;
 worker_rlimit_nofile 4096;
 worker_shutdown_timeout 10s;
+worker_keeper off;
+worker_watchdog 3s;
 error_log logs/error.log warn;
 pid run/b.pid;
 daemon off;

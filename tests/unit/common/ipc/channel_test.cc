@@ -216,8 +216,9 @@ TEST(FrameReader, RefusesEachWrongField) {
   EXPECT_TRUE(refuses(6, kPacketContinues)) << "continues what never began";
   EXPECT_TRUE(refuses(6, 2)) << "unknown flag";
   EXPECT_TRUE(refuses(7, 1)) << "promises a descriptor";
-  EXPECT_TRUE(refuses(11, 127)) << "length above the limit";
-  EXPECT_TRUE(refuses(14, 1)) << "reserved bytes";
+  EXPECT_TRUE(refuses(8, 1)) << "position behind what was received";
+  EXPECT_TRUE(refuses(sizeof(PacketHeader) + 3, 127)) << "length above the limit";
+  EXPECT_TRUE(refuses(sizeof(PacketHeader) + 6, 1)) << "reserved bytes";
   FrameReader reader;
   EXPECT_FALSE(feed(reader, good.substr(0, sizeof(PacketHeader)))) << "no frames";
   EXPECT_FALSE(feed(reader, good.substr(0, sizeof(PacketHeader) + 3))) << "cut header";
@@ -230,7 +231,35 @@ TEST(FrameReader, RefusesANewFrameInTheMiddleOfAnother) {
   const auto packets = packets_of(writer);
   FrameReader reader;
   ASSERT_TRUE(feed(reader, packets[0]));
-  EXPECT_FALSE(feed(reader, packets[0]));
+  FrameWriter other;
+  other.set_position(reader.position());
+  ASSERT_TRUE(other.append_body(Kind::Call, "y"));
+  EXPECT_FALSE(feed(reader, packets_of(other)[0]));
+}
+
+// A sender that was killed over a packet has a successor who sends it again, cut otherwise maybe.
+TEST(FrameReader, DropsWhatItHasHad) {
+  FrameWriter first;
+  for (const char* body : {"a", "b"}) ASSERT_TRUE(first.append_body(Kind::Call, body));
+  FrameWriter again;
+  for (const char* body : {"a", "b", "c"}) ASSERT_TRUE(again.append_body(Kind::Call, body));
+  const std::string earlier = packets_of(first)[0];
+  FrameReader reader;
+  std::string bodies;
+  for (const std::string& packet : {earlier, earlier, packets_of(again)[0]}) {
+    ASSERT_TRUE(reader.begin(packet, {}).ok());
+    Frame frame;
+    for (auto next = reader.next(frame); next.ok() && next.value(); next = reader.next(frame)) bodies += frame.body;
+  }
+  EXPECT_EQ(bodies, "abc");
+}
+
+TEST(FrameReader, RefusesAGap) {
+  FrameWriter writer;
+  writer.set_position(1);
+  ASSERT_TRUE(writer.append_body(Kind::Call, "a"));
+  FrameReader reader;
+  EXPECT_FALSE(feed(reader, packets_of(writer)[0]));
 }
 
 TEST(FrameReader, SurvivesDamage) {
