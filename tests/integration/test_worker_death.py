@@ -19,7 +19,7 @@ from test_pubsub import HTTP
 READY = r"\bworker_ready\b"
 WITHOUT_KEEPER = "worker_keeper off;"
 CLIENTS = 200
-REPLACED_WITHIN_S = 0.1 if not beamgate.sanitized() else 2.0  # Sanitizers alone take longer to start a process.
+REPLACED_WITHIN_S = 5  # At once, and not after a pause; machines may be busy.
 
 
 class Load(threading.Thread):
