@@ -284,11 +284,11 @@ server {{
 class Connections(Api):
     """Whoever connects to /as/NAME is user NAME; the application learns the connection's id."""
 
-    def start_with_application(self):
+    def start_with_application(self, **options):
         self.application = self.backend()
         self.application.on("beamgate.connect", lambda request: Reply(
             200, headers={"beamgate-user": request.header("beamgate-uri").rpartition("/")[2]}))
-        self.start(APPLICATION.format(url=self.application.url, key=KEY))
+        self.start(APPLICATION.format(url=self.application.url, key=KEY), **options)
         self.connected = 0
 
     def connect_as(self, user):
@@ -414,7 +414,7 @@ class Connections(Api):
 
     def test_a_killed_worker_is_no_answer(self):
         """A worker that dies while it is asked counts as not answering; the asker gets its reply all the same."""
-        self.start_with_application()
+        self.start_with_application(main="worker_keeper off;")
         self.running.deaths_expected = True
         held = self.spread("ada")
         workers = {worker["worker"]: worker["pid"] for worker in self.result("info", {})["nodes"][0]["workers"]}

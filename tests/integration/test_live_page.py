@@ -69,7 +69,7 @@ class LivePage(beamgate.TestCase):
         self.assertEqual(len(self.play(gateway, "talk")), 8)
 
     def test_tabs_come_back(self):
-        gateway = self.gateway(config=packaged_config())
+        gateway = self.gateway(config="worker_keeper off;\n" + packaged_config())  # Or no tab would notice.
         gateway.deaths_expected = True
 
         def kill_workers():
