@@ -130,7 +130,7 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
     case ipc::Kind::Stop:
       return handle<ipc::Stop>(frame, [this](const auto& message) { control_.on_stop(message.graceful); });
     case ipc::Kind::ReopenLogs:
-      return handle<ipc::ReopenLogs>(frame, [this](const auto&) { control_.on_reopen_logs(); });
+      return handle<ipc::ReopenLogs>(frame, [&](const auto&) { control_.on_reopen_logs(*frame.descriptors); });
     case ipc::Kind::MoveOut:
       return handle<ipc::MoveOut>(
           frame, [&](const auto& message) { control_.on_move_out(message, *frame.descriptors); });

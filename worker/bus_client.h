@@ -28,7 +28,7 @@ class BusControl {
   virtual void on_commit(uint32_t generation) = 0;
   virtual void on_abort(uint32_t generation) = 0;
   virtual void on_stop(bool graceful) = 0;
-  virtual void on_reopen_logs() = 0;
+  virtual void on_reopen_logs(ipc::Descriptors& descriptors) = 0;
   virtual void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) = 0;
   virtual void on_move_in(ipc::Descriptors& descriptors) = 0;
   virtual void on_bus_lost() = 0;

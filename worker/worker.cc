@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -310,9 +311,15 @@ void Worker::on_abort(uint32_t generation) {
   if (prepared_ && prepared_->generation == generation) prepared_.reset();
 }
 
-void Worker::on_reopen_logs() {
-  if (const auto reopened = log_.reopen(); !reopened.ok()) {
-    log_.error("log_reopen_failed", {{"reason", reopened.error().message()}});
+// The master has opened the error log, which a worker may lack the right to.  Its number stays, since a successor
+// inherits that.
+void Worker::on_reopen_logs(ipc::Descriptors& descriptors) {
+  const config::Config& config = settings_.current();
+  if (!descriptors.empty() && log_.descriptor() != 2) {
+    dup3(descriptors[0].get(), log_.descriptor(), O_CLOEXEC);
+  } else if (!descriptors.empty() && config.error_log_path != "stderr") {
+    log_.inherit(std::move(descriptors[0]), config.error_log_path, config.error_log_level);
+    bequeath();
   }
   layers_->reopen_logs();
 }

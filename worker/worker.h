@@ -46,7 +46,7 @@ class Worker final : public BusControl {
   void on_commit(uint32_t generation) override;
   void on_abort(uint32_t generation) override;
   void on_stop(bool graceful) override;
-  void on_reopen_logs() override;
+  void on_reopen_logs(ipc::Descriptors& descriptors) override;
   void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) override;
   void on_move_in(ipc::Descriptors& descriptors) override;
   void on_bus_lost() override;

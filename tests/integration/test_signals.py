@@ -76,8 +76,10 @@ class Ending(beamgate.TestCase):
 
 class Logs(beamgate.TestCase):
     def test_usr1_reopens_logs_after_a_rotation(self):
+        """Also for workers that may not open what the master has opened."""
         http = HTTP.replace("listen", "access_log access.log; listen")
-        gateway = self.gateway(http, main="error_log error.log info;", start=False)
+        nobody = "user nobody;" if os.geteuid() == 0 else ""
+        gateway = self.gateway(http, main=f"{nobody} error_log error.log info;", start=False)
         text = gateway.config_path.read_text().replace("error_log stderr info;\n", "")
         gateway.write_config(text)
         gateway.start(wait=False)
@@ -95,6 +97,10 @@ class Logs(beamgate.TestCase):
         http_client.get(address, "/hello?last")
         beamgate.until(lambda: "/hello?last" in access_log.read_text(), 10, "a line in the new access log")
         self.assertNotIn("last", gateway.path("access.log.1").read_text())
+        gateway.signal(SIGHUP)
+        in_force = beamgate.until(lambda: error_log.read_text().count("configuration_in_force") == 2, 10, "both workers")
+        self.assertTrue(in_force)
+        self.assertNotIn("log_reopen_failed", error_log.read_text())
         self.assertEqual(gateway.log(), "")
 
 
