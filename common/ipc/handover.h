@@ -1,8 +1,8 @@
 // Handover: everything a worker inherits from the master, as named fields of one struct.
 //
 // Owner      The master fills it before fork(); the child owns what is in it and closes every other
-//            descriptor above 2.  Nothing else crosses the fork.
-// A binary upgrade will fill the same struct from what it receives instead of from what it created.
+//            descriptor above 2.  Nothing else crosses the fork.  For a successor the keeper fills it, from what the
+//            dead worker had named in ipc::Life.
 #pragma once
 
 #include <cstdint>

@@ -181,7 +181,7 @@ class Connections final : public PollTarget {
   // Takes over every connection of a dead worker: same slots, same generations, same epoll set.  `from` is its
   // arena, its open step taken back; restored: slots whose epoll registration may be out of date for that.
   // fill(from_record, record) copies what other layers have in the arena; false: it is damaged.
-  // now: whom it was serving; blamed: that one has killed it.
+  // now: whom it was serving; blame: that one has killed it.
   using Fill = std::function<bool(const record::Record& from, record::Record& record)>;
   // is_ours(record) says whose a connection is that was frozen for a move; false: its descriptor is closed, no more.
   using IsOurs = std::function<bool(const record::Record& record)>;

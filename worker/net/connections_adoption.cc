@@ -1,9 +1,7 @@
 // Adoption: the connections of a dead worker come to its successor, each as it was between two steps.
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -12,7 +10,6 @@
 #include "worker/net/outbound_node.h"
 #include "worker/net/tcp_counts.h"
 #include "worker/record/frame.h"
-#include "worker/record/text_block.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {

@@ -1,13 +1,14 @@
 // Arena: the shared mapping that holds everything a connection is, so that it can outlive its worker.
 //
-// Owner      The master creates the memfd, the worker maps it; a successor may map it again.  Nothing in it
-//            is a pointer: a Ref counts 16-byte units from the start of the mapping.
+// Owner      The worker, whose memfd comes with its handover.  Nothing in it is a pointer: a Ref counts 16-byte units
+//            from the start of the mapping.
 // Layout     header | stage (landing and turn buffers) | journal | records (one per connection slot) | span table |
 //            heap of 64 KiB spans.  The file is sparse: only touched pages cost memory, and an emptied span is
 //            punched out again.
 // Steps      See journal.h: what is released inside a step is free only once the step is committed.
-// Successor  open() maps the arena of a worker that is dead, to be read only: its allocator's state is of no
-//            interest, and every Ref in it is to be looked at with look(), which trusts nothing.
+// Successor  open() maps the arena of a worker that is dead, to take its open step back and then only to read it: its
+//            allocator's state is of no interest, and every Ref in it is to be looked at with look(), which trusts
+//            nothing.
 // Thread     Worker loop thread only.
 // Limits     kHeapBytesMax; allocate() returns kNull when the heap is full, the caller applies its policy.
 // Method     Size classes; each span holds blocks of one class with its own free list and live count.
