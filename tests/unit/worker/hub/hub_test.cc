@@ -65,6 +65,25 @@ class HubTest : public testing::Test {
   Hub hub_{arena_, bus_, deliverer_, page_};
 };
 
+// The replay holds 16 MiB: whoever lacks more than is left of it stays where it is.
+TEST_F(HubTest, WhoLacksWhatTheReplayHasLostCannotArrive) {
+  ASSERT_TRUE(hub_.hold("a"));
+  confirm("a");
+  const std::string payload(1 << 20, 'x');
+  for (uint64_t offset = 1; offset <= 20; ++offset) {
+    hub_.on_deliver({.offset = offset, .channel = "a", .payload = payload});
+  }
+  const Hub::Position lost{"a", "epoch", 0};
+  EXPECT_FALSE(hub_.arrive(at(1), {&lost, 1}));
+  EXPECT_FALSE(hub_.is_subscribed(at(1), "a"));
+  EXPECT_TRUE(deliverer_.delivered.empty());
+  const Hub::Position kept{"a", "epoch", 18};
+  EXPECT_TRUE(hub_.arrive(at(2), {&kept, 1}));
+  EXPECT_THAT(deliverer_.delivered, ElementsAre(2u));
+  hub_.release("a");
+  EXPECT_EQ(deliver("a"), std::set<uint32_t>{2});
+}
+
 TEST_F(HubTest, InterestWithTheFirstWithdrawalWithTheLast) {
   EXPECT_EQ(hub_.subscribe(at(1), "a").value(), Subscribed::Pending);
   EXPECT_EQ(hub_.subscribe(at(2), "a").value(), Subscribed::Pending);

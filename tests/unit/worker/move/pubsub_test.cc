@@ -118,25 +118,6 @@ TEST_F(MovePubSubTest, ASourceThatLagsIsWaitedFor) {
   expect_everything(client, {"room"});
 }
 
-TEST_F(MovePubSubTest, WhatTheReplayCannotHoldKeepsTheConnectionHere) {
-  Client client = connect("/hub?a=room&b=room");
-  begin_move();
-  for (int i = 0; i < 10; ++i) {  // Until the destination listens; the source hears nothing from here on.
-    destination_->hear();
-    destination_->turn();
-    source_->turn();
-  }
-  record::Record* frozen = source_->connections.find_uid(client.uid);
-  if (frozen != nullptr) {
-    for (int i = 0; i < 20; ++i) sequencer_.publish("room", std::string(1 << 20, 'x'));
-    finish_move();
-    size_t messages = 0;
-    const std::string all = said(client);
-    for (size_t at = 0; (at = all.find("text ", at)) != all.npos; ++at) ++messages;
-    EXPECT_TRUE(messages == 20 || all.find("close 1008") != all.npos) << messages;
-  }
-}
-
 TEST_F(MovePubSubTest, ThePublisherHearsItselfOnce) {
   Client client = connect("/hub?a=room&b=room");
   begin_move();
