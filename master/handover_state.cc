@@ -30,6 +30,7 @@ enum class Item : uint16_t {
   Channel = kCritical | 4,
   Receipt = 5,
   Call = 6,
+  Kin = 7,
 };
 
 template <typename T>
@@ -54,6 +55,20 @@ void append_items(std::string& out, uint32_t& items, Item type, const std::vecto
   for (const Record& record : records) append_item(out, items, type, record);
 }
 
+// Every descriptor in the state, in an order that only this says.
+template <typename State, typename Visit>
+void visit_descriptors(State& state, Visit visit) {
+  visit(state.process.pages);
+  visit(state.process.lives);
+  if (state.process.log >= 0) visit(state.process.log);
+  for (auto& listen : state.listens) {
+    for (auto& socket : listen.sockets) visit(socket);
+  }
+  for (auto& slot : state.slots) {
+    if (slot.bus >= 0) visit(slot.bus);
+  }
+}
+
 Error invalid(const char* what) { return Error{Code::Invalid, 0, what}; }
 
 bool slots_are_sane(const std::vector<uint16_t>& slots) {
@@ -63,6 +78,10 @@ bool slots_are_sane(const std::vector<uint16_t>& slots) {
 bool is_sane(const HandoverState::Process& process) {
   return process.columns > 0 && process.columns <= ipc::kWorkersMax && process.next_worker > 0 && process.pages > 2 &&
          process.lives > 2 && process.log >= -1;
+}
+
+bool is_sane(const HandoverState::Kin& kin) {
+  return kin.keeper >= 0 && std::all_of(kin.groups.begin(), kin.groups.end(), [](int32_t group) { return group > 0; });
 }
 
 bool is_sane(const HandoverState::Listen& listen) {
@@ -100,6 +119,7 @@ bool read_into(std::string_view body, std::vector<Record>& records) {
 bool add_item(HandoverState& state, uint16_t type, std::string_view body) {
   switch (static_cast<Item>(type)) {
     case Item::Process: return read_item(body, state.process);
+    case Item::Kin: return read_item(body, state.kin);
     case Item::Listen: return read_into(body, state.listens);
     case Item::Slot: return read_into(body, state.slots);
     case Item::Channel: return read_into(body, state.channels);
@@ -139,19 +159,21 @@ Result<void> check_whole(const HandoverState& state) {
 }  // namespace
 
 std::vector<int> HandoverState::descriptors() const {
-  std::vector<int> out = {process.pages, process.lives};
-  if (process.log >= 0) out.push_back(process.log);
-  for (const Listen& listen : listens) out.insert(out.end(), listen.sockets.begin(), listen.sockets.end());
-  for (const Slot& slot : slots) {
-    if (slot.bus >= 0) out.push_back(slot.bus);
-  }
+  std::vector<int> out;
+  visit_descriptors(*this, [&out](int32_t number) { out.push_back(number); });
   return out;
+}
+
+void HandoverState::renumber(const std::vector<int>& numbers) {
+  auto next = numbers.begin();
+  visit_descriptors(*this, [&next](int32_t& number) { number = *next++; });
 }
 
 std::string serialise(const HandoverState& state) {
   std::string out(kHeaderBytes, '\0');
   uint32_t items = 0;
   append_item(out, items, Item::Process, state.process);
+  append_item(out, items, Item::Kin, state.kin);
   append_items(out, items, Item::Listen, state.listens);
   append_items(out, items, Item::Slot, state.slots);
   append_items(out, items, Item::Channel, state.channels);

@@ -1,4 +1,5 @@
-// HandoverState: what one image of the master leaves to the next when it executes another binary in its place.
+// HandoverState: what one image of the master leaves to the next when it executes another binary in its place, and,
+// without the hub's part, what it leaves to another process when it is killed (keeper/master_keeper.h).
 //
 // Format     "BGMS" u16 version u16 zero u32 items u64 hash of the items (stable_hash), then items: u16 type (bit 15:
 //            critical) u32 length, bytes.  Little endian; fields as in common/ipc/wire.h.  Types are never reused,
@@ -105,7 +106,15 @@ struct HandoverState {
     static void visit(V& v, M& m) { v(m.number), v(m.asker), v(m.ticket), v(m.since_ms), v(m.waiting); }
   };
 
+  struct Kin {  // One, or none: processes that the next image knows by their number.
+    int32_t keeper = 0;            // The master's own; 0: none.
+    std::vector<int32_t> groups;   // Process groups of earlier masters that workers may still be in.
+    template <typename V, typename M>
+    static void visit(V& v, M& m) { v(m.keeper), v(m.groups); }
+  };
+
   Process process;
+  Kin kin;
   std::vector<Listen> listens;
   std::vector<Slot> slots;
   std::vector<Channel> channels;  // Idle ones in the order of their idleness.
@@ -113,6 +122,8 @@ struct HandoverState {
   std::vector<Call> calls;
 
   std::vector<int> descriptors() const;
+  // The same, by other numbers in the same order.  REQUIRES: as many as descriptors() has.
+  void renumber(const std::vector<int>& numbers);
 };
 
 std::string serialise(const HandoverState& state);

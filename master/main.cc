@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/process_title.h"
+#include "master/shared_pages.h"
 #include "worker/worker_main.h"
 
 namespace beamgate {
@@ -65,8 +67,36 @@ int send_signal(const CommandLine& line, const config::Config& config) {
   return 0;
 }
 
+// Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone.
+std::optional<int> reattach(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
+                            const master::Program& program) {
+  if (loaded.config->pid_path.empty() || !loaded.config->master_keeper) return std::nullopt;
+  auto claimed = master::claim_estate(master::estate_path(loaded.config->pid_path));
+  if (!claimed.ok()) return fail("can't start beside what runs: " + claimed.error().message());
+  if (!claimed.value()) return std::nullopt;
+  master::Estate estate = std::move(*claimed.value());
+  const std::string bytes = std::move(estate.state);
+  const auto leave_alone = [&](const std::string& reason) {
+    fail("workers of a dead master are left to end: " + reason);
+    estate.accept();
+    return std::nullopt;
+  };
+  auto state = master::parse_handover_state(bytes);
+  if (!state.ok()) return leave_alone(state.error().message());
+  if (state.value().process.lives_layout != master::SharedPages::lives_layout()) {
+    return leave_alone("they are another version's");
+  }
+  if (state.value().descriptors().size() != estate.descriptors.size()) return leave_alone("their keeper lacks descriptors");
+  const config::LoadResult before = config::load_text(state.value().process.config);
+  if (!before.ok()) return leave_alone(config::report(before));
+  const auto load = [options = line.load] { return config::load(options); };
+  master::Master master(before.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
+  return master.run(std::move(state).value(), std::move(estate), loaded.config->dump);
+}
+
 int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
           const master::Program& program) {
+  if (const auto status = reattach(line, loaded, title, program)) return *status;
   const auto load = [options = line.load] { return config::load(options); };
   master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
   return master.run();

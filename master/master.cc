@@ -28,9 +28,6 @@ void raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// What a Life names may have ended long ago and its number be somebody else's; what is ours is in our group.
-bool is_ours(pid_t pid) { return pid > 0 && getpgid(pid) == getpgrp(); }
-
 }  // namespace
 
 Master::Master(std::shared_ptr<const config::Config> config, MasterOptions options)
@@ -47,6 +44,7 @@ Master::Master(std::shared_ptr<const config::Config> config, MasterOptions optio
 
 Master::~Master() {
   if (signal_watch_) loop_.unwatch(*signal_watch_);
+  while (!strangers_.empty()) forget_stranger(strangers_.begin()->first);
 }
 
 int Master::run() {
@@ -107,6 +105,7 @@ bool Master::start() {
   }
   provide_access_logs();
   adopt_settings(config);
+  start_keeper();
   supervisor_.want(SlotSet::first(slots));
   return exit_status_ == 0;
 }
@@ -131,7 +130,10 @@ Result<void> Master::prepare_process() {
   auto watch = loop_.watch(signals_->descriptor(), [this](EventLoop::Ready) { on_signals(); });
   if (!watch.ok()) return watch.error();
   signal_watch_ = watch.value();
-  loop_.set_turn_end([this] { bus_.flush(); });
+  loop_.set_turn_end([this] {
+    renew_will();
+    bus_.flush();
+  });
   tick();
   return {};
 }
@@ -165,6 +167,7 @@ void Master::began_to_serve() {
 // Signals.
 
 void Master::on_signals() {
+  changed();
   for (const int number : signals_->take()) on_signal(number);
 }
 
@@ -191,7 +194,7 @@ void Master::on_signal(int number) {
 void Master::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-    if (supervisor_.child_exited(pid, status) || upgrade_.child_exited(pid, status)) continue;
+    if (supervisor_.child_exited(pid, status) || upgrade_.child_exited(pid, status) || keeper_exited(pid)) continue;
     log_.info("orphan_ended", {{"child", pid}});
   }
   end_if_done();
@@ -202,6 +205,7 @@ void Master::stop(bool graceful) {
   if (!stopping_) notify_systemd("STOPPING=1");
   stopping_ = true;
   stopping_fast_ = !graceful;
+  if (keeper_) keeper_->end();
   log_.notice("stopping", {{"graceful", graceful ? "yes" : "no"}});
   reload_.give_up("the gateway stops");
   upgrade_.cancel();
@@ -280,6 +284,7 @@ Result<pid_t> Master::spawn(uint16_t slot) {
     kill(slot, pid.value());  // It would wait for ever; its death is noticed as usual.
     log_.error("bus_attach_failed", {{"error", attached.error().message()}});
   }
+  changed();
   log_.notice("worker_started", {{"slot", slot}, {"worker", worker}, {"child", pid.value()}});
   reload_.add(slot);
   return pid;
@@ -307,7 +312,10 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   return plan;
 }
 
-void Master::tell_stop(uint16_t slot, bool graceful) { bus_.send(slot, ipc::Stop{graceful}); }
+void Master::tell_stop(uint16_t slot, bool graceful) {
+  changed();
+  bus_.send(slot, ipc::Stop{graceful});
+}
 
 void Master::kill(uint16_t slot, pid_t child) {
   ipc::Life& life = pages_->life(slot);
@@ -322,12 +330,16 @@ pid_t Master::survivor(uint16_t slot) {
   const ipc::Life& life = pages_->life(slot);
   // The keeper is looked at again, since the standby may just have become it.
   for (const auto* word : {&life.keeper_pid, &life.standby_pid, &life.keeper_pid, &life.worker_pid}) {
-    if (const pid_t pid = *word; is_ours(pid)) return pid;
+    const pid_t pid = *word;
+    if (!is_ours(pid)) continue;
+    know(slot, pid);
+    return pid;
   }
   return 0;
 }
 
 void Master::on_serving(uint16_t slot) {
+  changed();
   log_.info("worker_ready", {{"slot", slot}});
   if (!serving_ && !stopping_ && supervisor_.all_ready()) began_to_serve();
   resize_.on_serving();
@@ -335,6 +347,8 @@ void Master::on_serving(uint16_t slot) {
 }
 
 void Master::on_dead(uint16_t slot) {
+  changed();
+  forget_stranger(slot);
   bus_.detach(slot);
   pages_->drop_slot(slot);
   reload_.on_dead(slot);
@@ -371,8 +385,14 @@ void Master::catch_up(uint16_t slot) {
 
 void Master::on_prepared(uint16_t slot, const ipc::Prepared& prepared) { reload_.on_prepared(slot, prepared); }
 
-void Master::on_bus_closed(uint16_t slot) { supervisor_.bus_closed(slot); }
+void Master::on_bus_closed(uint16_t slot) {
+  changed();
+  supervisor_.bus_closed(slot);
+}
 
-void Master::on_misbehaved(uint16_t slot, const char* reason) { supervisor_.misbehaved(slot, reason); }
+void Master::on_misbehaved(uint16_t slot, const char* reason) {
+  changed();
+  supervisor_.misbehaved(slot, reason);
+}
 
 }  // namespace beamgate::master

@@ -6,14 +6,18 @@
 //            USR2 that comes while connections move, or while another one is served, waits; one of each.
 // Upgrade    This process executes the new binary in place (image.h); the new image adopts what the old one left and
 //            replaces the workers (takeover.h), or executes the old binary again.
+// Death      Its keeper (keeper/master_keeper.h) holds everything until another master is started, which goes on from
+//            there (master_keeping.cc); workers serve meanwhile.
 // Errors     Until it serves, any failure ends it with status 1 and a line on stderr.  After that it lives on:
 //            a worker is replaced, a configuration that is wrong changes nothing.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/config/load.h"
@@ -23,6 +27,7 @@
 #include "master/event_loop.h"
 #include "master/handover_state.h"
 #include "master/image.h"
+#include "master/keeper/master_keeper.h"
 #include "master/listen_sockets.h"
 #include "master/moves.h"
 #include "master/pid_file.h"
@@ -60,6 +65,9 @@ class Master final : private Bus::Observer,
   int run();  // The exit status.
   // Goes on from what another image has left.  state: the config given to the constructor is its text.
   int run(const HandoverState& state, Inheritance inheritance);
+  // Goes on from what another process has left that was killed.  wanted_config: what the configuration's files say
+  // now; where it differs it is applied as by a reload.
+  int run(HandoverState state, Estate estate, std::string wanted_config);
 
  private:
   static constexpr const char* kProgram = "beamgate";
@@ -109,8 +117,22 @@ class Master final : private Bus::Observer,
   void send_move_out(uint16_t slot, const ipc::MoveOut& message, ipc::Descriptors descriptors) override;
   void send_move_in(uint16_t slot, const ipc::MoveIn& message, ipc::Descriptors descriptors) override;
 
+  // Its own death.
+  bool is_ours(pid_t pid) const;
+  void know(uint16_t slot, pid_t pid);
+  void watch_stranger(uint16_t slot, pid_t pid);
+  void forget_stranger(uint16_t slot);
+  HandoverState will() const;
+  void start_keeper();
+  void restart_keeper();
+  bool keeper_exited(pid_t pid);
+  void dismiss_keeper(pid_t pid);
+  void changed() { will_is_stale_ = true; }
+  void renew_will();
+
   // Upgrade.
   void upgrade();
+  HandoverState leave_process() const;
   HandoverState leave() const;
   std::string state_now() override { return serialise(leave()); }
   void upgrade_checked() override { cross(monotonic_ms() + kCrossMs); }
@@ -123,7 +145,7 @@ class Master final : private Bus::Observer,
   Result<void> adopt_pages(const HandoverState::Process& process);
   void start_worker(uint16_t slot) override;
   void dismiss_worker(uint16_t slot) override;
-  void discard_worker(uint16_t slot) override { supervisor_.discard(slot); }
+  void discard_worker(uint16_t slot) override;
   bool lives(uint16_t slot) const override { return supervisor_.state(slot) != WorkerState::Exited; }
   void taken_over() override;
   void give_back(const std::string& reason) override;
@@ -141,6 +163,7 @@ class Master final : private Bus::Observer,
   void on_ready(uint16_t slot, uint32_t generation) override;
   void on_prepared(uint16_t slot, const ipc::Prepared& prepared) override;
   void on_moved(uint16_t slot, const ipc::Moved& moved) override { moves_.on_moved(slot, moved); }
+  void on_recounted() override;
   void on_bus_closed(uint16_t slot) override;
   void on_misbehaved(uint16_t slot, const char* reason) override;
 
@@ -156,6 +179,8 @@ class Master final : private Bus::Observer,
   std::unique_ptr<PidFile> pid_file_;
   std::unique_ptr<SharedPages> pages_;
   std::unique_ptr<Signals> signals_;
+  std::unique_ptr<MasterKeeper> keeper_;  // Null: there is none.
+  bool will_is_stale_ = false;
   EventLoop loop_;
   ListenSockets listens_;
   Bus bus_;
@@ -184,6 +209,13 @@ class Master final : private Bus::Observer,
   uint64_t foreign_layout_ = 0;
   std::optional<std::string> going_back_;  // Why we execute the old binary again.
   std::optional<EventLoop::TimerId> cross_timer_;  // While we wait for the moment to execute another image.
+  // Processes of slots that another master has started.
+  struct Stranger {
+    UniqueFd process;
+    EventLoop::WatchId watch = 0;
+  };
+  std::map<uint16_t, Stranger> strangers_;
+  std::vector<pid_t> groups_;  // Process groups of masters before.
   int exit_status_ = 0;
 };
 

@@ -42,6 +42,7 @@ void Master::reload() {
     const WorkerState state = supervisor_.state(slot);
     if (state == WorkerState::Starting || state == WorkerState::Ready) members.add(slot);
   }
+  changed();
   reload_.begin(next_generation_++, members);
 }
 
@@ -82,6 +83,7 @@ bool Master::send_config(uint16_t slot, uint32_t generation, const config::Confi
 }
 
 void Master::commit_reload(const SlotSet& members) {
+  changed();
   if (const auto failure = listens_.commit()) {
     log_.error("listen_failed", {{"address", failure->address}, {"error", failure->error.message()}});
   }
@@ -114,7 +116,7 @@ void Master::after_reload() {
 }
 
 bool Master::busy() const {
-  return !serving_ || reload_.running() || resize_.running() || upgrade_.running() || takeover_.running() || cross_timer_;
+  return !serving_ || bus_.recounting() || reload_.running() || resize_.running() || upgrade_.running() || takeover_.running() || cross_timer_;
 }
 
 void Master::next_task() {
@@ -140,6 +142,7 @@ SlotSet Master::slots_for(uint16_t columns) const {
 
 // Those who go stay wanted until their clients have moved.
 void Master::resize(uint16_t columns) {
+  changed();
   const SlotSet before = supervisor_.wanted();
   const SlotSet staying = slots_for(columns);
   SlotSet wanted = staying, leaving;
@@ -164,6 +167,7 @@ uint64_t Master::connections(uint16_t slot) const {
 }
 
 void Master::resized() {
+  changed();
   log_.notice("resized", {{"workers", supervisor_.wanted().size()}});
   end_if_done();
   next_task();

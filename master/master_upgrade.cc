@@ -27,7 +27,8 @@ void Master::upgrade_refused(const std::string& reason) {
   next_task();
 }
 
-HandoverState Master::leave() const {
+// All but what the bus and the hub know.
+HandoverState Master::leave_process() const {
   HandoverState state;
   HandoverState::Process& process = state.process;
   process.generation = generation_;
@@ -53,7 +54,15 @@ HandoverState Master::leave() const {
     out.state = static_cast<uint8_t>(supervisor_.state(slot));
     out.wanted = wanted;
   }
+  state.kin.keeper = keeper_ ? keeper_->pid() : 0;
+  state.kin.groups.assign(groups_.begin(), groups_.end());
+  state.kin.groups.push_back(getpgrp());
   listens_.leave(state);
+  return state;
+}
+
+HandoverState Master::leave() const {
+  HandoverState state = leave_process();
   bus_.leave(state);
   return state;
 }
@@ -170,9 +179,12 @@ Result<void> Master::adopt(const HandoverState& state) {
   listens_.adopt(state);
   if (auto adopted = bus_.adopt(state); !adopted.ok()) return adopted;
   SlotSet wanted;
+  groups_.assign(state.kin.groups.begin(), state.kin.groups.end());
   for (const auto& slot : state.slots) {
     if (slot.wanted) wanted.add(slot.slot);
-    if (slot.pid > 0) supervisor_.adopt(slot.slot, slot.pid, static_cast<WorkerState>(slot.state));
+    if (slot.pid == 0) continue;
+    supervisor_.adopt(slot.slot, slot.pid, static_cast<WorkerState>(slot.state));
+    know(slot.slot, slot.pid);
   }
   if (!config.pid_path.empty()) {
     auto pid_file = PidFile::create(config.pid_path, kProgram);
@@ -183,19 +195,31 @@ Result<void> Master::adopt(const HandoverState& state) {
   if (!foreign_pages_.valid()) close(state.process.pages);
   close(state.process.lives);
   adopt_settings(config);
+  start_keeper();
+  dismiss_keeper(state.kin.keeper);
   supervisor_.want(wanted);
   return {};
 }
 
 void Master::start_worker(uint16_t slot) {
+  changed();
   SlotSet wanted = supervisor_.wanted();
   wanted.add(slot);
   supervisor_.want(wanted);
 }
 
-void Master::dismiss_worker(uint16_t slot) { supervisor_.dismiss(slot); }
+void Master::dismiss_worker(uint16_t slot) {
+  changed();
+  supervisor_.dismiss(slot);
+}
+
+void Master::discard_worker(uint16_t slot) {
+  changed();
+  supervisor_.discard(slot);
+}
 
 void Master::taken_over() {
+  changed();
   old_binary_.reset();
   foreign_pages_.reset();
   log_.notice("upgraded", {{"workers", supervisor_.wanted().size()}});

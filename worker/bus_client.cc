@@ -136,9 +136,22 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
           frame, [&](const auto& message) { control_.on_move_out(message, *frame.descriptors); });
     case ipc::Kind::MoveIn:
       return handle<ipc::MoveIn>(frame, [&](const auto&) { control_.on_move_in(*frame.descriptors); });
+    case ipc::Kind::Recount:
+      return handle<ipc::Recount>(frame, [this](const auto&) { on_recount(); });
+    case ipc::Kind::Recounted:
+      return handle<ipc::Recounted>(frame, [this](const auto&) {
+        hub_->on_recounted();
+        remote_->on_recounted();
+      });
     default:
       return false;  // Not for a worker.
   }
+}
+
+void BusClient::on_recount() {
+  hub_->on_recount();
+  remote_->on_recount();
+  control_.on_recount();
 }
 
 }  // namespace beamgate

@@ -4,6 +4,7 @@
 // Thread     Worker loop thread only.
 // Limits     kQueueBytesMax queued to the master: publications above it are refused and their source slows
 //            down; control messages and interests are few and always queued.
+// Without    a master (it was killed) frames wait: the bus stays open, since the master's keeper holds its other end.
 // Errors     When the bus breaks, on_bus_lost() is called once and everything sent later is dropped.
 #pragma once
 
@@ -31,6 +32,8 @@ class BusControl {
   virtual void on_reopen_logs(ipc::Descriptors& descriptors) = 0;
   virtual void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) = 0;
   virtual void on_move_in(ipc::Descriptors& descriptors) = 0;
+  // Another master is there: forgets what the one before was about to do, and sends KnownAll.
+  virtual void on_recount() = 0;
   virtual void on_bus_lost() = 0;
 };
 
@@ -60,6 +63,7 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
   void send_interest(std::string_view channel) override { send(ipc::Interest{channel}); }
   void send_withdraw(std::string_view channel) override { send(ipc::Withdraw{channel}); }
   bool send_publish(const ipc::Publish& message) override;
+  void send_known(const ipc::Known& message) override { send(message); }
 
   // RemoteCalls::Sender
   bool send_call(const ipc::Call& message) override;
@@ -71,6 +75,7 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
  private:
   void on_ready(uv::PollWatcher::Ready ready);
   bool on_frame(const ipc::Frame& frame);
+  void on_recount();
   bool is_poison() const;
   bool room_for(size_t bytes) const { return !lost_ && outbox_.bytes() + bytes <= kQueueBytesMax; }
   void lose();

@@ -55,6 +55,8 @@ Result<void> BusInbox::handle_packet(std::string_view packet, const Handler& han
   const auto header = load_le<ipc::PacketHeader>(packet.data());
   if (header.magic != ipc::kPacketMagic || header.version != ipc::kBusVersion) return kBadPacket;
   std::string_view rest = packet.substr(sizeof header);
+  // Positions of a new master are higher than the old one's; not higher: a successor sees the packet again.
+  if ((header.flags & ipc::kPacketAnew) != 0 && header.position > arena_.vault().bus_read) begin_anew(header.position);
   const uint64_t seen = arena_.vault().bus_read;
   if (header.position > seen) return kBadPacket;
   rest.remove_prefix(static_cast<size_t>(std::min<uint64_t>(seen - header.position, rest.size())));
@@ -64,6 +66,19 @@ Result<void> BusInbox::handle_packet(std::string_view packet, const Handler& han
     rest.remove_prefix(used.value());
   }
   return {};
+}
+
+// The rest of a cut frame died with the master that had begun it.
+void BusInbox::begin_anew(uint64_t position) {
+  const record::Step step(arena_);
+  record::Vault& vault = arena_.vault();
+  record::Ref& partial = arena_.root(Arena::Root::BusPartial);
+  arena_.save(vault);
+  arena_.save(partial);
+  if (vault.partial_whole > 0) arena_.release(partial);
+  partial = kNull;
+  vault.partial_bytes = vault.partial_whole = 0;
+  vault.bus_read = position;
 }
 
 Result<size_t> BusInbox::handle_frame(std::string_view rest, const Handler& handler) {

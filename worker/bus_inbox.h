@@ -40,6 +40,7 @@ class BusInbox {
 
   enum class Read : uint8_t { Nothing, Peeked, Taken };
   Result<Read> read_packet(int socket);
+  void begin_anew(uint64_t position);
   Result<void> handle_packet(std::string_view packet, const Handler& handler);
   Result<size_t> handle_frame(std::string_view rest, const Handler& handler);
   Result<size_t> collect(std::string_view rest, const Handler& handler);

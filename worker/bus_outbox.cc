@@ -38,7 +38,10 @@ bool BusOutbox::append_body(uint16_t kind, std::string_view body) {
   store_le(header, static_cast<uint32_t>(body.size()));
   store_le(header + 4, kind);
   const size_t size = sizeof header + body.size();
-  if (room(arena_.root(Arena::Root::OutboxTail)) < size && !add_packet(size, false)) return false;
+  const Packet* last = tail();
+  // The end of a cut frame stays alone: who doesn't know its beginning can't tell where the next one begins.
+  const bool full = last == nullptr || last->continues != 0 || room(arena_.root(Arena::Root::OutboxTail)) < size;
+  if (full && !add_packet(size, false)) return false;
   put({header, sizeof header});
   for (;;) {
     const size_t part = std::min(body.size(), room(arena_.root(Arena::Root::OutboxTail)));

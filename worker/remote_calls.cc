@@ -46,9 +46,18 @@ void RemoteCalls::on_call_reply(const ipc::CallReply& message) {
 }
 
 void RemoteCalls::on_bus_lost() {
-  auto waiting = std::move(waiting_);
-  waiting_.clear();
-  for (auto& [ticket, call] : waiting) call.done(std::move(call.answers));
+  on_recount();
+  on_recounted();
+}
+
+void RemoteCalls::on_recounted() {
+  std::vector<Waiting> lost;
+  std::erase_if(waiting_, [&](auto& entry) {
+    if (entry.first >= recount_ticket_) return false;
+    lost.push_back(std::move(entry.second));
+    return true;
+  });
+  for (Waiting& call : lost) call.done(std::move(call.answers));
 }
 
 }  // namespace beamgate

@@ -3,7 +3,7 @@
 // Owner      Worker.
 // Thread     Worker loop thread only.
 // Limits     kCallsMax calls in flight.  The master answers for workers that end, so a call ends; when the
-//            bus is lost every call ends with the answers it has.
+//            bus or the master is lost every call ends with the answers it has.
 #pragma once
 
 #include <unordered_map>
@@ -37,6 +37,8 @@ class RemoteCalls final : public hub::Remote {
   void on_request(const ipc::Request& message);
   void on_call_reply(const ipc::CallReply& message);
   void on_bus_lost();
+  void on_recount() { recount_ticket_ = next_ticket_; }
+  void on_recounted();  // Ends the calls that a dead master has taken with it.
 
  private:
   struct Waiting {
@@ -49,6 +51,7 @@ class RemoteCalls final : public hub::Remote {
   Sender& sender_;
   std::unordered_map<uint16_t, Handler> handlers_;
   std::unordered_map<uint64_t, Waiting> waiting_;
+  uint64_t recount_ticket_ = 0;  // The first one after the last Recount.
   uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's calls must find nobody.
 };
 

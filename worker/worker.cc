@@ -347,6 +347,14 @@ void Worker::on_moved(const ipc::Moved& message) {
   bus_.send(message);
 }
 
+// What the dead master had begun has no end.  A move goes on between the workers; nobody is emptied by it.
+void Worker::on_recount() {
+  prepared_.reset();
+  emptied_by_.reset();
+  log_.notice("master_replaced", {});
+  bus_.send(ipc::KnownAll{.generation = generation_});
+}
+
 // --- Stopping.
 
 void Worker::on_bus_lost() {

@@ -49,6 +49,7 @@ class Worker final : public BusControl {
   void on_reopen_logs(ipc::Descriptors& descriptors) override;
   void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) override;
   void on_move_in(ipc::Descriptors& descriptors) override;
+  void on_recount() override;
   void on_bus_lost() override;
 
  private:

@@ -119,6 +119,16 @@ constexpr Directive kRows[] = {
      .help =
          "Whether each worker has a keeper, a small process that holds its connections when it dies and lets a "
          "successor go on with them.  off: a worker that dies loses its connections."},
+    {.name = "master_keeper",
+     .scopes = kMain,
+     .set = store_flag<&Config::master_keeper>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .applies = Applies::Restart,
+     .help =
+         "Whether the master has a keeper, a small process that holds what the workers need of it when it is "
+         "killed: they serve on, and the next beamgate that is started with the same pid file goes on with them.  "
+         "off, or without a pid file: workers whose master dies end gracefully."},
     {.name = "worker_watchdog",
      .scopes = kMain,
      .set = store_time<&Config::worker_watchdog_ms>,

@@ -81,6 +81,12 @@ class Channel {
     reader_.set_position(positions.received);
   }
 
+  // Goes on with the socket of a dead process: packet.h, "Anew".  REQUIRES: nothing was sent or received.
+  void begin_anew(uint64_t position) {
+    writer_.begin_anew(position);
+    reader_.begin_anywhere();
+  }
+
   uint64_t bytes_sent() const { return bytes_sent_; }          // Since the beginning, headers included.
   uint64_t bytes_received() const { return bytes_received_; }
 

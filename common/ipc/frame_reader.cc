@@ -29,6 +29,11 @@ size_t frame_bytes(std::string_view bytes) {
 Result<void> FrameReader::begin(std::string_view packet, Descriptors descriptors) {
   if (packet.size() < sizeof(PacketHeader)) return Error{Code::Invalid, 0, "bus packet too short"};
   const auto header = load_le<PacketHeader>(packet.data());
+  if (anywhere_) {
+    const bool continues = (header.flags & kPacketContinues) != 0;
+    position_ = header.position + (continues ? packet.size() - sizeof header : 0);
+    anywhere_ = continues;
+  }
   const bool repeats = header.position < position_;
   if (!valid(header, repeats, partial_bytes_ != 0, descriptors.size()) || header.position > position_) {
     return Error{Code::Invalid, 0, "bad bus packet header"};

@@ -29,6 +29,8 @@ class FrameReader {
   // Of the first byte that has not been received.
   uint64_t position() const { return position_; }
   void set_position(uint64_t position) { position_ = position; }  // REQUIRES: nothing was received yet.
+  // The position is what the next packet says that doesn't continue a frame; those before it are skipped.
+  void begin_anywhere() { anywhere_ = true; }
   // Nothing was begun that a packet to come would end.
   bool between_frames() const { return partial_bytes_ == 0 && (descriptors_.empty() || descriptors_lent_); }
 
@@ -40,6 +42,7 @@ class FrameReader {
   uint64_t position_ = 0;
   std::string partial_;         // A frame that is cut over packets, header included.
   size_t partial_bytes_ = 0;    // What it will have; 0 when there is none.
+  bool anywhere_ = false;
   Descriptors descriptors_;     // Waiting for their frame, or lent with the one handed out.
   bool descriptors_lent_ = false;
 };

@@ -82,8 +82,9 @@ void FrameWriter::attach(Descriptors descriptors) {
 FrameWriter::Packet FrameWriter::front() const {
   BG_ASSERT(!empty());
   const Mark& mark = packets_[first_];
-  const PacketHeader header{kPacketMagic, kBusVersion, mark.continues ? kPacketContinues : uint8_t{0},
-                            static_cast<uint8_t>(mark.descriptors.size()), position()};
+  uint8_t flags = mark.continues ? kPacketContinues : 0;
+  if (anew_) flags |= kPacketAnew;
+  const PacketHeader header{kPacketMagic, kBusVersion, flags, static_cast<uint8_t>(mark.descriptors.size()), position()};
   return {header, std::string_view(stream_).substr(sent_, mark.end - sent_), &mark.descriptors};
 }
 
@@ -91,6 +92,7 @@ void FrameWriter::pop() {
   BG_ASSERT(!empty());
   sent_ = packets_[first_].end;
   packets_[first_].descriptors.clear();
+  anew_ = false;
   ++first_;
   compact();
 }

@@ -53,6 +53,11 @@ class FrameWriter {
   uint64_t position() const { return base_ + sent_; }  // Of the first byte that is not popped.
 
   void set_position(uint64_t position) { base_ = position; }  // REQUIRES: nothing was appended yet.
+  // The same for another sender than the receiver knows (packet.h).
+  void begin_anew(uint64_t position) {
+    base_ = position;
+    anew_ = true;
+  }
 
   size_t bytes() const { return stream_.size() - sent_; }  // Queued, without packet headers.
 
@@ -76,6 +81,7 @@ class FrameWriter {
   size_t sent_ = 0;            // Bytes of stream_ that were popped.
   std::vector<Mark> packets_;  // Cuts stream_ into packets; those before first_ are gone.
   size_t first_ = 0;
+  bool anew_ = false;          // Until the first packet is out.
 };
 
 }  // namespace beamgate::ipc

@@ -34,6 +34,8 @@ enum class Kind : uint16_t {
   Call = 7,
   Reply = 8,
   Moved = 9,
+  Known = 10,         // Answers to Recount.
+  KnownAll = 11,
   // Master to worker.
   InterestAck = 32,
   Deliver = 33,
@@ -48,6 +50,10 @@ enum class Kind : uint16_t {
   ReopenLogs = 42,
   MoveOut = 43,
   MoveIn = 44,
+  Recount = 45,
+  Recounted = 46,
+  // A dead master's keeper to a new master (master/keeper/estate.h).
+  Estate = 64,
 };
 
 struct Hello {
@@ -274,6 +280,49 @@ struct Moved {
   std::string_view reason;
   template <typename V, typename M>
   static void visit(V& v, M& m) { v(m.move), v(m.ok), v(m.moved), v(m.left), v(m.reason); }
+};
+
+// A new master goes on in the place of one that was killed, and knows nothing: whatever the worker has of its
+// channels it tells with one Known each, then KnownAll.  Frames that it has sent before are handled after all workers
+// have answered.  A Prepare without its Commit is forgotten.
+struct Recount {
+  static constexpr Kind kKind = Kind::Recount;
+  template <typename V, typename M>
+  static void visit(V&, M&) {}
+};
+
+// confirmed false: its Interest has no InterestAck yet; epoch and offset mean nothing then.
+struct Known {
+  static constexpr Kind kKind = Kind::Known;
+  bool confirmed = false;
+  uint64_t offset = 0;  // Of the newest publication that has reached this worker.
+  std::string_view epoch;
+  std::string_view channel;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.confirmed), v(m.offset), v(m.epoch), v(m.channel); }
+};
+
+struct KnownAll {
+  static constexpr Kind kKind = Kind::KnownAll;
+  uint32_t generation = 0;  // As in Ready.
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.generation); }
+};
+
+// Everything sent before KnownAll is answered by now, or was lost with the master that had read it.
+struct Recounted {
+  static constexpr Kind kKind = Kind::Recounted;
+  template <typename V, typename M>
+  static void visit(V&, M&) {}
+};
+
+// What a dead master held: its HandoverState in a memfd, first of all, then the descriptors that the state names, in
+// its order; over as many of these as it takes.
+struct Estate {
+  static constexpr Kind kKind = Kind::Estate;
+  bool last = false;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.last); }
 };
 
 }  // namespace beamgate::ipc

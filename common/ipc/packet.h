@@ -8,6 +8,9 @@
 //          kPacketDescriptorsMax of them come in packets of their own, without frames, before that one.
 // Position Tells what was received before: a sender that was killed between sending and knowing it leaves a
 //          successor who sends the same bytes again, maybe cut otherwise; the receiver drops what it has.
+// Anew     A master that takes a dead one's place begins a stream of its own at a higher position than the dead one
+//          can have reached (kPacketAnew, from master to worker only), and reads the worker's from the first packet
+//          on that is no continuation; what continues a frame holds nothing else in that direction.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +33,7 @@ static_assert(sizeof(PacketHeader) == 16);
 
 constexpr uint32_t kPacketMagic = 0x53424742;  // "BGBS"
 constexpr uint8_t kPacketContinues = 1;        // Begins in the middle of a frame.
+constexpr uint8_t kPacketAnew = 2;             // Another sender: a frame that was cut has no end.
 constexpr size_t kPacketBytesMax = 128 << 10;  // Header included; fits the send buffer in one piece.
 constexpr size_t kPacketPayloadMax = kPacketBytesMax - sizeof(PacketHeader);
 constexpr size_t kFrameHeaderBytes = 8;

@@ -6,11 +6,6 @@
 namespace beamgate::master {
 namespace {
 
-// Zero bytes would blur the limits of composed keys; the worker refuses such names before they come here.
-bool valid_name(std::string_view name) {
-  return !name.empty() && name.size() <= ipc::kChannelNameBytesMax && name.find('\0') == name.npos;
-}
-
 template <typename Message, typename Handler>
 bool decode_and(const ipc::Frame& frame, Handler handler) {
   Message message;
@@ -19,7 +14,13 @@ bool decode_and(const ipc::Frame& frame, Handler handler) {
 
 }  // namespace
 
+// Zero bytes would blur the limits of composed keys; the worker refuses such names before they come here.
+bool Bus::valid_name(std::string_view name) {
+  return !name.empty() && name.size() <= ipc::kChannelNameBytesMax && name.find('\0') == name.npos;
+}
+
 Bus::~Bus() {
+  if (recount_timer_) loop_.cancel(*recount_timer_);
   for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
     if (ports_[slot]) loop_.unwatch(watches_[slot]);
   }
@@ -48,6 +49,9 @@ void Bus::close(uint16_t slot) {
   ports_[slot].reset();
   if (interests_[slot] > 0) channels_.drop_slot(slot, now_ms);
   calls_.drop_slot(slot, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
+  if (!recount_) return;
+  recount_->answered(slot);
+  look_at_recount();
 }
 
 void Bus::end(uint16_t slot, const char* reason) {
@@ -106,6 +110,12 @@ void Bus::expire(int64_t now_ms) {
 }
 
 bool Bus::handle(Port& port, const ipc::Frame& frame) {
+  const bool answers = frame.kind == ipc::Kind::Known || frame.kind == ipc::Kind::KnownAll;
+  if (recount_ && !answers) {
+    recount_->hold(port.slot(), frame);
+    if (recount_->full()) look_at_recount();
+    return true;
+  }
   if (!port.said_hello && frame.kind != ipc::Kind::Hello) return false;
   switch (frame.kind) {
     case ipc::Kind::Publish:
@@ -136,6 +146,10 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
         observer_.on_moved(port.slot(), message);
         return true;
       });
+    case ipc::Kind::Known:
+      return decode_and<ipc::Known>(frame, [&](auto& message) { return on_known(port, message); });
+    case ipc::Kind::KnownAll:
+      return decode_and<ipc::KnownAll>(frame, [&](auto& message) { return on_known_all(port, message); });
     default:
       return false;  // Unknown, or one that only the master sends.
   }

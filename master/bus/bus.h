@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "common/log/log.h"
 #include "master/bus/call_table.h"
 #include "master/bus/port.h"
+#include "master/bus/recount.h"
 #include "master/event_loop.h"
 #include "master/handover_state.h"
 #include "master/hub/channel_table.h"
@@ -38,6 +40,7 @@ class Bus {
     virtual void on_ready(uint16_t slot, uint32_t generation) = 0;
     virtual void on_prepared(uint16_t slot, const ipc::Prepared& prepared) = 0;
     virtual void on_moved(uint16_t slot, const ipc::Moved& moved) = 0;
+    virtual void on_recounted() = 0;  // Once, after recount().
     virtual void on_bus_closed(uint16_t slot) = 0;
     virtual void on_misbehaved(uint16_t slot, const char* reason) = 0;
   };
@@ -68,7 +71,14 @@ class Bus {
   // when every port is between two frames with nothing queued: then all the rest lies in the sockets.
   bool settle(int64_t within_ms);
   void leave(HandoverState& state) const;  // Fills the slots' bus fields; the state borrows.
+  void leave_ports(HandoverState& state) const;  // These alone: what survives a sudden death.
   Result<void> adopt(const HandoverState& state);
+
+  // After adopt() of what leave_ports() has left (bus_recount.cc): asks the workers for everything else, and relays
+  // again when all have answered, or after kRecountMs.
+  static constexpr int64_t kRecountMs = 5'000;
+  void recount();
+  bool recounting() const { return recount_ != nullptr; }
 
   const ChannelTable& channels() const { return channels_; }
   uint64_t dropped(uint16_t slot) const { return ports_[slot] ? ports_[slot]->dropped() : 0; }
@@ -81,6 +91,8 @@ class Bus {
   void end(uint16_t slot, const char* reason);
   void mark(Port& port);
 
+  static bool valid_name(std::string_view name);
+
   // Each is false when the message is not acceptable.
   bool handle(Port& port, const ipc::Frame& frame);
   bool on_hello(Port& port, const ipc::Hello& hello);
@@ -89,6 +101,13 @@ class Bus {
   bool on_publish(Port& port, const ipc::Publish& publish);
   bool on_call(Port& port, const ipc::Call& call);
   bool on_reply(Port& port, const ipc::Reply& reply);
+
+  bool on_known(Port& port, const ipc::Known& known);
+  bool on_known_all(Port& port, const ipc::KnownAll& known);
+  bool learn(Port& port, const Recount::Account& account);
+  bool settle_account(Port& port, const Recount::Account& account);
+  void look_at_recount();
+  void finish_recount();
 
   void relay(std::string_view name, const HubChannel& channel, const ipc::Publish& publish);
   void acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
@@ -108,6 +127,8 @@ class Bus {
   ChannelTable channels_;
   IdempotencyTable idempotency_;
   CallTable calls_;
+  std::unique_ptr<Recount> recount_;  // Null: none runs.
+  std::optional<EventLoop::TimerId> recount_timer_;
   std::string deliver_;  // The Deliver being relayed, encoded once for all its receivers.
 };
 

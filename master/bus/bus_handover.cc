@@ -35,7 +35,7 @@ bool Bus::settle(int64_t within_ms) {
   }
 }
 
-void Bus::leave(HandoverState& state) const {
+void Bus::leave_ports(HandoverState& state) const {
   for (auto& slot : state.slots) {
     const Port* port = ports_[slot.slot].get();
     if (port == nullptr) continue;
@@ -47,6 +47,10 @@ void Bus::leave(HandoverState& state) const {
     slot.bus_sent = positions.sent;
     slot.bus_received = positions.received;
   }
+}
+
+void Bus::leave(HandoverState& state) const {
+  leave_ports(state);
   const auto list = [](const SlotSet& set) {
     std::vector<uint16_t> out;
     set.for_each([&](uint16_t slot) { out.push_back(slot); });

@@ -58,6 +58,7 @@ class Port {
 
   bool said_hello = false;
   bool serving = false;    // Has said Ready.
+  bool recounts = false;   // Was sent a Recount that it has not answered.
   bool dirty = false;      // In the Bus's list of ports to flush.
 
  private:

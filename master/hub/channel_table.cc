@@ -1,5 +1,6 @@
 #include "master/hub/channel_table.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "common/crypto/crypto.h"
@@ -63,6 +64,17 @@ void ChannelTable::adopt(std::string_view name, HubChannel channel, int64_t idle
   auto& entry = open(name);
   entry.second.channel = std::move(channel);
   if (entry.second.channel.interested.empty()) set_idle(entry, idle_since_ms);
+}
+
+const HubChannel& ChannelTable::learn(std::string_view name, std::string_view epoch, uint64_t offset, uint16_t slot) {
+  const bool is_new = channels_.find(name) == channels_.end();
+  Entry& entry = open(name).second;
+  set_busy(entry);
+  HubChannel& channel = entry.channel;
+  if (is_new) channel.epoch = epoch;
+  if (channel.epoch == epoch) channel.offset = std::max(channel.offset, offset);
+  channel.interested.add(slot);
+  return channel;
 }
 
 void ChannelTable::remove_interest(std::string_view name, uint16_t slot, int64_t now_ms) {

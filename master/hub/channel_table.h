@@ -51,6 +51,8 @@ class ChannelTable {
     for (const auto* idle : idle_) visit(idle->first, idle->second.channel, idle->second.idle_since_ms);
   }
   void adopt(std::string_view name, HubChannel channel, int64_t idle_since_ms);
+  // A worker's knowledge of a channel whose master has died: the first epoch and its highest offset count.
+  const HubChannel& learn(std::string_view name, std::string_view epoch, uint64_t offset, uint16_t slot);
 
   const HubChannel* find(std::string_view name) const;
   size_t size() const { return channels_.size(); }

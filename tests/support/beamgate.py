@@ -139,9 +139,10 @@ class Gateway:
                     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=0:exitcode=99",
                     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99", **(env or {})}
         self.process = None
+        self.sessions = []  # Of every master that was started.
         self.lines = []
         self.changed = threading.Condition()
-        self.reader = None
+        self.readers = []
         self.deaths_expected = False
         self.reports_expected = None
 
@@ -172,20 +173,36 @@ class Gateway:
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=self.env, cwd=self.directory, start_new_session=True,
             preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, SIGKILL))
-        self.reader = threading.Thread(target=self._read_stderr, daemon=True)
-        self.reader.start()
+        self.sessions.append(self.process.pid)
+        self.readers.append(threading.Thread(target=self._read_stderr, args=(self.process.stderr,), daemon=True))
+        self.readers[-1].start()
         if wait:
             self.wait_ready()
         return self
 
-    def _read_stderr(self):
-        for line in self.process.stderr:
-            with self.changed:
-                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self.changed.notify_all()
+    def _read_stderr(self, stderr):
+        with stderr:
+            for line in stderr:
+                with self.changed:
+                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                    self.changed.notify_all()
         with self.changed:
-            self.lines.append("(end of standard error)")
+            if not any(reader.is_alive() for reader in self.readers if reader is not threading.current_thread()):
+                self.lines.append("(end of standard error)")
             self.changed.notify_all()
+
+    def lose_master(self):
+        """SIGKILL of the master alone."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_another_master(self, wait=True):
+        """In the place of one that was lost."""
+        mark = self.log_mark()
+        self.start(wait=False)
+        if wait:
+            self.wait_log(r"\breattached workers=(\d+)", after=mark, timeout=START_TIMEOUT_S)
+        return self
 
     def wait_ready(self, timeout=START_TIMEOUT_S):
         self.wait_log(r"\bready workers=(\d+)", timeout=timeout)
@@ -235,10 +252,14 @@ class Gateway:
         """The index-th listening address, in the order the gateway names them."""
         return self.addresses()[index]
 
+    def members(self):
+        """Living processes of this gateway."""
+        return [pid for session in self.sessions for pid in session_members(session)]
+
     def pids_titled(self, title):
         """Living processes whose command line begins so, oldest first as long as process ids do not wrap."""
         found = []
-        for pid in session_members(self.pid):
+        for pid in self.members():
             with contextlib.suppress(OSError):
                 if command_line(pid).startswith(title):
                     found.append(pid)
@@ -284,11 +305,15 @@ class Gateway:
         actual = self.wait_exit(timeout)
         if actual != code:
             raise AssertionError(f"exit code {actual}, expected {code}:\n{self.log()[-6000:]}")
-        left = session_members(self.pid)
+        left = self.members()
         if left:
             raise AssertionError(f"processes left: {[(pid, command_line(pid)) for pid in left]}")
-        self.reader.join(10)
+        self.join_readers()
         self.check_reports()
+
+    def join_readers(self):
+        for reader in self.readers:
+            reader.join(10)
 
     def expect_deaths(self, reports=None):
         """Workers may end otherwise than told to: the test kills some.  reports: what they may say then (regex)."""
@@ -306,7 +331,7 @@ class Gateway:
         """Ends every process of this gateway by its id, at once."""
         if self.process is None:
             return
-        for pid in session_members(self.pid):
+        for pid in self.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
         if self.process.poll() is None:
@@ -322,9 +347,7 @@ class Gateway:
                 self.check_reports()
         finally:
             self.kill()
-            if self.reader:
-                self.reader.join(10)
-                self.process.stderr.close()
+            self.join_readers()
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self):

@@ -117,10 +117,11 @@ class TestCase(beamgate.TestCase):
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in [self.running.pid, *self.running.worker_pids()])
 
     def check_nothing_left(self, files_before, slots):
-        """As many descriptors as before (a few come and go with requests), as many processes as there should be."""
+        """As many descriptors as before (a few come and go with requests), as many processes as there should be: the
+        master with its keeper, and three of each slot."""
         beamgate.until(lambda: self.open_files() <= files_before + 12, SETTLE_S, "no more descriptors than before")
-        beamgate.until(lambda: len(beamgate.session_members(self.running.pid)) == 1 + 3 * slots, SETTLE_S,
-                       f"three processes for each of {slots} slots")
+        beamgate.until(lambda: len(self.running.members()) == 2 + 3 * slots, SETTLE_S,
+                       f"three processes for each of {slots} slots, and the master's two")
 
     def version(self):
         return http_client.get(self.running.address(), "/status").json()["version"]

@@ -328,9 +328,26 @@ void Hub::on_room() {
 }
 
 void Hub::on_bus_lost() {
-  const auto waiting = std::move(waiting_);
-  waiting_.clear();
-  for (const auto& [ticket, done] : waiting) done(PublishReceipt{});
+  recount_ticket_ = next_ticket_;
+  on_recounted();
+}
+
+void Hub::on_recount() {
+  for (const auto& [name, channel] : by_name_) {
+    const ChannelBlock& block = block_of(*channel);
+    bus_.send_known({block.confirmed != 0, block.offset, block.epoch_text(), name});
+  }
+  recount_ticket_ = next_ticket_;
+}
+
+void Hub::on_recounted() {
+  std::vector<OnPublished> lost;
+  std::erase_if(waiting_, [&](auto& entry) {
+    if (entry.first >= recount_ticket_) return false;
+    lost.push_back(std::move(entry.second));
+    return true;
+  });
+  for (const OnPublished& done : lost) done(PublishReceipt{});
 }
 
 }  // namespace beamgate::hub

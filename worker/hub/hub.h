@@ -36,6 +36,7 @@ class Bus {
   virtual void send_withdraw(std::string_view channel) = 0;
   // False when the queue to the master is full; nothing was queued.
   [[nodiscard]] virtual bool send_publish(const ipc::Publish& message) = 0;
+  virtual void send_known(const ipc::Known& message) = 0;
 };
 
 struct Publication {
@@ -139,6 +140,8 @@ class Hub {
   void on_publish_ack(const ipc::PublishAck& message);
   void on_room();
   void on_bus_lost();  // Fails every publication that waits.
+  void on_recount();   // Tells a new master every channel.
+  void on_recounted();  // Fails the publications that the old one has taken with it.
 
   static bool valid_channel(std::string_view name);
 
@@ -176,6 +179,7 @@ class Hub {
   std::vector<uint32_t> free_indices_;
   std::unordered_map<uint64_t, OnPublished> waiting_;
   uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's tickets must find nobody.
+  uint64_t recount_ticket_ = 0;  // The first one after the last Recount.
   Replay replay_;
   uint64_t holds_ = 0;      // How many hold() calls are not released.
   uint64_t next_hold_ = 1;

@@ -21,6 +21,7 @@ class FakeBus : public hub::Bus {
  public:
   void send_interest(std::string_view) override {}
   void send_withdraw(std::string_view) override {}
+  void send_known(const ipc::Known&) override {}
   bool send_publish(const ipc::Publish& message) override {
     if (sent.size() >= room) return false;
     sent.push_back({message.ticket, message.payload_kind, std::string(message.channel),

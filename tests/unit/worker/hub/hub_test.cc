@@ -19,6 +19,7 @@ class FakeBus : public Bus {
  public:
   void send_interest(std::string_view channel) override { log.push_back("+" + std::string(channel)); }
   void send_withdraw(std::string_view channel) override { log.push_back("-" + std::string(channel)); }
+  void send_known(const ipc::Known&) override {}
   bool send_publish(const ipc::Publish& message) override {
     if (full) return false;
     tickets.push_back(message.ticket);

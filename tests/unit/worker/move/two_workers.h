@@ -54,6 +54,7 @@ class Sequencer {
       queue.push_back({.ack = true, .channel = std::string(channel), .offset = sequencer_.offsets_[std::string(channel)]});
     }
     void send_withdraw(std::string_view channel) override { interests.erase(std::string(channel)); }
+    void send_known(const ipc::Known&) override {}
     bool send_publish(const ipc::Publish& message) override {
       if (full) return false;
       outgoing.push_back([this, channel = std::string(message.channel), payload = std::string(message.payload),

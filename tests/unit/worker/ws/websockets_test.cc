@@ -29,6 +29,7 @@ using metrics::Metric;
 class NoBus final : public hub::Bus {
   void send_interest(std::string_view) override {}
   void send_withdraw(std::string_view) override {}
+  void send_known(const ipc::Known&) override {}
   bool send_publish(const ipc::Publish&) override { return false; }
 };
 class NoDeliverer final : public hub::Deliverer {
