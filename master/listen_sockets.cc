@@ -260,6 +260,7 @@ void ListenSockets::trim(uint16_t slots) {
 
 void ListenSockets::leave(HandoverState& state) const {
   for (const auto& [id, entry] : entries_) {
+    if (!entry.committed) continue;
     const config::Address& address = entry.listen.address;
     HandoverState::Listen& out = state.listens.emplace_back();
     out.id = id;
@@ -268,7 +269,7 @@ void ListenSockets::leave(HandoverState& state) const {
     out.backlog = entry.listen.backlog;
     out.ipv6_only = entry.listen.ipv6_only;
     out.inode = entry.inode;
-    for (const UniqueFd& socket : entry.sockets) out.sockets.push_back(socket.get());
+    for (size_t i = 0; i < entry.listening; ++i) out.sockets.push_back(entry.sockets[i].get());
   }
 }
 

@@ -60,7 +60,7 @@ class ListenSockets {
   void trim(uint16_t slots);   // Closes the sockets of the slots from this one on.
   void close();                // Closes all; with the workers' copies gone too, clients are refused.
 
-  // For a handover; REQUIRES: all is committed.  And back.
+  // For a handover: what is committed.  And back.
   void leave(HandoverState& state) const;
   void adopt(const HandoverState& state);
 

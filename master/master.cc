@@ -132,6 +132,7 @@ Result<void> Master::prepare_process() {
   signal_watch_ = watch.value();
   loop_.set_turn_end([this] {
     renew_will();
+    open_gates();
     bus_.flush();
   });
   tick();
@@ -275,6 +276,10 @@ Result<pid_t> Master::spawn(uint16_t slot) {
   const uint16_t worker = next_worker_++;
   if (next_worker_ == 0) next_worker_ = 1;
   auto plan = plan_for(slot, worker, std::move(ends.value().second), std::move(arena));
+  int gate[2];
+  if (pipe2(gate, O_CLOEXEC) != 0) return system_error("can't make a pipe");
+  plan.gate.reset(gate[0]);
+  gates_.emplace_back(gate[1]);
   const auto pid = fork_worker(std::move(plan), options_.worker_main);
   if (!pid.ok()) {
     if (!serving_) exit_status_ = 1;

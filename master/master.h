@@ -129,6 +129,7 @@ class Master final : private Bus::Observer,
   void dismiss_keeper(pid_t pid);
   void changed() { will_is_stale_ = true; }
   void renew_will();
+  void open_gates();
 
   // Upgrade.
   void upgrade();
@@ -181,6 +182,7 @@ class Master final : private Bus::Observer,
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<MasterKeeper> keeper_;  // Null: there is none.
   bool will_is_stale_ = false;
+  std::vector<UniqueFd> gates_;           // Of workers that were forked in this turn (WorkerPlan::gate).
   EventLoop loop_;
   ListenSockets listens_;
   Bus bus_;

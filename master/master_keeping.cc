@@ -105,6 +105,12 @@ void Master::renew_will() {
   }
 }
 
+// Nobody begins to serve before he is in the will.
+void Master::open_gates() {
+  for (const UniqueFd& gate : gates_) static_cast<void>(!write(gate.get(), "", 1));
+  gates_.clear();
+}
+
 bool Master::keeper_exited(pid_t pid) {
   if (!keeper_ || pid != keeper_->pid()) return false;
   log_.warn("master_keeper_died", {{"child", pid}});

@@ -21,8 +21,19 @@ constexpr int kExitSetupFailed = 2;
 void keep_only_plan(const WorkerPlan& plan) {
   std::vector<int> keep = {plan.bus.get(), plan.log};
   if (plan.arena.valid()) keep.push_back(plan.arena.get());
+  if (plan.gate.valid()) keep.push_back(plan.gate.get());
   for (const auto& listen : plan.listens) keep.push_back(listen.descriptor);
   ipc::sweep_descriptors(std::move(keep));
+}
+
+// False: the parent has died.
+bool pass(UniqueFd gate) {
+  char byte = 0;
+  ssize_t count;
+  do {
+    count = read(gate.get(), &byte, 1);
+  } while (count < 0 && errno == EINTR);
+  return count == 1;
 }
 
 // What the kernel refuses does not stop the worker: it serves with what it may have, and the log says so.
@@ -53,6 +64,7 @@ Result<void> become_worker(const WorkerPlan& plan, log::Log& log) {
 [[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
   Signals::reset_for_child();
   keep_only_plan(plan);
+  if (plan.gate.valid() && !pass(std::move(plan.gate))) _exit(0);
   log::Log log("worker");
   if (auto became = become_worker(plan, log); !became.ok()) {
     log.write(log::Level::Emerg, "worker_setup_failed", {{"error", became.error().message()}});

@@ -2,6 +2,7 @@
 //
 // The child keeps stdin, stdout, stderr and what stands in the plan, and closes every other descriptor; its
 // signals are as signals.h says; it has its title, limits, directory and user before any worker code runs.
+// The gate holds it back until its parent has written down that it exists; a parent that dies before takes it along.
 // With a keeper (keeper/keeper.h) the child is that, and the worker is its child.
 #pragma once
 
@@ -30,6 +31,7 @@ struct WorkerPlan {
   std::shared_ptr<const config::Config> config;
   UniqueFd bus;
   UniqueFd arena;
+  UniqueFd gate;                                 // A pipe's end; valid: the child does nothing before it has read a byte.
   int log = 2;                                   // Borrowed; 2 is stderr.
   bool stderr_to_log = false;                    // A daemon's worker must not hold the terminal.
   std::vector<ListenSockets::Borrowed> listens;  // Borrowed.

@@ -10,7 +10,7 @@ constexpr size_t kKeepBytes = 1 << 20;  // Of the memory for cut frames.
 
 bool valid(const PacketHeader& header, bool repeats, bool frame_is_cut, size_t descriptors) {
   if (header.magic != kPacketMagic || header.version != kBusVersion) return false;
-  if ((header.flags & ~kPacketContinues) != 0) return false;
+  if ((header.flags & ~(kPacketContinues | kPacketAnew)) != 0) return false;
   if (repeats) return descriptors == 0 && header.descriptors == 0;
   if (((header.flags & kPacketContinues) != 0) != frame_is_cut) return false;
   return header.descriptors == descriptors && !(frame_is_cut && descriptors > 0);
@@ -33,6 +33,11 @@ Result<void> FrameReader::begin(std::string_view packet, Descriptors descriptors
     const bool continues = (header.flags & kPacketContinues) != 0;
     position_ = header.position + (continues ? packet.size() - sizeof header : 0);
     anywhere_ = continues;
+  }
+  if ((header.flags & kPacketAnew) != 0 && header.position > position_) {
+    position_ = header.position;
+    partial_bytes_ = 0;
+    descriptors_.clear();
   }
   const bool repeats = header.position < position_;
   if (!valid(header, repeats, partial_bytes_ != 0, descriptors.size()) || header.position > position_) {

@@ -59,6 +59,8 @@ MasterKeeper::~MasterKeeper() {
 // The old will is closed only when nobody can come to read it any more.
 Result<void> MasterKeeper::renew(std::string will) {
   if (will == will_text_) return {};
+  // Rather an old one than one that nobody could read.
+  if (const auto readable = parse_handover_state(will); !readable.ok()) return readable.error();
   auto file = write_file(will);
   if (!file.ok()) return file.error();
   page_->will = file.value().get();

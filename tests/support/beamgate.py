@@ -168,7 +168,11 @@ class Gateway:
     def command(self, *arguments):
         return [str(self.binary or binary()), "-p", str(self.directory), "-c", str(self.config_path), *self.arguments, *arguments]
 
+    END = "(end of standard error)"
+
     def start(self, wait=True):
+        with self.changed:
+            self.lines = [line for line in self.lines if line != self.END]
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=self.env, cwd=self.directory, start_new_session=True,
@@ -188,7 +192,7 @@ class Gateway:
                     self.changed.notify_all()
         with self.changed:
             if not any(reader.is_alive() for reader in self.readers if reader is not threading.current_thread()):
-                self.lines.append("(end of standard error)")
+                self.lines.append(self.END)
             self.changed.notify_all()
 
     def lose_master(self):
@@ -236,7 +240,7 @@ class Gateway:
                 found = [m for m in map(expression.search, self.lines[after:]) if m]
                 if len(found) >= count:
                     return found[count - 1]
-                if self.lines and self.lines[-1] == "(end of standard error)":
+                if self.lines and self.lines[-1] == self.END:
                     raise StartFailed(f"ended without {pattern!r}:\n" + "\n".join(self.lines))
                 left = deadline - time.monotonic()
                 if left <= 0:

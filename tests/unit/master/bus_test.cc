@@ -16,6 +16,7 @@ using testing::ElementsAre;
 
 struct Events : Bus::Observer {
   void on_ready(uint16_t slot, uint32_t) override { ready.push_back(slot); }
+  void on_recounted() override {}
   void on_prepared(uint16_t slot, const ipc::Prepared& message) override {
     prepared.emplace_back(slot, std::string(message.reason));
   }

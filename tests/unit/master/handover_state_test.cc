@@ -32,6 +32,7 @@ HandoverState sample() {
                            .ipv6_only = true, .inode = 2, .sockets = {20, 21}});
   state.slots.push_back({.slot = 1, .worker = 4, .pid = 100, .state = static_cast<uint8_t>(WorkerState::Ready),
                          .wanted = true, .bus = 30, .said_hello = true, .serving = true, .bus_sent = 10, .bus_received = 11});
+  state.kin = {.keeper = 99, .groups = {98, 97}};
   state.slots.push_back({.slot = 128, .wanted = true});
   state.channels.push_back({.name = "room", .epoch = "abcdefgh", .offset = 42, .interested = {1}});
   state.channels.push_back({.name = "idle", .epoch = "ijklmnop", .offset = 1, .idle_since_ms = 99});
@@ -57,6 +58,13 @@ TEST(HandoverState, ComesBackAsItWas) {
   EXPECT_EQ(parsed.value().slots[0].bus_received, 11u);
   EXPECT_EQ(parsed.value().receipts[0].key.size(), 8u);
   EXPECT_EQ(parsed.value().descriptors(), (std::vector<int>{8, 10, 7, 20, 21, 30}));
+  EXPECT_EQ(parsed.value().kin.keeper, 99);
+  EXPECT_EQ(parsed.value().kin.groups, (std::vector<int32_t>{98, 97}));
+  HandoverState renumbered = parsed.value();
+  renumbered.renumber({1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(renumbered.descriptors(), (std::vector<int>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(renumbered.process.log, 3);
+  EXPECT_EQ(renumbered.slots[0].bus, 6);
 }
 
 TEST(HandoverState, TravelsInAFile) {
@@ -164,6 +172,7 @@ struct NoEvents : Bus::Observer {
   void on_ready(uint16_t, uint32_t) override {}
   void on_prepared(uint16_t, const ipc::Prepared&) override {}
   void on_moved(uint16_t, const ipc::Moved&) override {}
+  void on_recounted() override {}
   void on_bus_closed(uint16_t) override {}
   void on_misbehaved(uint16_t, const char*) override { misbehaved = true; }
   bool misbehaved = false;

@@ -144,6 +144,58 @@ TEST_F(BusStreamsTest, ACutFrameIsJoinedOverADeath) {
   EXPECT_EQ(handled, (Payloads{large, "behind it"}));
 }
 
+TEST_F(BusStreamsTest, AnotherMasterBeginsAnew) {
+  const std::string large(ipc::kPacketBytesMax * 3, 'x');
+  record::Arena arena = make_arena();
+  BusInbox inbox(arena, now_);
+  Payloads handled;
+  const auto note = [&](const ipc::Frame& frame) {
+    ipc::Publish message;
+    EXPECT_TRUE(ipc::decode(frame.body, message));
+    handled.emplace_back(message.payload.substr(0, 9));
+    return true;
+  };
+  ASSERT_TRUE(master_->send(publish("first")));
+  ASSERT_TRUE(master_->send(publish(large)));
+  // The first master dies before the large one is out: its end never comes.
+  const auto flushed = master_->flush();
+  ASSERT_TRUE(flushed.ok());
+  char packet[ipc::kPacketBytesMax];
+  std::vector<std::string> packets;
+  for (ssize_t got; (got = recv(worker_.get(), packet, sizeof packet, MSG_DONTWAIT)) > 0;) packets.emplace_back(packet, got);
+  ASSERT_GE(packets.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) ASSERT_GT(send(master_->descriptor(), packets[i].data(), packets[i].size(), 0), 0);
+  ASSERT_TRUE(inbox.receive(worker_.get(), note).ok());
+  ipc::Channel second(UniqueFd(dup(master_->descriptor())));
+  second.begin_anew(uint64_t{1} << 40);
+  ASSERT_TRUE(second.send(publish("second")));
+  ASSERT_TRUE(second.flush().ok());
+  ASSERT_TRUE(second.send(publish("third")));
+  ASSERT_TRUE(second.flush().ok());
+  ASSERT_TRUE(inbox.receive(worker_.get(), note).ok());
+  EXPECT_EQ(handled, (Payloads{"first", "second", "third"}));
+  EXPECT_EQ(arena.vault().partial_whole, 0u);
+  // One that begins lower is none that took a place.
+  ipc::Channel late(UniqueFd(dup(master_->descriptor())));
+  late.begin_anew(0);
+  ASSERT_TRUE(late.send(publish("fourth")));
+  ASSERT_TRUE(late.flush().ok());
+  ASSERT_TRUE(inbox.receive(worker_.get(), note).ok());
+  EXPECT_EQ(handled.size(), 3u);
+}
+
+TEST_F(BusStreamsTest, WhoDoesNotKnowTheBeginningLosesNoOtherFrame) {
+  record::Arena arena = make_arena();
+  BusOutbox outbox(arena);
+  ASSERT_TRUE(outbox.append(publish(std::string(100'000, 'x'))));
+  ASSERT_TRUE(outbox.append(publish("after")));
+  ASSERT_TRUE(outbox.flush(worker_.get()).value());
+  char packet[ipc::kPacketBytesMax];
+  ASSERT_GT(recv(master_->descriptor(), packet, sizeof packet, 0), 0);  // What a dead master has had.
+  master_->begin_anew(1);
+  EXPECT_EQ(received(), Payloads{"after"});
+}
+
 TEST_F(BusStreamsTest, BytesThatAreNoFramesEndIt) {
   record::Arena arena = make_arena();
   BusInbox inbox(arena, now_);

@@ -186,6 +186,7 @@ std::string describe(const Config& config) {
   w.field("worker_rlimit_nofile", config.worker_rlimit_nofile);
   w.field("worker_shutdown_timeout", config.worker_shutdown_timeout_ms);
   w.field("worker_keeper", config.worker_keeper);
+  w.field("master_keeper", config.master_keeper);
   w.field("worker_watchdog", config.worker_watchdog_ms);
   w.field("error_log", config.error_log_path);
   w.field("error_log_level", config.error_log_level);

@@ -11,6 +11,7 @@ worker_processes 3;
 worker_rlimit_nofile 4096;
 worker_shutdown_timeout 10s;
 worker_keeper off;
+master_keeper off;
 worker_watchdog 3s;
 error_log logs/error.log warn;
 pid run/b.pid;

@@ -214,7 +214,7 @@ TEST(FrameReader, RefusesEachWrongField) {
   EXPECT_TRUE(refuses(0, 'x')) << "magic";
   EXPECT_TRUE(refuses(4, 99)) << "version";
   EXPECT_TRUE(refuses(6, kPacketContinues)) << "continues what never began";
-  EXPECT_TRUE(refuses(6, 2)) << "unknown flag";
+  EXPECT_TRUE(refuses(6, 4)) << "unknown flag";
   EXPECT_TRUE(refuses(7, 1)) << "promises a descriptor";
   EXPECT_TRUE(refuses(8, 1)) << "position behind what was received";
   EXPECT_TRUE(refuses(sizeof(PacketHeader) + 3, 127)) << "length above the limit";

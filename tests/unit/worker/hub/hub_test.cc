@@ -19,13 +19,17 @@ class FakeBus : public Bus {
  public:
   void send_interest(std::string_view channel) override { log.push_back("+" + std::string(channel)); }
   void send_withdraw(std::string_view channel) override { log.push_back("-" + std::string(channel)); }
-  void send_known(const ipc::Known&) override {}
+  void send_known(const ipc::Known& message) override {
+    const std::string what = message.confirmed ? std::string(message.epoch) + ' ' + std::to_string(message.offset) : "unconfirmed";
+    known.push_back(std::string(message.channel) + ' ' + what);
+  }
   bool send_publish(const ipc::Publish& message) override {
     if (full) return false;
     tickets.push_back(message.ticket);
     return true;
   }
   std::vector<std::string> log;
+  std::vector<std::string> known;
   std::vector<uint64_t> tickets;
   bool full = false;
 };
@@ -197,6 +201,25 @@ TEST_F(HubTest, ALostBusFailsWhatWaits) {
   ASSERT_TRUE(hub_.publish("a", "x", {}, [&](const PublishReceipt& receipt) { accepted = receipt.accepted; }));
   hub_.on_bus_lost();
   EXPECT_FALSE(accepted);
+}
+
+TEST_F(HubTest, AnotherMasterIsToldEveryChannelAndFailsWhatTheDeadOneHad) {
+  ASSERT_TRUE(hub_.subscribe(at(1), "old").ok());
+  confirm("old", 7);
+  ASSERT_TRUE(hub_.subscribe(at(1), "new").ok());
+  std::vector<std::string> told;
+  const auto note = [&told](const char* what) {
+    return [&told, what](const PublishReceipt& receipt) { told.push_back(std::string(what) + (receipt.accepted ? " yes" : " no")); };
+  };
+  ASSERT_TRUE(hub_.publish("old", "x", {}, note("lost")));
+  ASSERT_TRUE(hub_.publish("old", "y", {}, note("held")));
+  hub_.on_recount();
+  std::sort(bus_.known.begin(), bus_.known.end());
+  EXPECT_EQ(bus_.known, (std::vector<std::string>{"new unconfirmed", "old epoch 7"}));
+  ASSERT_TRUE(hub_.publish("old", "z", {}, note("later")));
+  hub_.on_publish_ack({bus_.tickets[1], 8, "epoch"});
+  hub_.on_recounted();
+  EXPECT_EQ(told, (std::vector<std::string>{"held yes", "lost no"}));
 }
 
 }  // namespace
