@@ -49,6 +49,26 @@ def share_files(one, other):
     return answer == 0
 
 
+def arena_path(pid):
+    """The memory that holds the records of a process's slot, as a file."""
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if "memfd:beamgate-arena" in os.readlink(f"/proc/{pid}/fd/{number}"):
+                return f"/proc/{pid}/fd/{number}"
+    raise AssertionError("no arena among the descriptors")
+
+
+def used_parts(number):
+    """(offset, bytes) of the parts of a file that are no holes: an arena is as long as it may ever become."""
+    at = 0
+    with contextlib.suppress(OSError):  # ENXIO: only a hole is left.
+        while True:
+            at = os.lseek(number, at, os.SEEK_DATA)
+            end = os.lseek(number, at, os.SEEK_HOLE)
+            yield at, os.pread(number, end - at, at)
+            at = end
+
+
 class TestCase(beamgate.TestCase):
     def start(self, http=HTTP, **options):
         options.setdefault("events", "worker_connections 16384;")
