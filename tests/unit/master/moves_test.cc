@@ -383,6 +383,33 @@ TEST_F(TakeoverTest, ARefusedMoveGoesBack) {
   EXPECT_EQ(did(), "discard129 give back: no room");
 }
 
+// The master hears from the old worker that the new one has died before it hears from its successor.
+TEST_F(TakeoverTest, AMoveBackThatASuccessorDoesNotKnowOfIsAskedForAgain) {
+  begin();
+  serve(128);
+  did();
+  moves_.on_moved(0, {.move = numbers_[0], .ok = false, .moved = 3, .left = 7, .reason = "the other worker is gone"});
+  EXPECT_EQ(did(), "out128all in0 ");
+  moves_.on_dead(128);
+  EXPECT_EQ(did(), "out128all in0 ");
+  moved(128, 3);
+  EXPECT_EQ(did(), "discard128 ");
+  die(128);
+  EXPECT_EQ(did(), "discard128 discard129 ");
+}
+
+TEST_F(TakeoverTest, AMoveBackThatAlwaysFailsIsGivenUp) {
+  begin();
+  serve(128);
+  did();
+  moves_.on_moved(0, {.move = numbers_[0], .ok = false, .moved = 3, .left = 7, .reason = "the other worker is gone"});
+  for (int i = 0; i < Replacement::kReturnsMax; ++i) {
+    EXPECT_EQ(did(), "out128all in0 ");
+    moves_.on_dead(128);
+  }
+  EXPECT_EQ(did(), "dismiss128 ") << "gracefully, for what could not come back";
+}
+
 TEST_F(TakeoverTest, AnOldWorkerThatDiesIsReplacedForGood) {
   begin();
   serve(128);
