@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import subprocess
+from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 
 import beamgate
@@ -39,6 +40,7 @@ class Crash(continuity.TestCase):
         for_tests = "BEAMGATE_BUILT_WITH_FAULTS" in os.environ
         details = subprocess.run([beamgate.binary(), "-V"], capture_output=True, text=True).stderr
         self.assertEqual("fault injection: on" in details, for_tests)
+        self.assertEqual(b".faults/" in Path(beamgate.binary()).read_bytes(), for_tests, "looks for planned faults")
         if not for_tests:
             with ws_client.connect(self.running.address(), "/echo") as client:
                 client.send("fault:abort")
