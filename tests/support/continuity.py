@@ -109,8 +109,8 @@ class TestCase(beamgate.TestCase):
             return len(slots) == count and not any(pid in slot for slot in slots for pid in without) and slots
         return beamgate.until(complete, timeout, f"{count} complete slots without {without}")
 
-    def workers_of(self, client_ports):
-        """Local port of a client to the process id of the worker that holds its connection."""
+    def workers_of(self, client_ports, workers=None):
+        """Local port of a client to the process id of the worker (of all, or of those given) that holds its connection."""
         port = split_address(self.running.address())[1]
         inodes = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -119,7 +119,7 @@ class TestCase(beamgate.TestCase):
             if ends[0] == port and ends[1] in client_ports:
                 inodes[f"socket:[{fields[9]}]"] = ends[1]
         found = {}
-        for pid in self.running.worker_pids():
+        for pid in workers or self.running.worker_pids():
             for number in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
                     client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
