@@ -115,6 +115,10 @@ void Replacement::on_dead(uint16_t slot) {
   set_timer(0, [this] { reach_moved(); });
 }
 
+void Replacement::on_successor(uint16_t slot) {
+  if (slot == slot_ && moved() && !old_died_) move();
+}
+
 void Replacement::on_twin_dead() {
   if (reason_.empty()) reason_ = state_ == State::Starting ? "the new worker died before it was ready" : "the new worker died";
   remove(false);

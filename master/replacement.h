@@ -7,6 +7,7 @@
 //   Starting  -- twin dead or late, undo() ------------> Removing   (the twin is discarded)
 //   Moving    -- the move failed, undo() --------------> Returning  (everything moves back)
 //   Moved     -- undo() -------------------------------> Returning
+//   Moved     -- the old worker has a successor -------> Moving     (which did accept clients again)
 //   Returning -- moved back, or that failed too often -> Removing
 //   Removing  -- twin dead ----------------------------> Failed     (on_failed)
 // A twin that dies leads to Failed at once.  An old worker that dies has nothing to come back to: once its twin
@@ -56,6 +57,7 @@ class Replacement {
 
   void on_serving(uint16_t slot);
   void on_dead(uint16_t slot);
+  void on_successor(uint16_t slot);
 
   bool moved() const { return state_ == State::Moved; }
   bool failed() const { return state_ == State::Failed; }

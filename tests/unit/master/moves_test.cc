@@ -398,6 +398,26 @@ TEST_F(TakeoverTest, AMoveBackThatASuccessorDoesNotKnowOfIsAskedForAgain) {
   EXPECT_EQ(did(), "discard128 discard129 ");
 }
 
+TEST_F(TakeoverTest, WhatASuccessorOfAnEmptiedWorkerAcceptsMovesToo) {
+  begin();
+  serve(128);
+  did();
+  moved(0);
+  EXPECT_EQ(did(), "");
+  takeover_.on_successor(128);
+  EXPECT_EQ(did(), "") << "it has what has moved";
+  takeover_.on_successor(0);
+  EXPECT_EQ(did(), "out0all in128 ");
+  serve(129);
+  did();
+  moved(1);
+  EXPECT_EQ(did(), "") << "one of them is not empty";
+  moved(0);
+  EXPECT_EQ(did(), "dismiss0 dismiss1 ");
+  takeover_.on_successor(0);
+  EXPECT_EQ(did(), "") << "it is told to go by the same bus";
+}
+
 TEST_F(TakeoverTest, AMoveBackThatAlwaysFailsIsGivenUp) {
   begin();
   serve(128);
