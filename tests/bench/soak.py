@@ -6,8 +6,9 @@
     tests/bench/soak.py --seconds 86400 --next build/release/beamgate_next
     tests/bench/soak.py --no-keepers                        # the control: ends with status 1 at the first kill
 
-Events: SIGKILL of a worker, of a keeper, of a standby; SIGHUP with other settings or another number of workers;
-SIGUSR2; and two of them at once.  The clients are an oracle (tests/support/oracle.py), its publisher, and slow readers.
+Events: SIGKILL of a worker, of a keeper, of a standby, of the master's keeper, of the master (a new one is started);
+SIGHUP with other settings or another number of workers; SIGUSR2; and two of them at once.  The clients are an oracle
+(tests/support/oracle.py), its publisher, and slow readers.
 A round is some events, then as many workers as in the beginning and a look at what there is: processes, descriptors,
 memory, memory that is shared, registrations in epoll sets whose file is gone.  The first round is there to warm up.
 Status 1: a client saw a fault; or after the last round there are other processes, or more descriptors, than after the
@@ -151,6 +152,13 @@ class Soak(continuity.TestCase):
     def kill_standby(self):
         self.kill_one("beamgate: standby keeper")
 
+    def kill_master_keeper(self):
+        self.kill_one("beamgate: master keeper")
+
+    def kill_master(self):
+        self.running.lose_master()
+        self.running.start_another_master()
+
     def reload_settings(self):
         self.generation += 1
         extra = f"server {{ listen 127.0.0.1:0; location / {{ return 200 generation{self.generation}; }} }}"
@@ -171,7 +179,8 @@ class Soak(continuity.TestCase):
         self.under_way = ends, self.running.log_mark()
         self.running.signal(number)
 
-    EVENTS = (kill_worker, kill_worker, kill_keeper, kill_standby, reload_settings, resize, upgrade)
+    EVENTS = (kill_worker, kill_worker, kill_keeper, kill_standby, kill_master_keeper, kill_master, reload_settings,
+              resize, upgrade)
     TOGETHER = (kill_worker, kill_keeper, kill_standby)  # What may befall the others while they are under way.
 
     def happen(self, event):
@@ -182,11 +191,12 @@ class Soak(continuity.TestCase):
         """Until there are as many complete slots as configured, and clients have been heard."""
         def settled():
             return self.oracle.faults or (len(self.slots()) == self.workers and
-                                          len(beamgate.session_members(self.running.pid)) == 1 + 3 * self.workers)
-        if self.under_way:
+                                          len(self.running.members()) == 2 + 3 * self.workers)
+        while self.under_way:
             ends, mark = self.under_way
-            self.running.wait_log(ends, after=mark, timeout=SETTLE_S)
             self.under_way = None
+            if self.running.wait_log(ends, after=mark, timeout=SETTLE_S)[0] == "reload_failed":
+                self.tell(SIGHUP, RELOAD_ENDS)  # A worker was killed while it prepared.
         beamgate.until(settled, SETTLE_S, f"{self.workers} complete slots and nothing else")
         self.oracle.wait_messages(self.options.busy * 10, SETTLE_S)
 
@@ -217,7 +227,7 @@ class Soak(continuity.TestCase):
             self.publisher.stopping.wait(1.5)
 
     def look(self):
-        pids = beamgate.session_members(self.running.pid)
+        pids = self.running.members()
         memory = sum(beamgate.memory(pid)["Pss"] for pid in pids)
         return Look(len(pids), self.open_files(), memory, shared_bytes(pids), sum(map(ghosts, self.running.worker_pids())))
 

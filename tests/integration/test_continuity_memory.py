@@ -217,7 +217,7 @@ class Memory(continuity.TestCase):
         slots = self.wait_slots(2)
         oracle = self.watch(connections=200, busy=20, subscribers=10, visitors=2)
         publisher = self.publish(oracle)
-        cgroup.hold(beamgate.session_members(self.running.pid), LIMIT_BYTES)
+        cgroup.hold(self.running.members(), LIMIT_BYTES)
         for number in range(1, 4):
             with contextlib.suppress(OSError):
                 self.upload(4 * LIMIT_BYTES)  # Until nobody takes it any more.
