@@ -77,6 +77,8 @@ void Replacement::move_back() {
   state_ = State::Returning;
   moves_.request({twin(), slot_, ipc::MoveScope::All, 0, move_limit_ms_}, [this](const MoveEnd& end) {
     if (state_ != State::Returning) return;
+    // A worker that died, perhaps before this was asked for, has a successor with the same connections.
+    if (!end.ok && ++returns_failed_ < kReturnsMax && actions_.lives(twin())) return move_back();
     if (!end.ok) log_.error("replacement_not_undone", {{"slot", slot_}, {"reason", end.reason}});
     remove(!end.ok || end.left > 0);
   });
@@ -111,6 +113,10 @@ void Replacement::on_dead(uint16_t slot) {
   if (state_ != State::Moving && state_ != State::Returning) return;
   state_ = State::Moving;
   set_timer(0, [this] { reach_moved(); });
+}
+
+void Replacement::on_successor(uint16_t slot) {
+  if (slot == slot_ && moved() && !old_died_) move();
 }
 
 void Replacement::on_twin_dead() {

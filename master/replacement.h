@@ -7,12 +7,13 @@
 //   Starting  -- twin dead or late, undo() ------------> Removing   (the twin is discarded)
 //   Moving    -- the move failed, undo() --------------> Returning  (everything moves back)
 //   Moved     -- undo() -------------------------------> Returning
-//   Returning -- moved back, or that failed -----------> Removing
+//   Moved     -- the old worker has a successor -------> Moving     (which did accept clients again)
+//   Returning -- moved back, or that failed too often -> Removing
 //   Removing  -- twin dead ----------------------------> Failed     (on_failed)
 // A twin that dies leads to Failed at once.  An old worker that dies has nothing to come back to: once its twin
 // serves, the twin stays, whatever is asked for later.
 // Owner      Upgrade, one per slot; the EventLoop and the Moves outlive it.
-// Limits     Ready within kReadyMs.
+// Limits     Ready within kReadyMs; kReturnsMax attempts to move back.
 // Thread     The master's only thread.  Observer's methods come from the loop or from inside on_...(), never from
 //            inside begin(), finish() or undo().
 #pragma once
@@ -31,6 +32,7 @@ namespace beamgate::master {
 class Replacement {
  public:
   static constexpr int64_t kReadyMs = 30'000;
+  static constexpr int kReturnsMax = 5;
 
   class Actions {
    public:
@@ -55,6 +57,7 @@ class Replacement {
 
   void on_serving(uint16_t slot);
   void on_dead(uint16_t slot);
+  void on_successor(uint16_t slot);
 
   bool moved() const { return state_ == State::Moved; }
   bool failed() const { return state_ == State::Failed; }
@@ -83,6 +86,7 @@ class Replacement {
   State state_ = State::Idle;
   bool undone_ = false;     // undo() came while connections were on their way.
   bool old_died_ = false;
+  int returns_failed_ = 0;
   std::string reason_;
   std::optional<EventLoop::TimerId> timer_;
 };

@@ -27,6 +27,10 @@ void Takeover::on_dead(uint16_t slot) {
   if (state_ == State::Finishing) look();
 }
 
+void Takeover::on_successor(uint16_t slot) {
+  for (const auto& replacement : replacements_) replacement->on_successor(slot);
+}
+
 void Takeover::on_moved(uint16_t) { look(); }
 
 void Takeover::on_failed(uint16_t, const std::string& reason) {

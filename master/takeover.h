@@ -41,6 +41,7 @@ class Takeover final : private Replacement::Actions {
   void begin(const SlotSet& slots, int64_t move_limit_ms);
   void on_serving(uint16_t slot);
   void on_dead(uint16_t slot);
+  void on_successor(uint16_t slot);  // Of a worker that has died.
   void cancel();  // The gateway stops.
 
  private:

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/fault/fault.h"
 #include "common/ipc/address_table.h"
 #include "common/ipc/sweep.h"
 #include "worker/worker.h"
@@ -47,6 +48,7 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
 
 int run(ipc::Handover&& handover) {
   leave_signals_to_the_master();
+  fault::point("worker-begun");
   log::Log log("worker");
   std::optional<Inherited> inherited = take_over(handover, log);
   auto arena = record::Arena::map(std::move(handover.arena), handover.config->worker_connections);

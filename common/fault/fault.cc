@@ -5,9 +5,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <climits>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
+#include <map>
 #include <stdexcept>
+#include <string>
 
 namespace beamgate::fault {
 namespace {
@@ -36,12 +41,7 @@ void double_free() {
   free(block);
 }
 
-}  // namespace
-
-void obey(std::string_view message) {
-  constexpr std::string_view kPrefix = "fault:";
-  if (!message.starts_with(kPrefix)) return;
-  const std::string_view fault = message.substr(kPrefix.size());
+void happen(std::string_view fault) {
   if (fault == "segv") segv();
   if (fault == "abort") abort();
   if (fault == "stack") nowhere = stack(0);
@@ -49,6 +49,34 @@ void obey(std::string_view message) {
   if (fault == "loop") loop();
   if (fault == "double_free") double_free();
   if (fault == "exit") _exit(3);
+  if (fault == "kill") raise(SIGKILL);
+}
+
+// Of the binary that runs; when another file has its name by now, no directory is called so.
+std::string directory() {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<size_t>(length)) + ".faults/" : "/nowhere/";
+}
+
+}  // namespace
+
+void obey(std::string_view message) {
+  constexpr std::string_view kPrefix = "fault:";
+  if (message.starts_with(kPrefix)) happen(message.substr(kPrefix.size()));
+}
+
+void point(const char* name) {
+  static std::map<std::string, int, std::less<>> passed;
+  const std::string path = directory() + name;
+  std::ifstream file(path);
+  std::string fault, often;
+  int when = 1;
+  if (!(file >> fault)) return;
+  file >> when >> often;
+  if (++passed[name] < when) return;
+  if (often == "once" && unlink(path.c_str()) != 0) return;
+  happen(fault);
 }
 
 void linger() {

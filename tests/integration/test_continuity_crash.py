@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import subprocess
+from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 
 import beamgate
@@ -39,6 +40,7 @@ class Crash(continuity.TestCase):
         for_tests = "BEAMGATE_BUILT_WITH_FAULTS" in os.environ
         details = subprocess.run([beamgate.binary(), "-V"], capture_output=True, text=True).stderr
         self.assertEqual("fault injection: on" in details, for_tests)
+        self.assertEqual(b".faults/" in Path(beamgate.binary()).read_bytes(), for_tests, "looks for planned faults")
         if not for_tests:
             with ws_client.connect(self.running.address(), "/echo") as client:
                 client.send("fault:abort")
@@ -123,24 +125,6 @@ class Crash(continuity.TestCase):
         self.assertIn(other, self.running.worker_pids(), "the other worker lives")
         oracle.finish()
 
-    def arena(self, pid):
-        """Path of the memory that holds the records of a slot."""
-        for number in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if "memfd:beamgate-arena" in os.readlink(f"/proc/{pid}/fd/{number}"):
-                    return f"/proc/{pid}/fd/{number}"
-        self.fail("no arena among the descriptors")
-
-    def used(self, number):
-        """(offset, bytes) of the parts of a file that are no holes: an arena is as long as it may ever become."""
-        at = 0
-        with contextlib.suppress(OSError):  # ENXIO: only a hole is left.
-            while True:
-                at = os.lseek(number, at, os.SEEK_DATA)
-                end = os.lseek(number, at, os.SEEK_HOLE)
-                yield at, os.pread(number, end - at, at)
-                at = end
-
     def address_of(self, parts, client):
         """Offset of the peer address in the record of a client."""
         address, port = client.wire.sock.getsockname()
@@ -158,8 +142,8 @@ class Crash(continuity.TestCase):
             client.send("well")
             self.assertEqual(client.recv(), "well")
         os.kill(slot.worker, SIGSTOP)
-        with open(self.arena(slot.keeper), "r+b", buffering=0) as file:
-            parts = list(self.used(file.fileno()))
+        with open(continuity.arena_path(slot.keeper), "r+b", buffering=0) as file:
+            parts = list(continuity.used_parts(file.fileno()))
             file.seek(self.address_of(parts, clients[0]) - PEER_ADDRESS_TO_COOKIE)
             file.write(os.urandom(8))
             file.seek(self.address_of(parts, clients[1]) // RECORD_BYTES * RECORD_BYTES + CARRY)

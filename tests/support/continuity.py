@@ -49,6 +49,26 @@ def share_files(one, other):
     return answer == 0
 
 
+def arena_path(pid):
+    """The memory that holds the records of a process's slot, as a file."""
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if "memfd:beamgate-arena" in os.readlink(f"/proc/{pid}/fd/{number}"):
+                return f"/proc/{pid}/fd/{number}"
+    raise AssertionError("no arena among the descriptors")
+
+
+def used_parts(number):
+    """(offset, bytes) of the parts of a file that are no holes: an arena is as long as it may ever become."""
+    at = 0
+    with contextlib.suppress(OSError):  # ENXIO: only a hole is left.
+        while True:
+            at = os.lseek(number, at, os.SEEK_DATA)
+            end = os.lseek(number, at, os.SEEK_HOLE)
+            yield at, os.pread(number, end - at, at)
+            at = end
+
+
 class TestCase(beamgate.TestCase):
     def start(self, http=HTTP, **options):
         options.setdefault("events", "worker_connections 16384;")
@@ -89,8 +109,8 @@ class TestCase(beamgate.TestCase):
             return len(slots) == count and not any(pid in slot for slot in slots for pid in without) and slots
         return beamgate.until(complete, timeout, f"{count} complete slots without {without}")
 
-    def workers_of(self, client_ports):
-        """Local port of a client to the process id of the worker that holds its connection."""
+    def workers_of(self, client_ports, workers=None):
+        """Local port of a client to the process id of the worker (of all, or of those given) that holds its connection."""
         port = split_address(self.running.address())[1]
         inodes = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -99,7 +119,7 @@ class TestCase(beamgate.TestCase):
             if ends[0] == port and ends[1] in client_ports:
                 inodes[f"socket:[{fields[9]}]"] = ends[1]
         found = {}
-        for pid in self.running.worker_pids():
+        for pid in workers or self.running.worker_pids():
             for number in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
                     client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))

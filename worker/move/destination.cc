@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/clock.h"
+#include "common/fault/fault.h"
 #include "worker/hub/hub.h"
 #include "worker/move/build_id.h"
 #include "worker/move/record_tlv.h"
@@ -143,6 +144,7 @@ bool Destination::on_offer(const Offer& message, Link::Descriptors& descriptors)
   Batch* batch = find_or_open(message.batch);
   if (batch == nullptr || batch->state == Batch::State::Prepared) return false;
   if (batch->state == Batch::State::Subscribing && !batch->channels.empty()) return false;
+  fault::point("destination-offered");
   if (!message.in_memfd) return prepare(*batch, message.connections, message.bytes, descriptors);
   if (descriptors.empty()) return prepare(*batch, message.connections, {}, descriptors);  // None of them came.
   const auto bytes = read_memfd(descriptors.front().get());
@@ -183,7 +185,9 @@ bool Destination::prepare(Batch& batch, uint32_t promised, std::string_view byte
   batch.since_ms = monotonic_ms();
   answer.room = room();
   context_.arena.commit_turn();  // What is promised must be found by a successor.
+  fault::point("destination-built");
   link_.send(answer);
+  fault::point("destination-prepared");
   return true;
 }
 
@@ -191,9 +195,12 @@ bool Destination::on_commit(uint32_t number) {
   Batch* batch = find(number);
   if (batch == nullptr || batch->state != Batch::State::Prepared) return false;
   if (decisions_.give_back(number) != Decisions::Fate::Committed) return false;  // It was never decided.
+  fault::point("destination-committed");
   settle(*batch);
+  fault::point("destination-served");
   batches_.erase(batches_.begin() + (batch - batches_.data()));
   link_.send(Done{.batch = number});
+  fault::point("destination-done");
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/fault/fault.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
 #include "worker/move/build_id.h"
@@ -94,6 +95,7 @@ bool Source::on_subscribed(const Subscribed& message) {
 bool Source::on_prepared(const Prepared& message) {
   Batch* batch = find(message.batch);
   if (batch == nullptr || batch->state != Batch::State::Offered) return false;
+  fault::point("source-answered");
   room_ = message.room;
   batch->accepted = message.accepted;
   return decide(*batch);
@@ -113,9 +115,12 @@ bool Source::decide(Batch& batch) {
   }
   if (!decisions_.commit(batch.number, moved)) return false;  // It has given the batch back, and goes.
   batch.state = Batch::State::Committed;
+  fault::point("source-committed");
   give_away(batch, moved);
   thaw(batch);
+  fault::point("source-given");
   link_.send(Commit{.batch = batch.number});
+  fault::point("source-told");
   return true;
 }
 
@@ -251,10 +256,12 @@ void Source::offer(Batch& batch) {
     message.bytes = {};
   }
   context_.arena.commit_turn();  // A successor must find them frozen once somebody else may have them.
+  fault::point("source-frozen");
   const Result<void> sent = link_.try_send(message, descriptors);
   if (sent.ok()) {
     batch.state = Batch::State::Offered;
     batch.since_ms = monotonic_ms();
+    fault::point("source-offered");
     ask_master(batch);
   } else if (sent.error().code == Code::WouldBlock) {
     thaw(batch);

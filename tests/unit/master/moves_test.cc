@@ -383,6 +383,53 @@ TEST_F(TakeoverTest, ARefusedMoveGoesBack) {
   EXPECT_EQ(did(), "discard129 give back: no room");
 }
 
+// The master hears from the old worker that the new one has died before it hears from its successor.
+TEST_F(TakeoverTest, AMoveBackThatASuccessorDoesNotKnowOfIsAskedForAgain) {
+  begin();
+  serve(128);
+  did();
+  moves_.on_moved(0, {.move = numbers_[0], .ok = false, .moved = 3, .left = 7, .reason = "the other worker is gone"});
+  EXPECT_EQ(did(), "out128all in0 ");
+  moves_.on_dead(128);
+  EXPECT_EQ(did(), "out128all in0 ");
+  moved(128, 3);
+  EXPECT_EQ(did(), "discard128 ");
+  die(128);
+  EXPECT_EQ(did(), "discard128 discard129 ");
+}
+
+TEST_F(TakeoverTest, WhatASuccessorOfAnEmptiedWorkerAcceptsMovesToo) {
+  begin();
+  serve(128);
+  did();
+  moved(0);
+  EXPECT_EQ(did(), "");
+  takeover_.on_successor(128);
+  EXPECT_EQ(did(), "") << "it has what has moved";
+  takeover_.on_successor(0);
+  EXPECT_EQ(did(), "out0all in128 ");
+  serve(129);
+  did();
+  moved(1);
+  EXPECT_EQ(did(), "") << "one of them is not empty";
+  moved(0);
+  EXPECT_EQ(did(), "dismiss0 dismiss1 ");
+  takeover_.on_successor(0);
+  EXPECT_EQ(did(), "") << "it is told to go by the same bus";
+}
+
+TEST_F(TakeoverTest, AMoveBackThatAlwaysFailsIsGivenUp) {
+  begin();
+  serve(128);
+  did();
+  moves_.on_moved(0, {.move = numbers_[0], .ok = false, .moved = 3, .left = 7, .reason = "the other worker is gone"});
+  for (int i = 0; i < Replacement::kReturnsMax; ++i) {
+    EXPECT_EQ(did(), "out128all in0 ");
+    moves_.on_dead(128);
+  }
+  EXPECT_EQ(did(), "dismiss128 ") << "gracefully, for what could not come back";
+}
+
 TEST_F(TakeoverTest, AnOldWorkerThatDiesIsReplacedForGood) {
   begin();
   serve(128);
