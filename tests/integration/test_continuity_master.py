@@ -65,6 +65,7 @@ class Kill(MasterCase):
         self.reload(workers=3, result=r"\bresized workers=3")
         oracle.wait_messages(200)
         self.reload(workers=2, result=r"\bresized workers=2")
+        self.wait_slots(2)
         self.upgrade()
         oracle.wait_messages(200)
         oracle.finish()
