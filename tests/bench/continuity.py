@@ -2,7 +2,7 @@
 """Measures what continuity costs and how long its pauses are; prints a line for each figure.
 
     cmake --preset release && cmake --build build/release --target beamgate bench
-    tests/bench/continuity.py                        # everything; --only kill,hup,usr2,memory,cost for some
+    tests/bench/continuity.py                        # everything; --only kill,master,hup,usr2,memory,cost for some
     tests/bench/continuity.py --only kill --kills 1000
     tests/bench/continuity.py --only usr2 --next build/release/beamgate_next
 
@@ -135,6 +135,21 @@ class Bench:
             self.row("of which the successor adopts the connections", f"median {percentile(adopting, 0.5):.1f} ms, "
                      f"p99 {percentile(adopting, 0.99):.1f} ms, max {max(adopting):.1f} ms")
 
+    def master(self):
+        """SIGKILL of the master, and another one that is started at once."""
+        gateway = self.start()
+        times = []
+
+        def replace():
+            begun = time.monotonic()
+            gateway.lose_master()
+            gateway.start_another_master()
+            times.append((time.monotonic() - begun) * 1000)
+
+        self.events("SIGKILL of the master", gateway, replace, self.options.events, self.options.busy)
+        self.row("from the kill until the next master relays", f"median {percentile(times, 0.5):.0f} ms, "
+                 f"max {max(times):.0f} ms")
+
     def hup(self):
         gateway = self.start()
 
@@ -171,11 +186,15 @@ class Bench:
             self.events("USR2", gateway, upgrade, self.options.events, self.options.busy)
 
     def memory(self):
-        """Of one idle WebSocket, in user space of the worker and its keepers, with the keeper on and off."""
-        for keeper in ("on", "off"):
-            gateway = self.start(f"worker_keeper {keeper};")
+        """Of one idle WebSocket, in user space of all processes, with the keeper on and off, and of another build."""
+        kinds = [(f"worker_keeper {keeper}", f"worker_keeper {keeper};", None) for keeper in ("on", "off")]
+        if self.options.before:
+            kinds.append((f"{self.options.before}", "", self.options.before))
+        for kind, directives, binary in kinds:
+            gateway = self.start(directives, binary)
+
             def resident():
-                return sum(beamgate.memory(pid)["Pss"] for pid in beamgate.session_members(gateway.pid))
+                return sum(beamgate.memory(pid)["Pss"] for pid in gateway.members())
             warm = Crowd(gateway.address(), 500, 1)
             warm.finish()
             before = resident()
@@ -183,7 +202,7 @@ class Bench:
             each = (resident() - before) / self.options.connections
             crowd.finish()
             gateway.close()
-            self.row(f"memory per idle WebSocket, worker_keeper {keeper}", f"{each:,.0f} B",
+            self.row(f"memory per idle WebSocket, {kind}", f"{each:,.0f} B",
                      f"{self.options.connections:,} connections; {before / 1024:,.0f} KiB before the first")
 
     def cost(self):
@@ -217,10 +236,11 @@ class Bench:
 
 
 def main():
-    figures = ("kill", "hup", "usr2", "memory", "cost")
+    figures = ("kill", "master", "hup", "usr2", "memory", "cost")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "beamgate")
     parser.add_argument("--next", type=Path, help="another build to upgrade to and back")
+    parser.add_argument("--before", type=Path, help="an older build whose memory is to be measured as well")
     parser.add_argument("--wsload", type=Path, default=ROOT / "build" / "release" / "tests" / "wsload")
     parser.add_argument("--only", default=",".join(figures), help="of: " + ", ".join(figures))
     parser.add_argument("--connections", type=int, default=15_000)
