@@ -148,6 +148,7 @@ class Master final : private Bus::Observer,
   void dismiss_worker(uint16_t slot) override;
   void discard_worker(uint16_t slot) override;
   bool lives(uint16_t slot) const override { return supervisor_.state(slot) != WorkerState::Exited; }
+  uint64_t faults(uint16_t slot) const override;
   void taken_over() override;
   void give_back(const std::string& reason) override;
 

@@ -124,7 +124,7 @@ int Master::run(const HandoverState& state, Inheritance inheritance) {
     notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
     next_task();
   } else {
-    takeover_.begin(supervisor_.wanted(), config_->worker_shutdown_timeout_ms);
+    takeover_.begin(supervisor_.wanted(), {config_->worker_shutdown_timeout_ms, config_->upgrade_trial_ms});
   }
   reap();
   return serve();
@@ -216,6 +216,11 @@ void Master::dismiss_worker(uint16_t slot) {
 void Master::discard_worker(uint16_t slot) {
   changed();
   supervisor_.discard(slot);
+}
+
+// Clients of a server that works break the protocol now and then; those of one that misreads them all do.
+uint64_t Master::faults(uint16_t slot) const {
+  return pages_->metrics(slot).get(metrics::Metric::ClosesProtocolError);
 }
 
 void Master::taken_over() {

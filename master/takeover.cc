@@ -7,13 +7,13 @@
 
 namespace beamgate::master {
 
-void Takeover::begin(const SlotSet& slots, int64_t move_limit_ms) {
+void Takeover::begin(const SlotSet& slots, const Replacement::Limits& limits) {
   BG_ASSERT(!running());
   state_ = State::Replacing;
   reason_.clear();
   Replacement::Actions& self = *this;
   slots.for_each([&](uint16_t slot) {
-    replacements_.push_back(std::make_unique<Replacement>(loop_, log_, moves_, self, slot, move_limit_ms));
+    replacements_.push_back(std::make_unique<Replacement>(loop_, log_, moves_, self, slot, limits));
   });
   for (const auto& replacement : replacements_) replacement->begin();
 }

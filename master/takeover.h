@@ -28,6 +28,7 @@ class Takeover final : private Replacement::Actions {
     virtual void dismiss_worker(uint16_t slot) = 0;
     virtual void discard_worker(uint16_t slot) = 0;
     virtual bool lives(uint16_t slot) const = 0;
+    virtual uint64_t faults(uint16_t slot) const = 0;
     virtual void taken_over() = 0;
     virtual void give_back(const std::string& reason) = 0;
   };
@@ -38,7 +39,7 @@ class Takeover final : private Replacement::Actions {
 
   bool running() const { return state_ != State::Idle; }
   // REQUIRES: !running(); the slots' twins are free.
-  void begin(const SlotSet& slots, int64_t move_limit_ms);
+  void begin(const SlotSet& slots, const Replacement::Limits& limits);
   void on_serving(uint16_t slot);
   void on_dead(uint16_t slot);
   void on_successor(uint16_t slot);  // Of a worker that has died.
@@ -51,6 +52,7 @@ class Takeover final : private Replacement::Actions {
   void dismiss_worker(uint16_t slot) override { actions_.dismiss_worker(slot); }
   void discard_worker(uint16_t slot) override { actions_.discard_worker(slot); }
   bool lives(uint16_t slot) const override { return actions_.lives(slot); }
+  uint64_t faults(uint16_t slot) const override { return actions_.faults(slot); }
   void on_moved(uint16_t slot) override;
   void on_failed(uint16_t slot, const std::string& reason) override;
   void look();

@@ -222,6 +222,7 @@ struct Config {
   int64_t worker_shutdown_timeout_ms = 30'000;
   bool worker_keeper = true;
   bool master_keeper = true;
+  int64_t upgrade_trial_ms = 2'000;     // 0: none.
   int64_t worker_watchdog_ms = 10'000;  // 0: off.
   std::string error_log_path = "stderr";
   log::Level error_log_level = log::Level::Notice;

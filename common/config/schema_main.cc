@@ -129,6 +129,17 @@ constexpr Directive kRows[] = {
          "Whether the master has a keeper, a small process that holds what the workers need of it when it is "
          "killed: they serve on, and the next beamgate that is started with the same pid file goes on with them.  "
          "off, or without a pid file: workers whose master dies end gracefully."},
+    {.name = "upgrade_trial",
+     .scopes = kMain,
+     .set = store_time<&Config::upgrade_trial_ms>,
+     .syntax = "time",
+     .fallback = "2s",
+     .min = "0",
+     .max = "1h",
+     .applies = Applies::Now,
+     .help =
+         "How long each worker of a new binary serves a few connections before it is given the others.  When it dies "
+         "meanwhile, or closes some of them for protocol errors, the upgrade is undone.  0: no trial."},
     {.name = "worker_watchdog",
      .scopes = kMain,
      .set = store_time<&Config::worker_watchdog_ms>,

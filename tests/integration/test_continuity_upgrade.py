@@ -6,7 +6,7 @@ that /status tells, and other worker processes under the same master process id.
 
 import os
 import subprocess
-from signal import SIGHUP, SIGUSR2
+from signal import SIGHUP, SIGKILL, SIGUSR2
 
 import beamgate
 import continuity
@@ -66,6 +66,29 @@ class Upgrade(continuity.TestCase):
             self.upgrade()
             oracle.wait_messages(100)
         self.reload()
+        oracle.finish()
+
+    def test_a_new_worker_that_dies_on_trial(self):
+        """A few connections meet the new code first; nobody else does when it fails them."""
+        self.trial = "60s"
+        self.start_copy().expect_deaths()
+        oracle = self.watch(connections=300, busy=20, subscribers=10)
+        old = self.running.worker_pids()
+        mark = self.running.log_mark()
+        self.running.signal(SIGUSR2)
+        self.running.wait_log(r"replacement_on_trial slot=\d+ connections=64", count=2, after=mark, timeout=continuity.SETTLE_S)
+        new = sorted(set(self.running.worker_pids()) - set(old))
+        self.assertEqual(len(new), 2)
+        oracle.wait_messages(200)
+        os.kill(new[0], SIGKILL)
+        reason = self.running.wait_log(r'upgrade_failed reason="(.*)"', after=mark, timeout=continuity.SETTLE_S)
+        self.assertIn("on trial", reason.group(1))
+        beamgate.until(lambda: self.running.worker_pids() == old, continuity.SETTLE_S, "the old workers alone")
+        oracle.wait_messages(200)
+        self.running.write_config(main="upgrade_trial 50ms;")
+        self.reload()
+        self.upgrade()
+        oracle.wait_messages(200)
         oracle.finish()
 
     def bad_binaries(self):

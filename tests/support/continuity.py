@@ -70,8 +70,11 @@ def used_parts(number):
 
 
 class TestCase(beamgate.TestCase):
+    trial = "50ms"  # Of new binaries; as long as users have it only where it matters.
+
     def start(self, http=HTTP, **options):
         options.setdefault("events", "worker_connections 16384;")
+        options["main"] = f"upgrade_trial {self.trial}; {options.get('main', '')}"
         self.running = self.gateway(http, **options)
         return self.running
 

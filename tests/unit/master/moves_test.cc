@@ -296,12 +296,13 @@ class TakeoverTest : public MovesTest, protected Takeover::Actions {
   void dismiss_worker(uint16_t slot) override { did_ += "dismiss" + std::to_string(slot) + ' '; }
   void discard_worker(uint16_t slot) override { did_ += "discard" + std::to_string(slot) + ' '; }
   bool lives(uint16_t slot) const override { return alive_.contains(slot); }
+  uint64_t faults(uint16_t slot) const override { return slot >= 128 ? faults_ : 0; }
   void taken_over() override { did_ += "taken over "; }
   void give_back(const std::string& reason) override { did_ += "give back: " + reason; }
 
   void begin() {
     SlotSet slots = SlotSet::first(2);
-    takeover_.begin(slots, 0);
+    takeover_.begin(slots, {.trial_ms = trial_ms_});
     EXPECT_EQ(did(), "start128 start129 ");
   }
   void serve(uint16_t slot) {
@@ -319,8 +320,20 @@ class TakeoverTest : public MovesTest, protected Takeover::Actions {
     return MovesTest::did();
   }
 
+  // Until something has been done.
+  std::string wait() {
+    std::string out;
+    while (out.empty()) {
+      loop_.run_turn(100);
+      out = MovesTest::did();
+    }
+    return out + did();
+  }
+
   Takeover takeover_{loop_, log_, moves_, *this};
   std::set<uint16_t> alive_{0, 1};
+  int64_t trial_ms_ = 0;
+  uint64_t faults_ = 1'000;  // Of workers before.
 };
 
 TEST_F(TakeoverTest, OldWorkersGoWhenAllHaveMoved) {
@@ -396,6 +409,54 @@ TEST_F(TakeoverTest, AMoveBackThatASuccessorDoesNotKnowOfIsAskedForAgain) {
   EXPECT_EQ(did(), "discard128 ");
   die(128);
   EXPECT_EQ(did(), "discard128 discard129 ");
+}
+
+TEST_F(TakeoverTest, AFewConnectionsTryTheNewWorkerBeforeTheOthersCome) {
+  trial_ms_ = 20;
+  begin();
+  serve(128);
+  EXPECT_EQ(did(), "out0*64 in128 ");
+  moved(0, 64, 100);
+  faults_ += 4;  // One in sixteen: clients of any server do that.
+  EXPECT_EQ(wait(), "out0all in128 ");
+  serve(129);
+  EXPECT_EQ(did(), "out1*64 in129 ");
+  moved(1, 0);
+  EXPECT_EQ(did(), "out1all in129 ") << "there is nobody to try it with";
+}
+
+TEST_F(TakeoverTest, TooManyFaultsOnTrialSendEverybodyBack) {
+  trial_ms_ = 20;
+  begin();
+  serve(128);
+  EXPECT_EQ(did(), "out0*64 in128 ");
+  moved(0, 64, 100);
+  faults_ += 5;
+  EXPECT_EQ(wait(), "out128all in0 ");
+  moved(128, 59);
+  EXPECT_EQ(did(), "discard128 ");
+  die(128);
+  EXPECT_EQ(did(), "discard128 discard129 ");
+  die(129);
+  EXPECT_EQ(did(), "discard129 give back: the new worker closed connections for what it read there");
+}
+
+TEST_F(TakeoverTest, ADeathOnTrialSendsEverybodyBack) {
+  trial_ms_ = 60'000;
+  begin();
+  serve(128);
+  did();
+  moved(0, 64, 100);
+  did();
+  serve(129);
+  EXPECT_EQ(did(), "out1*64 in129 ");
+  takeover_.on_successor(128);
+  EXPECT_EQ(did(), "out128all in0 ") << "what it has is asked of its successor";
+  moved(128, 64);
+  EXPECT_EQ(did(), "discard128 ");
+  die(128);
+  moved(1, 64, 100);
+  EXPECT_EQ(did(), "discard128 out129all in1 ") << "a trial that had just begun ends as well";
 }
 
 TEST_F(TakeoverTest, WhatASuccessorOfAnEmptiedWorkerAcceptsMovesToo) {

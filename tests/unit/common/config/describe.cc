@@ -187,6 +187,7 @@ std::string describe(const Config& config) {
   w.field("worker_shutdown_timeout", config.worker_shutdown_timeout_ms);
   w.field("worker_keeper", config.worker_keeper);
   w.field("master_keeper", config.master_keeper);
+  w.field("upgrade_trial_ms", config.upgrade_trial_ms);
   w.field("worker_watchdog", config.worker_watchdog_ms);
   w.field("error_log", config.error_log_path);
   w.field("error_log_level", config.error_log_level);

@@ -12,6 +12,7 @@ worker_rlimit_nofile 4096;
 worker_shutdown_timeout 10s;
 worker_keeper off;
 master_keeper off;
+upgrade_trial 5s;
 worker_watchdog 3s;
 error_log logs/error.log warn;
 pid run/b.pid;
