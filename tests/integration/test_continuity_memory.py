@@ -27,11 +27,11 @@ HTTP = continuity.HTTP.replace("location /api/", """location /collect {
         proxy_pass http://127.0.0.1:1; proxy_buffer_size 1g; client_max_body_size 0; client_body_timeout 1h;
     }
     location /api/""")
-CORE_BYTES = 512 << 20  # Takes much longer to write than a successor takes to serve.
+CORE_BYTES = 256 << 20  # Takes much longer to write than a successor takes to serve.
 CORE_PATTERN = "/proc/sys/kernel/core_pattern"
 PT_LOAD = 1
 LIMIT_BYTES = 192 << 20
-PIECE = b"what a client uploads " * 3000
+PIECE = b"what a client uploads " * 40_000
 IN_THE_ARENA = b"what only the arena may hold"
 
 Mapping = namedtuple("Mapping", "start end name flags")

@@ -415,7 +415,7 @@ class Publisher(threading.Thread):
         deadline = time.monotonic() + self.oracle.silence_max
         while True:
             try:
-                connection = connection or http_client.Connection(self.oracle.address)
+                connection = connection or http_client.Connection(self.oracle.address, self.oracle.silence_max)
                 response = connection.request(
                     "POST", f"/api/publish?channel={self.channel}",
                     {"Content-Type": "text/plain", "Idempotency-Key": f"{self.source.decode()}-{sequence}"},
