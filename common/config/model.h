@@ -80,16 +80,46 @@ struct Webhook {
 };
 
 struct UpstreamServer {
-  Address address;
+  Address address;                 // Length 0: a name that is to be resolved, and could not be yet.
   uint32_t weight = 1;
   bool backup = false;
   bool down = false;
+  uint32_t max_fails = 1;          // 0: failures never put it aside.
+  int64_t fail_timeout_ms = 10'000;
+  uint32_t max_conns = 0;          // Requests on it at a time, per worker; 0: no limit.
+  int64_t slow_start_ms = 0;       // 0: a recovered server has its whole weight at once.
+  std::string resolve;             // "name:port" that is asked for again at run time; empty: the address stays.
+};
+
+// "health_check": what every worker asks each server of an upstream.
+struct HealthCheck {
+  bool on = false;
+  std::string uri = "/";
+  int64_t interval_ms = 5'000;
+  int64_t timeout_ms = 1'000;      // Connecting and the response's head together.
+  uint32_t fails = 1;              // In a row: out.
+  uint32_t passes = 1;             // In a row: back.
+  uint16_t status_min = 200;
+  uint16_t status_max = 399;
+  uint16_t port = 0;               // 0: the server's own.
+};
+
+// How an upstream chooses a server.
+struct Balancing {
+  enum class Method : uint8_t { RoundRobin, LeastConn, Hash, IpHash, Random };
+
+  Method method = Method::RoundRobin;
+  Template key;              // Hash.
+  bool consistent = false;   // Hash: on a ring, so that a change of servers moves few keys.
+  bool two = false;          // Random: two are drawn, and the one with fewer requests is taken.
 };
 
 // "upstream NAME { ... }", or made implicitly by proxy_pass http://host:port.
 struct Upstream {
   std::string name;
   std::vector<UpstreamServer> servers;
+  Balancing balancing;
+  HealthCheck health;
   uint32_t keepalive = 64;              // Idle connections kept, per worker.
   int64_t keepalive_timeout_ms = 60'000;
   uint32_t keepalive_requests = 10'000;
@@ -98,6 +128,28 @@ struct Upstream {
 struct ReturnAction {
   uint16_t status = 0;
   Template text;  // The body, or the URL of a redirect (301, 302, 303, 307, 308).
+};
+
+// What "proxy_next_upstream" lists; a set of them.
+enum NextUpstream : uint32_t {
+  kNextError = 1 << 0,
+  kNextTimeout = 1 << 1,
+  kNextInvalidHeader = 1 << 2,
+  kNext500 = 1 << 3,
+  kNext502 = 1 << 4,
+  kNext503 = 1 << 5,
+  kNext504 = 1 << 6,
+  kNext403 = 1 << 7,
+  kNext404 = 1 << 8,
+  kNext429 = 1 << 9,
+  kNextNonIdempotent = 1 << 10,
+};
+
+// "proxy_redirect", "proxy_cookie_domain" or "proxy_cookie_path": what begins a value, and what takes its place.
+struct ProxyRewrite {
+  bool standard = false;  // "proxy_redirect default".
+  Template from;          // A prefix; of a cookie's domain the whole.
+  Template to;
 };
 
 struct ProxyAction {
@@ -110,6 +162,18 @@ struct ProxyAction {
   int64_t send_timeout_ms = 60'000;
   int64_t read_timeout_ms = 60'000;
   uint64_t buffer_bytes = 64 << 10;    // Most that is held in each direction of one exchange.
+  uint32_t next_upstream = kNextError | kNextTimeout;
+  uint32_t next_upstream_tries = 0;    // 0: every server once.
+  int64_t next_upstream_timeout_ms = 0;  // After it no other server is tried; 0: no limit.
+  int http_minor = 1;                  // Of HTTP/1.x, as the request says.
+  bool request_buffering = false;      // The whole body is read first, into a file when it is large.
+  std::string temp_path = "/tmp";      // Where that file is made; it never has a name.
+  bool pass_trailers = false;
+  std::vector<std::string> hide_headers;
+  std::vector<std::string> pass_headers;
+  std::vector<ProxyRewrite> redirects = {{.standard = true}};  // The first that fits.
+  std::vector<ProxyRewrite> cookie_domains;
+  std::vector<ProxyRewrite> cookie_paths;
 };
 
 struct StaticAction {
@@ -202,8 +266,17 @@ struct Server {
   uint32_t header_fields_max = 100;
 };
 
+// Whom the names of "server name resolve" are asked of.
+struct Resolver {
+  std::vector<Address> servers;  // Empty: as the system's resolver is configured, /etc/hosts included.
+  int64_t valid_ms = 0;          // How long an answer is used; 0: as long as it says.
+  bool ipv6 = true;
+  int64_t timeout_ms = 30'000;
+};
+
 struct Http {
   std::vector<Server> servers;
+  Resolver resolver;
   std::map<std::string, std::shared_ptr<const Webhook>> webhooks;
   std::map<std::string, std::shared_ptr<const Upstream>> upstreams;
   std::vector<AccessRule> trusted;      // set_real_ip_from: whose X-Forwarded-* are believed.

@@ -108,6 +108,76 @@ void add_header(Setting& setting) {
   store_field(setting, headers);
 }
 
+struct NextWord {
+  std::string_view word;
+  NextUpstream bit;
+};
+
+constexpr NextWord kNextWords[] = {
+    {"error", kNextError},       {"timeout", kNextTimeout}, {"invalid_header", kNextInvalidHeader},
+    {"http_500", kNext500},      {"http_502", kNext502},    {"http_503", kNext503},
+    {"http_504", kNext504},      {"http_403", kNext403},    {"http_404", kNext404},
+    {"http_429", kNext429},      {"non_idempotent", kNextNonIdempotent},
+};
+
+void set_next_upstream(Setting& setting) {
+  uint32_t& mask = setting.frame.location->proxy.next_upstream;
+  mask = 0;
+  for (size_t i = 0; i < setting.count(); ++i) {
+    if (setting.arg(i) == "off" && setting.count() == 1) return;
+    const auto* found = std::find_if(std::begin(kNextWords), std::end(kNextWords),
+                                     [&](const NextWord& next) { return next.word == setting.arg(i); });
+    if (found == std::end(kNextWords)) {
+      return setting.fail(i, "expected \"error\", \"timeout\", \"invalid_header\", \"http_500\", \"http_502\", "
+                             "\"http_503\", \"http_504\", \"http_403\", \"http_404\", \"http_429\", "
+                             "\"non_idempotent\", or \"off\" alone");
+    }
+    mask |= found->bit;
+  }
+}
+
+void set_http_version(Setting& setting) {
+  if (setting.arg() != "1.0" && setting.arg() != "1.1") return setting.fail(0, "expected \"1.0\" or \"1.1\"");
+  setting.frame.location->proxy.http_minor = setting.arg() == "1.1" ? 1 : 0;
+}
+
+// Names of fields, one list per directive; the first of a block replaces what was inherited.
+void add_name(Setting& setting, std::vector<std::string>& to) {
+  if (setting.first(setting.row.name)) to.clear();
+  if (!is_token(setting.arg())) return setting.fail(0, "expected the name of an HTTP field");
+  to.push_back(setting.arg());
+}
+
+void add_hidden(Setting& setting) { add_name(setting, setting.frame.location->proxy.hide_headers); }
+
+void add_passed(Setting& setting) { add_name(setting, setting.frame.location->proxy.pass_headers); }
+
+// "off", or "from to"; a redirect's also "default".
+void add_rewrite(Setting& setting, std::vector<ProxyRewrite>& to, bool may_be_standard) {
+  if (setting.first(setting.row.name)) to.clear();
+  ProxyRewrite rewrite;
+  if (setting.count() == 1) {
+    if (setting.arg() == "off") return to.clear();
+    if (!may_be_standard || setting.arg() != "default") {
+      return setting.fail(0, may_be_standard ? "expected \"default\", \"off\" or two values"
+                                             : "expected \"off\" or two values");
+    }
+    rewrite.standard = true;
+  } else {
+    if (setting.arg().starts_with('~')) return setting.fail(0, "regular expressions are not supported here");
+    if (!setting.parse_template(0, rewrite.from) || !setting.parse_template(1, rewrite.to)) return;
+  }
+  to.push_back(std::move(rewrite));
+}
+
+void add_redirect(Setting& setting) { add_rewrite(setting, setting.frame.location->proxy.redirects, true); }
+
+void add_cookie_domain(Setting& setting) {
+  add_rewrite(setting, setting.frame.location->proxy.cookie_domains, false);
+}
+
+void add_cookie_path(Setting& setting) { add_rewrite(setting, setting.frame.location->proxy.cookie_paths, false); }
+
 constexpr auto kProxy = &Location::proxy;
 
 constexpr Directive kRows[] = {
@@ -158,6 +228,99 @@ constexpr Directive kRows[] = {
      .min = "4k",
      .max = "1g",
      .help = "Most that is held in each direction of one exchange; a response's head has to fit."},
+    {.name = "proxy_next_upstream",
+     .scopes = kHttpServerLocation,
+     .arity = at_least(1),
+     .set = set_next_upstream,
+     .syntax = "error | timeout | invalid_header | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 | "
+               "http_429 | non_idempotent | off ...",
+     .fallback = "error timeout",
+     .help = "When a request is passed to the next server: after a failure to connect, send or read (error), a "
+             "timeout, an invalid response, or a response with one of these statuses; and only while nothing of "
+             "a response has been passed on, the request is still held as a whole, and either nothing of it has "
+             "been sent or its method is GET, HEAD, OPTIONS, PUT or DELETE, unless non_idempotent is given.  "
+             "The first three always count as failures of the server, a 5xx or 429 when listed."},
+    {.name = "proxy_next_upstream_tries",
+     .scopes = kHttpServerLocation,
+     .set = store_number<kProxy, &ProxyAction::next_upstream_tries>,
+     .syntax = "number",
+     .fallback = "0",
+     .min = "0",
+     .max = "1000000",
+     .help = "Servers that a request is passed to at most; 0: each once."},
+    {.name = "proxy_next_upstream_timeout",
+     .scopes = kHttpServerLocation,
+     .set = store_time<kProxy, &ProxyAction::next_upstream_timeout_ms>,
+     .syntax = "time",
+     .fallback = "0",
+     .min = "0",
+     .max = "1d",
+     .help = "Time after which a request is passed to no other server; 0: no limit."},
+    {.name = "proxy_http_version",
+     .scopes = kHttpServerLocation,
+     .set = set_http_version,
+     .syntax = "1.0 | 1.1",
+     .fallback = "1.1",
+     .help = "The version that requests to servers say.  With 1.0 a body of unknown length is read as a whole "
+             "first, as by proxy_request_buffering on, and connections are not kept."},
+    {.name = "proxy_request_buffering",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kProxy, &ProxyAction::request_buffering>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "On: a request is passed on when its body has been read as a whole, into a nameless file in "
+             "proxy_temp_path where it is larger than proxy_buffer_size; it can then be passed to another server.  "
+             "Off: a body larger than proxy_buffer_size is passed on as it comes."},
+    {.name = "proxy_temp_path",
+     .scopes = kHttpServerLocation,
+     .set = store_path<kProxy, &ProxyAction::temp_path>,
+     .syntax = "path",
+     .fallback = "/tmp",
+     .help = "The directory in which request bodies are held by proxy_request_buffering; the workers write to it."},
+    {.name = "proxy_pass_trailers",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kProxy, &ProxyAction::pass_trailers>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether the trailer fields of chunked responses are passed on; servers are then told so by TE."},
+    {.name = "proxy_hide_header",
+     .scopes = kHttpServerLocation,
+     .repeatable = true,
+     .set = add_hidden,
+     .syntax = "field",
+     .help = "A field of responses that is not passed on, besides Date, Server, X-Pad and X-Accel-..."},
+    {.name = "proxy_pass_header",
+     .scopes = kHttpServerLocation,
+     .repeatable = true,
+     .set = add_passed,
+     .syntax = "field",
+     .help = "A field of responses that is passed on although it would be left out: Date, Server, X-Pad and "
+             "X-Accel-... by default.  Fields that belong to one connection never are."},
+    {.name = "proxy_redirect",
+     .scopes = kHttpServerLocation,
+     .arity = between(1, 2),
+     .repeatable = true,
+     .set = add_redirect,
+     .syntax = "default | off | redirect replacement",
+     .fallback = "default",
+     .help = "How the Location and Refresh of responses are changed: what begins with redirect begins with "
+             "replacement instead; the first that fits.  default turns the server's own address, as proxy_pass "
+             "says it, into the location's.  Both may contain variables; regular expressions are not supported."},
+    {.name = "proxy_cookie_domain",
+     .scopes = kHttpServerLocation,
+     .arity = between(1, 2),
+     .repeatable = true,
+     .set = add_cookie_domain,
+     .syntax = "off | domain replacement",
+     .help = "How the Domain of a response's cookies is changed; a leading dot is ignored, as is case."},
+    {.name = "proxy_cookie_path",
+     .scopes = kHttpServerLocation,
+     .arity = between(1, 2),
+     .repeatable = true,
+     .set = add_cookie_path,
+     .syntax = "off | path replacement",
+     .help = "How the Path of a response's cookies is changed: what begins with path begins with replacement "
+             "instead."},
 };
 static_assert(sound(kRows));
 

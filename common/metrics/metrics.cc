@@ -50,6 +50,12 @@ constexpr Row kRows[] = {
     {"upstream_requests_total", Kind::Counter, "Requests proxied to upstream servers."},
     {"upstream_failures_total", Kind::Counter, "Upstream attempts that failed."},
     {"upstream_connections_opened_total", Kind::Counter, "Connections opened to upstream servers."},
+    {"upstream_retries_total", Kind::Counter, "Requests passed on once more after an attempt had failed."},
+    {"upstream_checks_total", Kind::Counter, "Health checks of upstream servers made."},
+    {"upstream_checks_failed_total", Kind::Counter, "Health checks of upstream servers that failed."},
+    {"upstream_resolutions_total", Kind::Counter, "Names of upstream servers asked for at run time."},
+    {"upstream_resolutions_failed_total", Kind::Counter, "Names of upstream servers that were not answered."},
+    {"upstream_tunnels_active", Kind::Gauge, "WebSockets passed through to upstream servers now."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

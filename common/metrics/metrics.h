@@ -52,6 +52,12 @@ enum class Metric : uint16_t {
   UpstreamRequests,
   UpstreamFailures,
   UpstreamConnectionsOpened,
+  UpstreamRetries,           // Requests passed to another server, or again on a fresh connection.
+  UpstreamChecks,            // Health checks made.
+  UpstreamChecksFailed,
+  UpstreamResolutions,       // Names asked for again.
+  UpstreamResolutionsFailed,
+  UpstreamTunnelsActive,     // Gauge.
   kCount,
 };
 

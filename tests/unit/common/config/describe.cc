@@ -76,10 +76,37 @@ void describe(Writer& w, const Upstream& upstream) {
     w.field("weight", server.weight);
     w.field("backup", server.backup);
     w.field("down", server.down);
+    w.field("max_fails", server.max_fails);
+    w.field("fail_timeout", server.fail_timeout_ms);
+    w.field("max_conns", server.max_conns);
+    w.field("slow_start", server.slow_start_ms);
+    w.field("resolve", server.resolve);
   }
+  w.field("balancing.method", upstream.balancing.method);
+  w.field("balancing.key", upstream.balancing.key);
+  w.field("balancing.consistent", upstream.balancing.consistent);
+  w.field("balancing.two", upstream.balancing.two);
+  const HealthCheck& health = upstream.health;
+  w.field("health.on", health.on);
+  w.field("health.uri", health.uri);
+  w.field("health.interval", health.interval_ms);
+  w.field("health.timeout", health.timeout_ms);
+  w.field("health.fails", health.fails);
+  w.field("health.passes", health.passes);
+  w.field("health.status_min", health.status_min);
+  w.field("health.status_max", health.status_max);
+  w.field("health.port", health.port);
   w.field("keepalive", upstream.keepalive);
   w.field("keepalive_timeout", upstream.keepalive_timeout_ms);
   w.field("keepalive_requests", upstream.keepalive_requests);
+}
+
+void describe(Writer& w, const char* name, const std::vector<ProxyRewrite>& rewrites) {
+  for (const ProxyRewrite& rewrite : rewrites) {
+    w.field(name, rewrite.standard);
+    w.field("from", rewrite.from);
+    w.field("to", rewrite.to);
+  }
 }
 
 void describe(Writer& w, const ProxyAction& proxy) {
@@ -92,6 +119,18 @@ void describe(Writer& w, const ProxyAction& proxy) {
   w.field("proxy.send_timeout", proxy.send_timeout_ms);
   w.field("proxy.read_timeout", proxy.read_timeout_ms);
   w.field("proxy.buffer", proxy.buffer_bytes);
+  w.field("proxy.next_upstream", proxy.next_upstream);
+  w.field("proxy.next_upstream_tries", proxy.next_upstream_tries);
+  w.field("proxy.next_upstream_timeout", proxy.next_upstream_timeout_ms);
+  w.field("proxy.http_minor", proxy.http_minor);
+  w.field("proxy.request_buffering", proxy.request_buffering);
+  w.field("proxy.temp_path", proxy.temp_path);
+  w.field("proxy.pass_trailers", proxy.pass_trailers);
+  w.field("proxy.hide_headers", proxy.hide_headers);
+  w.field("proxy.pass_headers", proxy.pass_headers);
+  describe(w, "proxy.redirect", proxy.redirects);
+  describe(w, "proxy.cookie_domain", proxy.cookie_domains);
+  describe(w, "proxy.cookie_path", proxy.cookie_paths);
 }
 
 void describe(Writer& w, const WebSocketAction& websocket) {
@@ -199,6 +238,10 @@ std::string describe(const Config& config) {
   for (const auto& [name, webhook] : config.http.webhooks) describe(w, *webhook);
   for (const auto& [name, upstream] : config.http.upstreams) describe(w, *upstream);
   w.field("trusted", config.http.trusted);
+  for (const Address& server : config.http.resolver.servers) w.field("resolver", server);
+  w.field("resolver.valid", config.http.resolver.valid_ms);
+  w.field("resolver.timeout", config.http.resolver.timeout_ms);
+  w.field("resolver.ipv6", config.http.resolver.ipv6);
   w.field("real_ip_header", config.http.real_ip_header);
   for (const Server& server : config.http.servers) describe(w, server);
   return w.text();

@@ -258,7 +258,36 @@ TEST(Errors, Proxying) {
   EXPECT_EQ(in("server", "location ~ x { proxy_pass http://127.0.0.1; }"), "no error");
   EXPECT_THAT(in("upstream", "server ::1;"), HasSubstr("expected a host"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 weight=0;"), HasSubstr("expected a number from 1 to 65535"));
-  EXPECT_THAT(in("upstream", "server 127.0.0.1 max_fails=3;"), HasSubstr("not supported"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 route=a;"), HasSubstr("not supported"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 max_fails=x;"), HasSubstr("expected a number from 0 to"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 fail_timeout=0;"), HasSubstr("expected a time from 1ms to 1d"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 slow_start=2d;"), HasSubstr("expected a time from 0ms to 1d"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 max_conns=-1;"), HasSubstr("expected a number"));
+  EXPECT_EQ(in("upstream", "server 127.0.0.2 max_fails=0 max_conns=0 slow_start=0;"), "no error");
+  EXPECT_EQ(in("upstream", "least_conn;\nip_hash;"),
+            "f:3:1: \"ip_hash\" is a second balancing method for this upstream");
+  EXPECT_THAT(in("upstream", "hash $uri constant;"), HasSubstr("expected \"consistent\""));
+  EXPECT_THAT(in("upstream", "hash $nothing_known;"), HasSubstr("unknown \"nothing_known\" variable"));
+  EXPECT_THAT(in("upstream", "random three;"), HasSubstr("expected \"two\""));
+  EXPECT_THAT(in("upstream", "random two least_time;"), HasSubstr("expected \"least_conn\""));
+  EXPECT_THAT(in("upstream", "ip_hash; server 127.0.0.2 backup;"), HasSubstr("can't be used with hash"));
+  EXPECT_EQ(in("upstream", "least_conn; server 127.0.0.2 backup slow_start=1s;"), "no error");
+  EXPECT_THAT(in("upstream", "health_check uri=up;"), HasSubstr("starts with \"/\""));
+  EXPECT_THAT(in("upstream", "health_check status=99;"), HasSubstr("from 200 to 599"));
+  EXPECT_THAT(in("upstream", "health_check status=400-200;"), HasSubstr("from 200 to 599"));
+  EXPECT_THAT(in("upstream", "health_check interval=1ms;"), HasSubstr("expected a time from 100ms"));
+  EXPECT_THAT(in("upstream", "health_check mandatory;"), HasSubstr("not supported"));
+  EXPECT_EQ(in("upstream", "health_check;"), "no error");
+  EXPECT_THAT(in("http", "resolver dns.example;"), HasSubstr("expected the address of a name server"));
+  EXPECT_THAT(in("http", "resolver 127.0.0.1 valid=1ms;"), HasSubstr("at least 100ms"));
+  EXPECT_EQ(in("http", "resolver 127.0.0.1 [::1]:54 valid=5s ipv6=off;"), "no error");
+  EXPECT_THAT(in("location", "proxy_next_upstream http_501;"), HasSubstr("\"http_502\""));
+  EXPECT_THAT(in("location", "proxy_next_upstream off error;"), HasSubstr("\"off\" alone"));
+  EXPECT_THAT(in("location", "proxy_http_version 2;"), HasSubstr("expected \"1.0\" or \"1.1\""));
+  EXPECT_THAT(in("location", "proxy_hide_header 'X:';"), HasSubstr("expected the name of an HTTP field"));
+  EXPECT_THAT(in("location", "proxy_redirect on;"), HasSubstr("expected \"default\", \"off\""));
+  EXPECT_THAT(in("location", "proxy_redirect ~x y;"), HasSubstr("regular expressions are not supported"));
+  EXPECT_THAT(in("location", "proxy_cookie_path default;"), HasSubstr("expected \"off\" or two values"));
   EXPECT_EQ(in("http", "upstream u { keepalive 5; }"), "f:2:1: no servers are inside upstream \"u\"");
   EXPECT_EQ(in("http", "upstream u { server 127.0.0.1 backup; }"),
             "f:2:1: no servers are inside upstream \"u\"");

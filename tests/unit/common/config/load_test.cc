@@ -146,6 +146,60 @@ TEST(Load, Upstreams) {
   EXPECT_EQ(app.keepalive_timeout_ms, 8'000);
   EXPECT_EQ(app.keepalive_requests, 9u);
   EXPECT_TRUE(config->http.upstreams.contains("localhost:9100"));
+  const UpstreamServer& first = app.servers.front();
+  EXPECT_EQ(first.max_fails, 3u);
+  EXPECT_EQ(first.fail_timeout_ms, 20'000);
+  EXPECT_EQ(first.max_conns, 8u);
+  EXPECT_EQ(first.slow_start_ms, 60'000);
+  EXPECT_EQ(app.servers.back().max_fails, 1u);
+  EXPECT_EQ(app.servers.back().fail_timeout_ms, 10'000);
+}
+
+TEST(Load, BalancingAndChecks) {
+  using Method = Balancing::Method;
+  const auto config = sample();
+  const Upstream& ring = *config->http.upstreams.at("ring");
+  EXPECT_EQ(ring.balancing.method, Method::Hash);
+  EXPECT_EQ(ring.balancing.key.source(), "$request_uri");
+  EXPECT_TRUE(ring.balancing.consistent);
+  EXPECT_EQ(ring.servers.front().resolve, "localhost:9002");
+  EXPECT_EQ(ring.servers.back().resolve, "");  // An address has nothing to resolve.
+  EXPECT_TRUE(ring.health.on);
+  EXPECT_EQ(ring.health.uri, "/up?x");
+  EXPECT_EQ(ring.health.interval_ms, 2'000);
+  EXPECT_EQ(ring.health.timeout_ms, 500);
+  EXPECT_EQ(ring.health.fails, 3u);
+  EXPECT_EQ(ring.health.passes, 2u);
+  EXPECT_EQ(ring.health.status_min, 200);
+  EXPECT_EQ(ring.health.status_max, 204);
+  EXPECT_EQ(ring.health.port, 9009);
+  EXPECT_EQ(config->http.upstreams.at("lot")->balancing.method, Method::Random);
+  EXPECT_TRUE(config->http.upstreams.at("lot")->balancing.two);
+  EXPECT_EQ(config->http.upstreams.at("few")->balancing.method, Method::LeastConn);
+  EXPECT_EQ(config->http.upstreams.at("near")->balancing.method, Method::IpHash);
+  EXPECT_EQ(config->http.upstreams.at("app")->balancing.method, Method::RoundRobin);
+  const Resolver& resolver = config->http.resolver;
+  ASSERT_EQ(resolver.servers.size(), 2u);
+  EXPECT_EQ(resolver.servers[0].text, "127.0.0.1:5353");
+  EXPECT_EQ(resolver.servers[1].text, "[::1]:53");
+  EXPECT_EQ(resolver.valid_ms, 10'000);
+  EXPECT_EQ(resolver.timeout_ms, 3'000);
+  EXPECT_FALSE(resolver.ipv6);
+}
+
+TEST(Load, ANameToResolveNeedsNotBeKnownYet) {
+  LoadOptions options;
+  options.resolve_names = false;
+  const LoadResult result = load_text("http { upstream u { server app.example:81 resolve; } }", options);
+  ASSERT_TRUE(result.ok()) << report(result);
+  EXPECT_EQ(result.warnings.size(), 1u);
+  const UpstreamServer& server = result.config->http.upstreams.at("u")->servers.at(0);
+  EXPECT_EQ(server.address.length, 0u);
+  EXPECT_EQ(server.resolve, "app.example:81");
+  const LoadResult again = load_text(result.config->dump, options);
+  ASSERT_TRUE(again.ok()) << report(again);
+  EXPECT_EQ(again.config->http.upstreams.at("u")->servers.at(0).resolve, "app.example:81");
+  EXPECT_FALSE(load_text("http { upstream u { server app.example:81; } }", options).ok());
 }
 
 TEST(Load, Proxies) {
@@ -161,9 +215,25 @@ TEST(Load, Proxies) {
   EXPECT_EQ(app.send_timeout_ms, 2'000);
   EXPECT_EQ(app.read_timeout_ms, 3'000);
   EXPECT_EQ(app.buffer_bytes, 8u << 10);
+  EXPECT_EQ(app.next_upstream, uint32_t{kNextError | kNext503 | kNextNonIdempotent});
+  EXPECT_EQ(app.next_upstream_tries, 4u);
+  EXPECT_EQ(app.next_upstream_timeout_ms, 5'000);
+  EXPECT_EQ(app.http_minor, 0);
+  EXPECT_TRUE(app.request_buffering);
+  EXPECT_EQ(app.temp_path, "/p/run/bodies");
+  EXPECT_TRUE(app.pass_trailers);
+  EXPECT_EQ(app.hide_headers, (std::vector<std::string>{"X-A", "X-B"}));
+  EXPECT_EQ(app.pass_headers, std::vector<std::string>{"Server"});
+  ASSERT_EQ(app.redirects.size(), 2u);
+  EXPECT_TRUE(app.redirects[0].standard);
+  EXPECT_EQ(app.redirects[1].to.source(), "/$host/");
+  EXPECT_EQ(app.cookie_domains.at(0).from.source(), "a.example");
+  EXPECT_EQ(app.cookie_paths.at(0).to.source(), "/b");
   const ProxyAction& direct = location_of(*config, "/direct").proxy;
   EXPECT_EQ(direct.host, "localhost:9100");
   EXPECT_FALSE(direct.has_uri);
+  EXPECT_EQ(direct.next_upstream, 0u);
+  EXPECT_TRUE(direct.redirects.empty());
   const ProxyAction& socket = location_of(*config, "/socket").proxy;
   EXPECT_EQ(socket.host, "localhost");
   EXPECT_EQ(socket.uri, "/x");

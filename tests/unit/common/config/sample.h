@@ -40,11 +40,20 @@ http {
     keepalive_requests 15;
     server_tokens off;
     upstream app {
-        server localhost:9001 weight=2;
+        server localhost:9001 weight=2 max_fails=3 fail_timeout=20s max_conns=8 slow_start=1m;
         server unix:run/app.sock backup;
         server 127.0.0.1 down;
         keepalive 7; keepalive_timeout 8s; keepalive_requests 9;
     }
+    upstream ring {
+        server localhost:9002 resolve; server 127.0.0.1:9003 resolve;
+        hash $request_uri consistent;
+        health_check uri=/up?x interval=2s timeout=500ms fails=3 passes=2 status=200-204 port=9009;
+    }
+    upstream lot { server 127.0.0.1; random two least_conn; }
+    upstream few { server 127.0.0.1; least_conn; }
+    upstream near { server 127.0.0.1; ip_hash; }
+    resolver 127.0.0.1:5353 [::1] valid=10s ipv6=off; resolver_timeout 3s;
     webhook hook {
         url https://example.com/hook?a=b;
         unix_socket run/hook.sock;
@@ -68,8 +77,13 @@ http {
         location /app/ {
             proxy_pass http://app/base/; proxy_set_header Host $host; proxy_set_header X-Sub "";
             proxy_connect_timeout 1s; proxy_send_timeout 2s; proxy_read_timeout 3s; proxy_buffer_size 8k;
+            proxy_next_upstream error http_503 non_idempotent; proxy_next_upstream_tries 4;
+            proxy_next_upstream_timeout 5s; proxy_http_version 1.0; proxy_request_buffering on;
+            proxy_temp_path run/bodies; proxy_pass_trailers on; proxy_hide_header X-A; proxy_hide_header X-B;
+            proxy_pass_header Server; proxy_redirect default; proxy_redirect http://a/ /$host/;
+            proxy_cookie_domain a.example b.example; proxy_cookie_path /a /b;
         }
-        location /direct { proxy_pass http://localhost:9100; }
+        location /direct { proxy_pass http://localhost:9100; proxy_next_upstream off; proxy_redirect off; }
         location /socket { proxy_pass http://unix:run/app.sock:/x; }
         location ~ "^/room/(?<room>[a-z]{1,5})$" {
             websocket raw; webhook hook;
