@@ -12,6 +12,13 @@ BodyReader::BodyReader(const Request& request, uint64_t bytes_max)
       chunked_(request.chunked),
       complete_(!request.has_body()) {}
 
+BodyReader BodyReader::endless() {
+  BodyReader reader;
+  reader.remaining_ = reader.bytes_max_ = UINT64_MAX;
+  reader.complete_ = false;
+  return reader;
+}
+
 BodyReader::Step BodyReader::next(std::string_view bytes) {
   if (complete_) return Step{Kind::Complete, 0};
   Step step;

@@ -24,6 +24,9 @@ class BodyReader {
   BodyReader() = default;
   BodyReader(const Request& request, uint64_t bytes_max);  // bytes_max 0: no limit.
 
+  // Whatever comes, until the connection ends.
+  static BodyReader endless();
+
   Step next(std::string_view bytes);
   void took(size_t bytes);
 

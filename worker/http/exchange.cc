@@ -85,6 +85,12 @@ void Exchange::respond_status(uint16_t status) {
   respond(status, "text/plain", body);
 }
 
+void Exchange::finish_with_trailers(const std::vector<ResponseField>&) { finish(); }
+
+void Exchange::inform(uint16_t, const std::vector<ResponseField>&) {}
+
+void Exchange::tunnel(const std::vector<ResponseField>&) { abort(); }
+
 void Exchange::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
   char piece[16 << 10];
   while (count > 0) {

@@ -111,6 +111,10 @@ class Exchange {
   virtual void begin(ResponseHead head) = 0;
   [[nodiscard]] virtual bool write(std::string_view bytes) = 0;
   virtual void finish() = 0;
+  // The same, with fields behind the body where the client's framing has a place for them.
+  virtual void finish_with_trailers(const std::vector<ResponseField>& trailers);
+  // An interim response (1xx but 100 and 101), before begin(); clients of HTTP/1.0 don't get it.
+  virtual void inform(uint16_t status, const std::vector<ResponseField>& fields);
   // After begin(): these bytes of the file are the rest of the body; finishes by itself.
   virtual void finish_with_file(UniqueFd file, uint64_t offset, uint64_t count);
   // The response can't be completed: the connection is cut so that the client notices; before begin() it is a
@@ -119,6 +123,11 @@ class Exchange {
   virtual bool begun() const = 0;
   // Closes the connection without an answer; where an exchange can't do that, abort().
   virtual void drop() { abort(); }
+
+  // 101 with these fields; from then on the attachment's on_body() gets the client's bytes as they are, and
+  // on_body_end() its FIN; write() sends bytes as they are, and finish() closes behind them.  Where an exchange
+  // can't do that, abort().  REQUIRES: an attachment.
+  virtual void tunnel(const std::vector<ResponseField>& fields);
 
   // 101 with these fields; the connection leaves HTTP for `phase`, and bytes behind the head go there.
   virtual void upgrade(const std::vector<ResponseField>& fields, record::Phase phase) = 0;

@@ -25,9 +25,15 @@ void append_status_line(uint16_t status, std::string& out) {
 
 // Written by this file alone.
 bool is_ours(std::string_view name) {
-  for (const char* ours :
-       {"content-length", "transfer-encoding", "connection", "keep-alive", "date", "server"}) {
+  for (const char* ours : {"content-length", "transfer-encoding", "connection", "keep-alive"}) {
     if (iequals(name, ours)) return true;
+  }
+  return false;
+}
+
+bool has_field(const ResponseHead& head, std::string_view name) {
+  for (const ResponseField& field : head.fields) {
+    if (field.name.size() == name.size() && iequals(field.name, name)) return true;
   }
   return false;
 }
@@ -65,8 +71,8 @@ void write_field(std::string_view name, std::string_view value, std::string& out
 void write_response_head(const ResponseHead& head, const FramingChoice& choice,
                          const ResponseContext& context, std::string& out) {
   append_status_line(head.status, out);
-  write_field("Server", context.server, out);
-  write_field("Date", context.date, out);
+  if (!has_field(head, "server")) write_field("Server", context.server, out);
+  if (!has_field(head, "date")) write_field("Date", context.date, out);
   for (const ResponseField& field : head.fields) {
     if (!is_ours(field.name)) write_field(field.name, field.value, out);
   }
@@ -83,6 +89,14 @@ void write_response_head(const ResponseHead& head, const FramingChoice& choice,
     out += "Connection: close\r\n";
   } else if (context.version_minor == 0) {
     out += "Connection: keep-alive\r\n";
+  }
+  out += "\r\n";
+}
+
+void write_interim_head(uint16_t status, const std::vector<ResponseField>& fields, std::string& out) {
+  append_status_line(status, out);
+  for (const ResponseField& field : fields) {
+    if (!is_ours(field.name)) write_field(field.name, field.value, out);
   }
   out += "\r\n";
 }

@@ -32,13 +32,17 @@ struct FramingChoice {
 FramingChoice choose_framing(const ResponseHead& head, const ResponseContext& context);
 
 // Appends the whole head with its empty line.  Fields that frame the message or name the connection are
-// left out of head.fields: they are written here and nowhere else.
+// left out of head.fields: they are written here and nowhere else.  A Date or Server of head.fields stands in
+// for ours.
 void write_response_head(const ResponseHead& head, const FramingChoice& choice,
                          const ResponseContext& context, std::string& out);
 
 // Appends "name: value CRLF".  CR, LF and NUL in a value become spaces; a name that is no token is left out
 // with its value.
 void write_field(std::string_view name, std::string_view value, std::string& out);
+
+// A 1xx with these fields, what frames a message left out.
+void write_interim_head(uint16_t status, const std::vector<ResponseField>& fields, std::string& out);
 
 // "101 Switching Protocols" with these fields, Connection and Upgrade included in them.
 void write_switching_head(const std::vector<ResponseField>& fields, std::string_view server,

@@ -302,12 +302,29 @@ bool Session::write(std::string_view bytes) {
   return false;
 }
 
-void Session::finish() {
+void Session::finish() { finish_with_trailers({}); }
+
+void Session::finish_with_trailers(const std::vector<ResponseField>& trailers) {
   if (response_ != ResponseState::Streaming || lost_) return;
   const Busy busy(*this);
   if (length_left_ > 0) return cut();
-  if (framing_ == Framing::Chunked && !send("0\r\n\r\n")) return cut();
+  if (framing_ == Framing::Chunked) {
+    std::string& out = parts_.head_scratch;
+    out = "0\r\n";
+    for (const ResponseField& field : trailers) write_field(field.name, field.value, out);
+    out += "\r\n";
+    if (!send(out)) return cut();
+  }
   response_ = ResponseState::Complete;
+}
+
+void Session::inform(uint16_t status, const std::vector<ResponseField>& fields) {
+  if (response_ != ResponseState::Pending || lost_ || request_.version_minor == 0) return;
+  const Busy busy(*this);
+  std::string& out = parts_.head_scratch;
+  out.clear();
+  write_interim_head(status, fields, out);
+  if (!send(out)) cut();
 }
 
 void Session::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
@@ -381,22 +398,44 @@ void Session::cut() {
   keep_alive_ = false;
   file_ = FileBody{};
   // A body that only the end of the connection delimits would seem whole.
-  reset_ = response_ == ResponseState::Streaming && framing_ == Framing::UntilClose;
+  reset_ = response_ == ResponseState::Streaming && framing_ == Framing::UntilClose && !tunnel_;
   response_ = ResponseState::Cut;
+}
+
+// REQUIRES: a Busy is held.
+bool Session::send_switching(const std::vector<ResponseField>& fields) {
+  if (body_state_ != BodyState::Complete) return refuse(400), false;
+  std::string& out = parts_.head_scratch;
+  out.clear();
+  write_switching_head(fields, request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate",
+                       out);
+  if (!send(out)) return cut(), false;
+  head_bytes_sent_ += out.size();
+  status_ = 101;
+  return true;
 }
 
 void Session::upgrade(const std::vector<ResponseField>& fields, record::Phase phase) {
   if (response_ != ResponseState::Pending || lost_) return;
   const Busy busy(*this);
-  if (body_state_ != BodyState::Complete) return refuse(400);
-  std::string& out = parts_.head_scratch;
-  out.clear();
-  write_switching_head(fields, request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate",
-                       out);
-  if (!send(out)) return cut();
-  status_ = 101;
+  if (!send_switching(fields)) return;
   response_ = ResponseState::Upgraded;
   owner_.hand_over(*this, phase);
+}
+
+void Session::tunnel(const std::vector<ResponseField>& fields) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  if (!send_switching(fields)) return;
+  response_ = ResponseState::Streaming;
+  framing_ = Framing::UntilClose;
+  tunnel_ = true;
+  keep_alive_ = false;
+  body_ = BodyReader::endless();
+  body_state_ = BodyState::Reading;
+  end_delivered_ = false;
+  arm_deadline();
+  parts_.connections.resume(record(), record::kPauseExchange);
 }
 
 // --- Events of the connection.
@@ -418,6 +457,8 @@ void Session::arm_deadline() {
   if (live() && (writer_waits_ || file_.file.valid())) {
     wait_ms = request_.location->send_timeout_ms;
     sent_mark_ = record().bytes_sent;
+  } else if (tunnel_) {
+    wait_ms = 0;  // Its attachment knows how long it may be silent.
   } else if (body_state_ == BodyState::Discarding || (body_state_ == BodyState::Reading && !body_paused_)) {
     wait_ms = request_.location->body_timeout_ms;
   }
@@ -442,6 +483,10 @@ void Session::peer_closed() {
   const Busy busy(*this);
   keep_alive_ = false;
   if (body_state_ == BodyState::Complete) return;
+  if (tunnel_) {
+    body_state_ = BodyState::Complete;
+    return give_body_end();
+  }
   if (response_ == ResponseState::Pending) return refuse(400);
   body_state_ = BodyState::Broken;
   if (response_ == ResponseState::Streaming) cut();
@@ -487,7 +532,7 @@ void Session::clear() {
   framing_ = Framing::NoBody;
   status_ = 0;
   keep_alive_ = true;
-  lost_ = reset_ = end_delivered_ = body_paused_ = resume_asked_ = continue_due_ = writer_waits_ = false;
+  lost_ = tunnel_ = reset_ = end_delivered_ = body_paused_ = resume_asked_ = continue_due_ = writer_waits_ = false;
   length_left_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
   file_ = FileBody{};
 }

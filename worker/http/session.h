@@ -57,6 +57,7 @@ class Session final : public Exchange {
   //   Pending --- begin() ------> Streaming -- finish() --> Complete
   //   Pending --- respond() ----------------------------> Complete
   //   Pending --- upgrade() ----------------------------> Upgraded
+  //   Pending --- tunnel() -----------------------------> Streaming, of bytes as they are
   //   Pending, Streaming -- abort(), connection lost ---> Cut
   enum class ResponseState : uint8_t { Pending, Streaming, Complete, Upgraded, Cut };
   // What is to become of the connection; settle() asks.
@@ -105,6 +106,9 @@ class Session final : public Exchange {
   void begin(ResponseHead head) override;
   bool write(std::string_view bytes) override;
   void finish() override;
+  void finish_with_trailers(const std::vector<ResponseField>& trailers) override;
+  void inform(uint16_t status, const std::vector<ResponseField>& fields) override;
+  void tunnel(const std::vector<ResponseField>& fields) override;
   void finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) override;
   void abort() override;
   void drop() override;
@@ -146,6 +150,7 @@ class Session final : public Exchange {
   bool copy_file();
   bool send_file();
   bool write_framed(std::string_view bytes);
+  bool send_switching(const std::vector<ResponseField>& fields);
   void cut();
 
   SessionParts& parts_;
@@ -166,6 +171,7 @@ class Session final : public Exchange {
   uint16_t status_ = 0;
   bool keep_alive_ = true;
   bool lost_ = false;
+  bool tunnel_ = false;
   bool reset_ = false;  // Cut so that it can't be taken for an ordinary end.
   bool end_delivered_ = false;
   bool body_paused_ = false;   // The attachment took less than it was given.

@@ -10,10 +10,12 @@ struct Row {
   std::string_view phrase;
 };
 
-// RFC 9110 section 15, RFC 6585, RFC 7725, RFC 8470, RFC 4918; sorted.
+// RFC 9110 section 15, RFC 6585, RFC 7725, RFC 8470, RFC 4918, RFC 2518, RFC 8297; sorted.
 constexpr Row kRows[] = {
     {100, "Continue"},
     {101, "Switching Protocols"},
+    {102, "Processing"},
+    {103, "Early Hints"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},

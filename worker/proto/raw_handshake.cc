@@ -95,7 +95,9 @@ void RawHandshake::on_reply(http::ExchangeId id, const hook::Reply& reply) {
 void RawHandshake::pass_on(http::Exchange& exchange, const hook::Reply& reply) {
   std::vector<http::ResponseField> fields;
   for (const auto& [name, value] : reply.fields) {
-    if (name != "sec-websocket-protocol") fields.push_back({name, value});
+    // Date and Server are ours to say, as for any response that isn't proxied.
+    const bool ours = name == "sec-websocket-protocol" || name == "date" || name == "server";
+    if (!ours) fields.push_back({name, value});
   }
   context_.metrics.add(Metric::WebSocketHandshakesRefused);
   forget(exchange.record());

@@ -49,11 +49,20 @@ TEST(ResponseHead, FramingFieldsOfHandlersAreLeftOut) {
                            {"Transfer-Encoding", "chunked"},
                            {"Connection", "x"},
                            {"Keep-Alive", "y"},
-                           {"DATE", "z"},
-                           {"Server", "s"},
                            {"Kept", "k"}},
                           5};
   EXPECT_EQ(write(head, "GET", 1, true), std::string(kStart) + "Kept: k\r\nContent-Length: 5\r\n\r\n");
+}
+
+TEST(ResponseHead, ADateOrServerThatIsPassedOnStandsInForOurs) {
+  const std::string text = write(ResponseHead{200, {{"DATE", "z"}, {"Server", "s"}}, 0}, "GET", 1, true);
+  EXPECT_EQ(text, "HTTP/1.1 200 OK\r\nDATE: z\r\nServer: s\r\nContent-Length: 0\r\n\r\n");
+}
+
+TEST(ResponseHead, InterimHeadsFrameNothing) {
+  std::string out;
+  write_interim_head(103, {{"Link", "</a>\r\nX: y"}, {"Content-Length", "5"}, {"Connection", "close"}}, out);
+  EXPECT_EQ(out, "HTTP/1.1 103 Early Hints\r\nLink: </a>  X: y\r\n\r\n");
 }
 
 TEST(ResponseHead, SwitchingAndChunkSizes) {
