@@ -4,19 +4,42 @@
 
 namespace beamgate::upstream {
 
+int64_t Peer::weight_at(int64_t now_ms) const {
+  const int64_t full = int64_t{server_.weight} * kWeightUnit;
+  if (recovered_ms_ == 0 || server_.slow_start_ms == 0) return full;
+  const int64_t since = now_ms - recovered_ms_;
+  if (since >= server_.slow_start_ms) return full;
+  return std::max<int64_t>(1, full * std::max<int64_t>(since, 0) / server_.slow_start_ms);
+}
+
 void Peer::chosen(int64_t now_ms) {
-  if (fails_ >= kFailsMax) aside_until_ms_ = now_ms + kFailWindowMs;
+  ++requests;
+  if (has_failed()) aside_until_ms_ = now_ms + server_.fail_timeout_ms;
 }
 
 void Peer::failed(int64_t now_ms) {
-  if (now_ms - window_began_ms_ > kFailWindowMs) {
+  ++failures;
+  if (server_.max_fails == 0) return;
+  // One on trial has its failures still; otherwise those of an earlier window are forgotten.
+  if (!has_failed() && now_ms - window_began_ms_ > server_.fail_timeout_ms) {
     window_began_ms_ = now_ms;
-    fails_ = std::min(fails_, kFailsMax - 1);
+    fails_ = 0;
   }
-  if (++fails_ >= kFailsMax) aside_until_ms_ = now_ms + kFailWindowMs;
+  if (++fails_ >= server_.max_fails) aside_until_ms_ = now_ms + server_.fail_timeout_ms;
 }
 
-void Peer::succeeded() {
+void Peer::succeeded(int64_t now_ms) {
+  if (has_failed()) recovered_ms_ = now_ms;
+  // Below max_fails, failures are forgotten with their window, not with the next success.
+  if (has_failed() || now_ms - window_began_ms_ > server_.fail_timeout_ms) fails_ = 0;
+  aside_until_ms_ = 0;
+}
+
+void Peer::set_healthy(bool healthy, int64_t now_ms) {
+  if (healthy == healthy_) return;
+  healthy_ = healthy;
+  if (!healthy) return drop_idle();
+  recovered_ms_ = now_ms;
   fails_ = 0;
   aside_until_ms_ = 0;
 }

@@ -5,9 +5,9 @@
 // Limits     One Group per upstream name that was ever configured; see group.h for connections.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "common/config/model.h"
 #include "worker/upstream/group.h"
@@ -16,15 +16,18 @@ namespace beamgate::upstream {
 
 class Pool {
  public:
-  // Follows the upstream's configuration as given.
+  // Follows the upstream's configuration as given.  The Group stays where it is.
   Group& group(const std::shared_ptr<const config::Upstream>& upstream) {
     Group& found = groups_[upstream->name];
     found.follow(upstream);
     return found;
   }
 
+  // In the order of their names.
+  const std::map<std::string, Group>& groups() const { return groups_; }
+
  private:
-  std::unordered_map<std::string, Group> groups_;
+  std::map<std::string, Group> groups_;
 };
 
 }  // namespace beamgate::upstream
