@@ -74,6 +74,8 @@ bool Connection::is_quiet() const {
   return recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+void Connection::shut_write() { shutdown(socket_.get(), SHUT_WR); }
+
 void Connection::want_read(bool wanted) {
   update_interest(wanted ? interest_ | EPOLLIN : interest_ & ~static_cast<uint32_t>(EPOLLIN));
 }

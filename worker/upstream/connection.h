@@ -44,6 +44,7 @@ class Connection final : public net::PollTarget, public DeadlineTarget {
 
   Result<size_t> send(std::string_view bytes);
   Result<size_t> receive(std::span<char> into);  // Closed at EOF.
+  void shut_write();      // Nothing more will be sent; the backend is told so.
   bool is_quiet() const;  // Nothing has come and the peer has not closed: one system call.
 
   // What on_connection_ready() is wanted for; reading at first.

@@ -84,17 +84,31 @@ bool is_dropped_from_request(std::string_view name, bool trusted_peer) {
 }
 
 bool is_dropped_from_response(std::string_view name) {
+  return iequals(name, "content-length") || is_hop_by_hop(name);
+}
+
+bool is_hidden_from_response(std::string_view name) {
   switch (name.size()) {
     case 4:
       return iequals(name, "date");  // The response writer sets Date and Server, as nginx does.
+    case 5:
+      return iequals(name, "x-pad");
     case 6:
       return iequals(name, "server");
-    case 14:
-      return iequals(name, "content-length") || is_hop_by_hop(name);
     default:
       // X-Accel-* are orders for the proxy, not news for the client.
-      return is_hop_by_hop(name) || has_prefix(name, "x-accel-");
+      return has_prefix(name, "x-accel-");
   }
+}
+
+// RFC 9110 section 6.5.1.
+bool is_dropped_from_trailers(std::string_view name) {
+  if (is_dropped_from_response(name) || is_hidden_from_response(name)) return true;
+  for (const std::string_view dropped : {"host", "set-cookie", "location", "authorization", "www-authenticate",
+                                         "proxy-authenticate", "cache-control", "vary", "refresh", "age"}) {
+    if (iequals(name, dropped)) return true;
+  }
+  return has_prefix(name, "content-");
 }
 
 void append_value(std::string_view value, std::string& out) {

@@ -18,8 +18,14 @@ bool is_hop_by_hop(std::string_view name);
 // something that only the gateway or a trusted proxy in front of it may say.
 bool is_dropped_from_request(std::string_view name, bool trusted_peer);
 
-// A backend's field that never reaches a client.
+// A backend's field that never reaches a client: it belongs to the connection, or frames the message.
 bool is_dropped_from_response(std::string_view name);
+
+// One that doesn't unless "proxy_pass_header" names it: said by us, or an order for the proxy.
+bool is_hidden_from_response(std::string_view name);
+
+// One that may not stand behind a body: framing, routing, and what a client acts upon before the body.
+bool is_dropped_from_trailers(std::string_view name);
 
 // Appends a field value; control bytes other than tab become %XX, so that no value can end its line.
 void append_value(std::string_view value, std::string& out);

@@ -4,17 +4,13 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
-#include "worker/upstream/proxy_target.h"
+#include "worker/upstream/pick_key.h"
+#include "worker/upstream/response_fields.h"
 
 namespace beamgate::upstream {
 namespace {
 
 using metrics::Metric;
-
-// RFC 9110 section 9.2.2; TRACE never gets here.
-bool is_idempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
-}
 
 }  // namespace
 
@@ -41,21 +37,27 @@ class ProxyLeg::Entry {
 ProxyLeg::ProxyLeg(const ProxyParts& parts, http::Exchange& exchange)
     : parts_(parts),
       id_(exchange.id()),
-      location_(*exchange.request().location),
-      proxy_(location_.proxy),
-      chunked_(exchange.request().chunked),
-      idempotent_(is_idempotent(exchange.request().method)),
-      group_(parts.pool.group(proxy_.upstream)),
-      parser_(exchange.request().method == "HEAD") {}
+      proxy_(exchange.request().location->proxy),
+      to_head_(exchange.request().method == "HEAD"),
+      // HTTP/1.0 has no chunks: the length has to be known first.
+      held_(exchange.request().has_body() &&
+            (proxy_.request_buffering || (exchange.request().chunked && proxy_.http_minor == 0))),
+      chunked_(exchange.request().chunked && !held_),
+      attempts_(proxy_, upstream::is_idempotent(exchange.request().method), monotonic_ms()),
+      idempotent_(upstream::is_idempotent(exchange.request().method)),
+      group_(parts.pool.group(proxy_.upstream)) {}
 
 bool ProxyLeg::write_head(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
-  const Result<bool> keep = parts_.writer.write(request, exchange.record(), proxy_, out_.head());
-  if (!keep.ok()) return false;
-  keep_ = keep.value();
+  const auto written = parts_.writer.write(request, exchange.record(), proxy_, {}, out_.head());
+  if (!written.ok()) return false;
+  keep_ = written.value().keep;
+  upgrade_ = written.value().upgrade;
+  key_ = pick_key(proxy_.upstream->balancing, request, exchange.record());
   out_.set_body_limit(proxy_.buffer_bytes);
+  if (held_) out_.hold(proxy_.temp_path);
   body_ended_ = !request.has_body();
-  collecting_ = !body_ended_ && !chunked_ && *request.content_length <= proxy_.buffer_bytes;
+  collecting_ = held_ || (!body_ended_ && !chunked_ && *request.content_length <= proxy_.buffer_bytes);
   return true;
 }
 
@@ -77,14 +79,22 @@ void ProxyLeg::detach() {
 
 // Ends with a connection, connected or on its way, or with the failure of the exchange.
 void ProxyLeg::connect() {
-  while (!detached_ && connection_ == nullptr) {
+  while (!is_over() && connection_ == nullptr) {
     if (peer_ == nullptr) {
-      peer_ = group_.choose(tried_, monotonic_ms());
-      if (peer_ == nullptr) return fail(failure_status_);
-      ++peer_->in_use;
+      Peer* chosen = group_.choose({tried_, monotonic_ms(), key_});
+      if (chosen == nullptr) return fail(failure_status_);
+      take_peer(*chosen);
     }
     if ((!fresh_only_ && take_idle()) || open_fresh()) send_request();
   }
+}
+
+void ProxyLeg::take_peer(Peer& peer) {
+  peer_ = &peer;
+  ++peer_->in_use;
+  if (!tried_.empty()) parts_.metrics.add(Metric::UpstreamRetries);
+  attempts_.begin();
+  fresh_only_ = false;
 }
 
 bool ProxyLeg::take_idle() {
@@ -97,10 +107,11 @@ bool ProxyLeg::take_idle() {
   return false;
 }
 
+// False: it is over, or there is another server to try.
 bool ProxyLeg::open_fresh() {
   auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this);
   if (!opened.ok()) {
-    peer_failed(opened.error());
+    attempt_failed(config::kNextError, opened.error(), 502);
     return false;
   }
   parts_.metrics.add(Metric::UpstreamConnectionsOpened);
@@ -112,32 +123,26 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   connection_ = std::move(connection);
   connection_->set_user(*this);
   ++connection_->requests;
+  parser_.emplace(ResponseParser::Asked{.head = to_head_, .upgrade = upgrade_});
   reused_ = reused;
   sent_bytes_ = 0;
   send_broken_ = false;
   made_progress();
 }
 
-void ProxyLeg::connect_failed(const Error& error, uint16_t status) {
-  failure_status_ = status;
-  peer_failed(error);
-  connect();
-}
-
-// This server is not asked again for this exchange.
-void ProxyLeg::peer_failed(const Error& error) {
+void ProxyLeg::count_failure(const Error& error) {
   parts_.metrics.add(Metric::UpstreamFailures);
   parts_.log.warn("upstream_failed", {{"upstream", proxy_.upstream->name},
                                       {"server", peer_->server().address.text},
+                                      {"begun", begun_ ? "yes" : "no"},
                                       {"error", error.message()}});
-  peer_->failed(monotonic_ms());
-  tried_.push_back(peer_);
-  release_peer();
 }
 
 void ProxyLeg::release_peer() {
   connection_.reset();
-  if (peer_ != nullptr) --peer_->in_use;
+  if (peer_ == nullptr) return;
+  if (tunnel_) parts_.metrics.subtract(Metric::UpstreamTunnelsActive);
+  --peer_->in_use;
   peer_ = nullptr;
 }
 
@@ -146,11 +151,16 @@ void ProxyLeg::release_peer() {
 // Called from within the exchange: it must not be told to resume what it is just handing over.
 size_t ProxyLeg::on_body(std::string_view bytes) {
   Entry entry(*this);
-  size_t taken = 0;
+  size_t taken = tunnel_ ? send_in_tunnel(bytes) : 0;
   while (!body_discarded_ && taken < bytes.size()) {
     const size_t part = std::min(out_.body_room(), bytes.size() - taken);
     if (part == 0) break;
-    out_.append_body(bytes.substr(taken, part), chunked_);
+    const Result<void> appended = out_.append_body(bytes.substr(taken, part), chunked_);
+    if (!appended.ok()) {
+      parts_.log.error("request_body_lost", {{"path", proxy_.temp_path}, {"error", appended.error().message()}});
+      fail(500);
+      break;
+    }
     taken += part;
     send_request();
   }
@@ -161,9 +171,10 @@ size_t ProxyLeg::on_body(std::string_view bytes) {
 
 void ProxyLeg::on_body_end() {
   Entry entry(*this);
-  if (body_ended_ || detached_) return;
+  if (body_ended_ || is_over()) return;
   body_ended_ = true;
   if (body_discarded_) return;
+  if (held_ && !tunnel_ && !finish_head()) return;
   out_.append_end(chunked_);
   made_progress();
   if (collecting_) {
@@ -172,6 +183,18 @@ void ProxyLeg::on_body_end() {
   } else {
     send_request();
   }
+}
+
+// The length of a body that came in chunks is known now.
+bool ProxyLeg::finish_head() {
+  http::Exchange* client = exchange();
+  if (client == nullptr) return false;
+  std::string head;
+  const auto written =
+      parts_.writer.write(client->request(), client->record(), proxy_, out_.body_bytes(), head);
+  if (!written.ok()) return fail(400), false;
+  out_.replace_head(head);
+  return true;
 }
 
 // As much as the backend takes.  A failure is not acted upon here: an answer may have come before it, and
@@ -185,11 +208,12 @@ void ProxyLeg::send_request() {
       connection_->want_write(!send_broken_);
       return;
     }
-    out_.sent(sent.value());
     sent_bytes_ += sent.value();
     made_progress();
+    if (!out_.sent(sent.value()).ok()) return fail(500);
   }
   connection_->want_write(false);
+  if (tunnel_ && body_ended_) connection_->shut_write();
 }
 
 void ProxyLeg::resume_body() {
@@ -211,7 +235,10 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
   Entry entry(*this);
   if (connection_->is_connecting()) {
     const Result<void> connected = connection_->finish_connect();
-    if (!connected.ok()) return connect_failed(connected.error(), 502);
+    if (!connected.ok()) {
+      attempt_failed(config::kNextError, connected.error(), 502);
+      return connect();
+    }
     made_progress();
     send_request();
     return resume_body();
@@ -221,15 +248,16 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
     resume_body();
   }
   const bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-  if (readable && reading_ && connection_ != nullptr) read_response();
+  if (!readable || !reading_ || connection_ == nullptr) return;
+  if (tunnel_) return read_in_tunnel();
+  read_response();
 }
 
 void ProxyLeg::on_connection_deadline(Connection&) {
   Entry entry(*this);
-  const Error timeout{Code::Timeout, 0, "timed out"};
-  if (connection_->is_connecting()) return connect_failed(timeout, 504);
-  peer_failed(timeout);
-  fail(504);
+  if (tunnel_) return end_tunnel();
+  attempt_failed(config::kNextTimeout, {Code::Timeout, 0, "timed out"}, 504);
+  connect();
 }
 
 void ProxyLeg::on_client_writable() {
@@ -237,6 +265,7 @@ void ProxyLeg::on_client_writable() {
   if (reading_ || connection_ == nullptr) return;
   reading_ = true;
   made_progress();
+  last_read_ms_ = last_progress_ms_;
   connection_->want_read(true);
 }
 
@@ -245,12 +274,11 @@ void ProxyLeg::read_response() {
   if (received.ok()) {
     made_progress();
     std::string_view body;
-    const ResponseParser::State state = parser_.feed(parts_.landing.first(received.value()), body);
+    const ResponseParser::State state = parser_->feed(parts_.landing.first(received.value()), body);
     return deliver(state, body);
   }
   if (received.error().code == Code::WouldBlock) return;
-  // Only an orderly end may end a response that has no length; a reset never does.
-  if (received.error().code == Code::Closed && parser_.end() == ResponseParser::State::Complete) {
+  if (received.error().code == Code::Closed && parser_->end() == ResponseParser::State::Complete) {
     return deliver(ResponseParser::State::Complete, {});
   }
   connection_lost(received.error());
@@ -258,11 +286,19 @@ void ProxyLeg::read_response() {
 
 void ProxyLeg::deliver(ResponseParser::State state, std::string_view body) {
   using State = ResponseParser::State;
-  if (state == State::Head) return;
-  if (state == State::Invalid) return connection_lost({Code::Invalid, 0, "the response is invalid"});
+  pass_interims();
+  if (state == State::Head || connection_ == nullptr) return;
+  if (state == State::Invalid) {
+    attempt_failed(config::kNextInvalidHeader, {Code::Invalid, 0, "the response is invalid"}, 502);
+    return connect();
+  }
   http::Exchange* client = exchange();
   if (client == nullptr) return release_peer();
-  if (!begun_) begin_response(*client, state == State::Complete ? body.size() : SIZE_MAX);
+  if (state == State::Switched) return begin_tunnel(*client, body);
+  if (!begun_) {
+    if (pass_to_another()) return connect();
+    begin_response(*client, state == State::Complete ? body.size() : SIZE_MAX);
+  }
   bool room = true;
   if (!body.empty() && (client = exchange()) != nullptr) room = client->write(body);
   if (state == State::Complete) return complete_response();
@@ -272,58 +308,92 @@ void ProxyLeg::deliver(ResponseParser::State state, std::string_view body) {
   connection_->want_read(false);
 }
 
+void ProxyLeg::pass_interims() {
+  for (http::ResponseHead& interim : parser_->take_interims()) {
+    http::Exchange* client = exchange();
+    if (client == nullptr || begun_) return;
+    fit_fields(client->request(), client->record(), interim.fields);
+    client->inform(interim.status, interim.fields);
+  }
+}
+
+// A status that "proxy_next_upstream" lists: true when there is another server, which is then chosen.  Else
+// the client gets this answer.
+bool ProxyLeg::pass_to_another() {
+  const uint16_t status = parser_->head().status;
+  const uint32_t reason = next_upstream_bit(status);
+  if ((proxy_.next_upstream & reason) == 0) return peer_->succeeded(monotonic_ms()), false;
+  if (is_server_failure(status)) {
+    peer_->failed(monotonic_ms());
+    count_failure({Code::Invalid, 0, "it answered with a status of proxy_next_upstream"});
+  }
+  if (!out_.can_rewind() || !attempts_.may_go_on(reason, sent_bytes_ > 0, monotonic_ms())) return false;
+  tried_.push_back(peer_);
+  Peer* other = group_.choose({tried_, monotonic_ms(), key_});
+  if (other == nullptr) return false;
+  release_peer();
+  out_.rewind();
+  take_peer(*other);
+  return true;
+}
+
 // A body that is here completely needs no chunks, whatever the backend thought.
 void ProxyLeg::begin_response(http::Exchange& client, size_t whole_body_bytes) {
   begun_ = true;
-  peer_->succeeded();
-  http::ResponseHead& head = parser_.head();
-  if (!head.content_length.has_value() && whole_body_bytes != SIZE_MAX && parser_.may_have_body()) {
+  http::ResponseHead& head = parser_->head();
+  const bool trailers = proxy_.pass_trailers && !parser_->trailers().empty();
+  if (!head.content_length.has_value() && whole_body_bytes != SIZE_MAX && parser_->may_have_body() && !trailers) {
     head.content_length = whole_body_bytes;
   }
-  for (http::ResponseField& field : head.fields) {
-    if (iequals(field.name, "location")) rewrite_location(location_, field.value);
-  }
+  fit_fields(client.request(), client.record(), head.fields);
   client.begin(std::move(head));
 }
 
 // The connection first: the client's next request may be handled within finish().
 void ProxyLeg::complete_response() {
-  if (connection_ != nullptr && keep_ && parser_.reusable() && body_ended_ && out_.unsent().empty() &&
+  std::vector<http::ResponseField> trailers;
+  if (proxy_.pass_trailers) trailers = std::move(parser_->trailers());
+  if (connection_ != nullptr && keep_ && parser_->reusable() && body_ended_ && out_.unsent().empty() &&
       !body_discarded_ && !send_broken_) {
     group_.keep(*peer_, std::move(connection_), monotonic_ms());
   }
   release_peer();
-  body_discarded_ = true;
-  if (http::Exchange* client = exchange()) client->finish();
+  body_discarded_ = over_ = true;
+  if (http::Exchange* client = exchange()) client->finish_with_trailers(trailers);
 }
 
 void ProxyLeg::connection_lost(const Error& error) {
-  if (!parser_.started() && may_repeat()) return repeat(error);
-  parts_.metrics.add(Metric::UpstreamFailures);
-  parts_.log.warn("upstream_response_failed", {{"upstream", proxy_.upstream->name},
-                                               {"server", peer_->server().address.text},
-                                               {"begun", begun_ ? "yes" : "no"},
-                                               {"error", error.message()}});
-  fail(502);
-}
-
-bool ProxyLeg::may_repeat() const { return out_.can_rewind() && (idempotent_ || sent_bytes_ == 0); }
-
-void ProxyLeg::repeat(const Error& error) {
-  if (reused_) {
-    // That it was closed while idle says nothing about the server.
+  const bool silent = !begun_ && !parser_->started();
+  if (silent && reused_ && out_.can_rewind() && attempts_.may_repeat(sent_bytes_ > 0)) {
+    parts_.metrics.add(Metric::UpstreamRetries);
     connection_.reset();
     fresh_only_ = true;
-  } else {
-    peer_failed(error);
+    out_.rewind();
+    return connect();
   }
-  out_.rewind();
+  attempt_failed(config::kNextError, error, 502);
   connect();
+}
+
+// This server is not asked again for this exchange.  It ends with it, unless another one may be.
+void ProxyLeg::attempt_failed(uint32_t reason, const Error& error, uint16_t status) {
+  count_failure(error);
+  const int64_t now_ms = monotonic_ms();
+  const bool sent = sent_bytes_ > 0;
+  // That a kept connection was closed before an answer says nothing about the server.
+  const bool stale = reason == config::kNextError && reused_ && connection_ != nullptr && !parser_->started();
+  if (!stale) peer_->failed(now_ms);
+  tried_.push_back(peer_);
+  release_peer();
+  sent_bytes_ = 0;
+  failure_status_ = status;
+  if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(reason, sent, now_ms)) return fail(status);
+  out_.rewind();
 }
 
 void ProxyLeg::fail(uint16_t status) {
   release_peer();
-  body_discarded_ = true;
+  body_discarded_ = over_ = true;
   http::Exchange* client = exchange();
   if (client == nullptr) return;
   if (begun_) {
@@ -334,6 +404,58 @@ void ProxyLeg::fail(uint16_t status) {
   }
 }
 
+// --- The tunnel.
+
+void ProxyLeg::begin_tunnel(http::Exchange& client, std::string_view first) {
+  begun_ = tunnel_ = true;
+  peer_->succeeded(monotonic_ms());
+  parts_.metrics.add(Metric::UpstreamTunnelsActive);
+  std::vector<http::ResponseField> fields = std::move(parser_->head().fields);
+  fit_fields(client.request(), client.record(), fields);
+  fields.push_back({"Upgrade", "websocket"});
+  fields.push_back({"Connection", "Upgrade"});
+  parser_.reset();
+  out_.begin_stream(proxy_.buffer_bytes);
+  body_ended_ = body_discarded_ = false;
+  last_read_ms_ = monotonic_ms();
+  client.tunnel(fields);
+  http::Exchange* still = exchange();
+  if (first.empty() || still == nullptr || still->write(first) || connection_ == nullptr) return;
+  reading_ = false;
+  connection_->want_read(false);
+}
+
+// Most of the time nothing waits, and nothing is copied.
+size_t ProxyLeg::send_in_tunnel(std::string_view bytes) {
+  if (connection_ == nullptr || send_broken_ || !out_.unsent().empty()) return 0;
+  const Result<size_t> sent = connection_->send(bytes);
+  made_progress();
+  if (sent.ok()) return sent.value();
+  send_broken_ = sent.error().code != Code::WouldBlock;
+  return send_broken_ ? bytes.size() : 0;
+}
+
+void ProxyLeg::read_in_tunnel() {
+  const Result<size_t> received = connection_->receive(parts_.landing);
+  if (!received.ok()) {
+    if (received.error().code != Code::WouldBlock) end_tunnel();
+    return;
+  }
+  last_read_ms_ = monotonic_ms();
+  http::Exchange* client = exchange();
+  if (client == nullptr) return release_peer();
+  if (client->write({parts_.landing.data(), received.value()}) || connection_ == nullptr) return;
+  reading_ = false;
+  connection_->want_read(false);
+}
+
+// What the client has been sent so far still reaches it.
+void ProxyLeg::end_tunnel() {
+  release_peer();
+  body_discarded_ = over_ = true;
+  if (http::Exchange* client = exchange()) client->finish();
+}
+
 // --- Time.
 
 void ProxyLeg::made_progress() { last_progress_ms_ = monotonic_ms(); }
@@ -341,15 +463,19 @@ void ProxyLeg::made_progress() { last_progress_ms_ = monotonic_ms(); }
 // While the client is the one to wait for, its own timeouts apply.
 void ProxyLeg::update_deadline() {
   if (connection_ == nullptr) return;
-  int64_t timeout_ms = 0;
+  int64_t at_ms = 0;
   if (connection_->is_connecting()) {
-    timeout_ms = proxy_.connect_timeout_ms;
+    at_ms = last_progress_ms_ + proxy_.connect_timeout_ms;
   } else if (!out_.unsent().empty()) {
-    timeout_ms = proxy_.send_timeout_ms;
-  } else if (reading_ && (body_ended_ || body_discarded_)) {
-    timeout_ms = proxy_.read_timeout_ms;
+    at_ms = last_progress_ms_ + proxy_.send_timeout_ms;
+  } else if (!tunnel_ && reading_ && (body_ended_ || body_discarded_)) {
+    at_ms = last_progress_ms_ + proxy_.read_timeout_ms;
   }
-  connection_->set_deadline(timeout_ms == 0 ? 0 : last_progress_ms_ + timeout_ms);
+  if (tunnel_ && reading_) {
+    const int64_t idle_at_ms = last_read_ms_ + proxy_.read_timeout_ms;
+    at_ms = at_ms == 0 ? idle_at_ms : std::min(at_ms, idle_at_ms);
+  }
+  connection_->set_deadline(at_ms);
 }
 
 // --- All legs.

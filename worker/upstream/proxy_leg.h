@@ -3,20 +3,24 @@
 //   collecting  a body that fits into the buffer is read first: a slow client holds no backend connection
 //   connecting  to one server after the other, while nothing has been sent
 //   open        request and response stream, each with its own back-pressure
+//   tunnel      the backend has agreed to a WebSocket: bytes go both ways as they are, until either side ends
 //   over        the exchange has been answered, cut or has gone
 //
 // Owner      ProxyLegs.  The exchange's attachment tells it when the exchange ends; it then goes as soon as
 //            none of its functions is running.
 // Thread     Worker loop thread only.
-// Limits     ProxyAction::buffer_bytes of request body, and one read of response beyond what the client's
-//            queue takes.  Timeouts: 504; every other failure: 502, or a cut once the response has begun.
-// Repeats    Only while no byte of a response has come: what nothing was sent of, and idempotent requests
-//            that are still held completely.  Once on a fresh connection when a reused one was dead, and
-//            once on each other server.
+// Limits     ProxyAction::buffer_bytes of request body, or a file of it, and one read of response beyond what
+//            the client's queue takes.  Timeouts: 504; every other failure: 502, or a cut once the response has
+//            begun.
+// Repeats    Only while the client has nothing of a response and the request is held completely, as Attempts
+//            says.  Once on a fresh connection when a reused one was dead, and once on each other server.
+// Tunnel     It ends with its worker, as any exchange in flight.  The client's FIN is passed on when all before
+//            it is; the backend's ends both sides.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,6 +30,7 @@
 #include "common/metrics/metrics.h"
 #include "worker/http/exchange.h"
 #include "worker/net/poller.h"
+#include "worker/upstream/attempts.h"
 #include "worker/upstream/connection.h"
 #include "worker/upstream/deadlines.h"
 #include "worker/upstream/pool.h"
@@ -74,49 +79,63 @@ class ProxyLeg final : public ConnectionUser {
   class Entry;
 
   http::Exchange* exchange();  // Null once it is over.
+  bool is_over() const { return detached_ || over_; }
+
   void connect();
+  void take_peer(Peer& peer);
   bool take_idle();
   bool open_fresh();
   void use(std::unique_ptr<Connection> connection, bool reused);
-  void connect_failed(const Error& error, uint16_t status);
-  void peer_failed(const Error& error);
+  void count_failure(const Error& error);
   void release_peer();
 
+  bool finish_head();
   void send_request();
   void resume_body();
   void discard_body();
 
   void read_response();
   void deliver(ResponseParser::State state, std::string_view body);
+  void pass_interims();
+  bool pass_to_another();
   void begin_response(http::Exchange& exchange, size_t whole_body_bytes);
   void complete_response();
   void connection_lost(const Error& error);
-  bool may_repeat() const;
-  void repeat(const Error& error);
+  void attempt_failed(uint32_t reason, const Error& error, uint16_t status);
   void fail(uint16_t status);
+
+  void begin_tunnel(http::Exchange& exchange, std::string_view first);
+  size_t send_in_tunnel(std::string_view bytes);
+  void read_in_tunnel();
+  void end_tunnel();
 
   void made_progress();
   void update_deadline();
 
   const ProxyParts& parts_;
   const http::ExchangeId id_;
-  const config::Location& location_;
   const config::ProxyAction& proxy_;
-  const bool chunked_;     // How the request body is framed.
+  const bool to_head_;
+  bool held_;              // The body is read as a whole first, whatever its size.
+  bool chunked_;           // How the request body is framed.
+  Attempts attempts_;
   const bool idempotent_;
   Group& group_;
+  uint32_t key_ = 0;       // For the choice of a server.
   Peer* peer_ = nullptr;   // Counted in its in_use.
   std::unique_ptr<Connection> connection_;
   RequestBuffer out_;
-  ResponseParser parser_;
+  std::optional<ResponseParser> parser_;  // One per connection; none in a tunnel.
   std::vector<const Peer*> tried_;
   size_t index_ = 0;       // In ProxyLegs.
   uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
   int64_t last_progress_ms_ = 0;
+  int64_t last_read_ms_ = 0;     // In a tunnel.
   int depth_ = 0;                // Functions of this leg on the stack.
   uint16_t failure_status_ = 502;
   bool collecting_ = false;
   bool keep_ = false;            // The request leaves the connection open.
+  bool upgrade_ = false;         // It asks for a WebSocket.
   bool reused_ = false;
   bool fresh_only_ = false;
   bool body_ended_ = false;      // The client's last byte is in out_.
@@ -124,7 +143,9 @@ class ProxyLeg final : public ConnectionUser {
   bool body_discarded_ = false;  // The backend wants no more of it.
   bool send_broken_ = false;     // The backend reads no more; an answer may be there all the same.
   bool begun_ = false;           // The client has the head.
+  bool tunnel_ = false;
   bool reading_ = true;          // The client can take more.
+  bool over_ = false;            // Answered, cut or ended.
   bool detached_ = false;
 };
 

@@ -67,12 +67,13 @@ void append_target(const http::Request& request, const config::ProxyAction& prox
   append_raw(request.query.substr(0, request.query.find('#')), out);
 }
 
-void rewrite_location(const config::Location& location, std::string& value) {
+bool rewrite_location(const config::Location& location, std::string& value) {
   const config::ProxyAction& proxy = location.proxy;
   const bool replaced = proxy.has_uri && is_prefix_match(location);
   const std::string backend = "http://" + proxy.host + (replaced ? proxy.uri : "/");
-  if (!value.starts_with(backend)) return;
+  if (!value.starts_with(backend)) return false;
   value.replace(0, backend.size(), replaced ? location.pattern : "/");
+  return true;
 }
 
 }  // namespace beamgate::upstream

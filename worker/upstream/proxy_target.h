@@ -15,7 +15,8 @@ namespace beamgate::upstream {
 // Appends the request target, origin form.
 void append_target(const http::Request& request, const config::ProxyAction& proxy, std::string& out);
 
-// Rewrites a Location that points at the backend itself into one that points here; others stay.
-void rewrite_location(const config::Location& location, std::string& value);
+// Rewrites a Location that points at the backend itself into one that points here; others stay, and it says
+// false.
+bool rewrite_location(const config::Location& location, std::string& value);
 
 }  // namespace beamgate::upstream

@@ -55,7 +55,7 @@ class Head {
     out_.append(request_.method);
     out_ += ' ';
     append_target(request_, proxy_, out_);
-    out_.append(" HTTP/1.1\r\n");
+    out_.append(proxy_.http_minor == 0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
   }
 
   void add_host() {
@@ -99,17 +99,29 @@ class Head {
     }
   }
 
-  // The value says whether the connection may be kept.
-  bool add_framing() {
-    if (request_.chunked) {
+  RequestWriter::Written add_framing(std::optional<uint64_t> held_bytes) {
+    if (!held_bytes.has_value()) held_bytes = request_.content_length;
+    if (request_.chunked && !held_bytes.has_value()) {
       out_.append("Transfer-Encoding: chunked\r\n");
-    } else if (request_.content_length.has_value()) {
-      out_.append("Content-Length: ").append(std::to_string(*request_.content_length)).append("\r\n");
+    } else if (held_bytes.has_value()) {
+      out_.append("Content-Length: ").append(std::to_string(*held_bytes)).append("\r\n");
     }
-    const bool keep = proxy_.upstream->keepalive > 0 && !asked_to_close();
-    if (!keep) out_.append("Connection: close\r\n");
+    RequestWriter::Written written;
+    written.keep = proxy_.upstream->keepalive > 0 && proxy_.http_minor > 0 && !said_by_set("connection", "close");
+    written.upgrade = wants_upgrade();
+    const bool trailers = proxy_.pass_trailers && proxy_.http_minor > 0;
+    if (trailers) out_.append("TE: trailers\r\n");
+    if (written.upgrade) {
+      out_.append("Upgrade: websocket\r\nConnection: Upgrade");
+    } else if (!written.keep) {
+      out_.append("Connection: close");
+    } else if (trailers) {
+      out_.append("Connection: TE");
+    }
+    if (trailers && (written.upgrade || !written.keep)) out_.append(", TE");
+    if (trailers || written.upgrade || !written.keep) out_.append("\r\n");
     out_.append("\r\n");
-    return keep;
+    return written;
   }
 
  private:
@@ -120,12 +132,21 @@ class Head {
     return nullptr;
   }
 
-  bool asked_to_close() {
-    const config::NameValue* set = find_set("connection");
+  // proxy_set_header gives this field a value with this word among its members.
+  bool said_by_set(std::string_view name, std::string_view word) {
+    const config::NameValue* set = find_set(name);
     if (set == nullptr) return false;
     value_.clear();
     http::expand(set->value, request_, record_, value_);
-    return iequals(value_, "close");
+    ConnectionNames words;
+    return words.add(value_) && words.contains(word);
+  }
+
+  bool wants_upgrade() {
+    if (!request_.upgrade_websocket || request_.method != "GET" || request_.has_body()) return false;
+    if (request_.version_minor == 0 || proxy_.http_minor == 0) return false;
+    if (find_set("upgrade") != nullptr && !said_by_set("upgrade", "websocket")) return false;
+    return find_set("connection") == nullptr || said_by_set("connection", "upgrade");
   }
 
   const http::Request& request_;
@@ -143,8 +164,9 @@ RequestWriter::RequestWriter() {
   BG_ASSERT(parsed);
 }
 
-Result<bool> RequestWriter::write(const http::Request& request, const record::Record& record,
-                                  const config::ProxyAction& proxy, std::string& out) const {
+Result<RequestWriter::Written> RequestWriter::write(const http::Request& request, const record::Record& record,
+                                                    const config::ProxyAction& proxy,
+                                                    std::optional<uint64_t> held_bytes, std::string& out) const {
   std::string scheme;
   http::expand(scheme_, request, record, scheme);
   Head head(request, record, proxy, out);
@@ -157,7 +179,7 @@ Result<bool> RequestWriter::write(const http::Request& request, const record::Re
   Result<void> added = head.add_client_fields();
   if (!added.ok()) return added.error();
   head.add_set_fields();
-  return head.add_framing();
+  return head.add_framing(held_bytes);
 }
 
 }  // namespace beamgate::upstream

@@ -4,9 +4,14 @@
 // Says       Host is $proxy_host; X-Real-IP, X-Forwarded-For, -Proto and -Host are ours (a trusted peer's are
 //            continued); proxy_set_header overrides each of them, an empty value removes it.  The framing
 //            (Content-Length, Transfer-Encoding, Connection) is always ours.
+// Upgrade    A client that asks for a WebSocket is passed on as such, unless proxy_set_header gives Upgrade or
+//            Connection another value.  No other protocol is: who could speak h2c to a backend would get past
+//            everything that is checked here.
 // Errors     Invalid: a request that is better refused (400) than forwarded.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/base/result.h"
@@ -21,9 +26,15 @@ class RequestWriter {
  public:
   RequestWriter();
 
-  // Appends the head to out.  The value says whether the connection may be kept afterwards.
-  Result<bool> write(const http::Request& request, const record::Record& record,
-                     const config::ProxyAction& proxy, std::string& out) const;
+  struct Written {
+    bool keep = false;     // The connection may be kept afterwards.
+    bool upgrade = false;  // It asks for a WebSocket.
+  };
+
+  // Appends the head to out.  held_bytes: the length of a body that was held as a whole, however it came.
+  Result<Written> write(const http::Request& request, const record::Record& record,
+                        const config::ProxyAction& proxy, std::optional<uint64_t> held_bytes,
+                        std::string& out) const;
 
  private:
   config::Template scheme_;

@@ -41,7 +41,10 @@ struct ResponseParser::Callbacks {
 
   static int on_field(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) return response.add_overhead(size) ? 0 : -1;
+    if (response.state_ == State::Body) {
+      response.trailer_.name.append(at, size);
+      return response.add_overhead(size) ? 0 : -1;
+    }
     if (response.fields_.size() == kFieldsMax) return -1;
     response.fields_.push_back({{at, size}, {}});
     return 0;
@@ -49,12 +52,21 @@ struct ResponseParser::Callbacks {
 
   static int on_value(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) return response.add_overhead(size) ? 0 : -1;
+    if (response.state_ == State::Body) {
+      response.trailer_.value.append(at, size);
+      return response.add_overhead(size) ? 0 : -1;
+    }
     if (response.fields_.empty()) return -1;
     // llhttp may report one value in several pieces; they follow each other in the head.
     std::string_view& value = response.fields_.back().value;
     value = value.empty() ? std::string_view(at, size)
                           : std::string_view(value.data(), static_cast<size_t>(at + size - value.data()));
+    return 0;
+  }
+
+  static int on_value_complete(llhttp_t* parser) noexcept {
+    ResponseParser& response = self(parser);
+    if (response.state_ == State::Body) response.end_trailer();
     return 0;
   }
 
@@ -67,7 +79,8 @@ struct ResponseParser::Callbacks {
     ResponseParser& response = self(parser);
     if (!response.accept_head()) return -1;
     const int status = parser->status_code;
-    return response.interim_ || response.to_head_request_ || status == 204 || status == 304 ? 1 : 0;
+    const bool bodyless = status == 101 || status == 204 || status == 304;
+    return response.interim_ || response.asked_.head || bodyless ? 1 : 0;
   }
 
   static int on_body(llhttp_t* parser, const char* at, size_t size) noexcept {
@@ -88,6 +101,7 @@ struct ResponseParser::Callbacks {
       llhttp_settings_init(&made);
       made.on_header_field = on_field;
       made.on_header_value = on_value;
+      made.on_header_value_complete = on_value_complete;
       made.on_chunk_extension_name = on_extension;
       made.on_chunk_extension_value = on_extension;
       made.on_headers_complete = on_head;
@@ -105,6 +119,8 @@ ResponseParser::State ResponseParser::feed(std::span<char> bytes, std::string_vi
   while (state_ == State::Head && !bytes.empty()) bytes = bytes.subspan(take_head(bytes));
   if (state_ == State::Body && !bytes.empty()) {
     run_body(bytes, body);
+  } else if (state_ == State::Switched) {
+    body = std::string_view(bytes.data(), bytes.size());
   } else if (state_ == State::Complete && !bytes.empty()) {
     surplus_ = true;
   }
@@ -159,11 +175,12 @@ void ResponseParser::parse_head(std::string_view head) {
   if (error != HPE_OK && !complete) {
     state_ = State::Invalid;
   } else if (interim_) {
-    if (!complete || ++interims_ > kInterimMax) state_ = State::Invalid;
+    if (!complete || ++interim_count_ > kInterimMax) state_ = State::Invalid;
   } else if (!head_accepted_) {
     state_ = State::Invalid;
   } else {
     state_ = complete ? State::Complete : State::Body;
+    if (head_.status == 101) state_ = State::Switched;
     llhttp_resume(&parser_);
   }
 }
@@ -171,11 +188,34 @@ void ResponseParser::parse_head(std::string_view head) {
 bool ResponseParser::accept_head() {
   const int status = parser_.status_code;
   if (parser_.http_major != 1 || parser_.http_minor > 1) return false;
-  if (status < 100 || status > 599 || status == 101) return false;
+  if (status < 100 || status > 599) return false;
+  if (status == 101) {
+    head_accepted_ = accept_switch() && build_head();
+    return head_accepted_;
+  }
   interim_ = status < 200;
-  if (interim_) return true;
+  if (interim_) {
+    if (!build_head()) return false;
+    if (status != 100) interims_.push_back(head_);
+    return true;
+  }
   head_accepted_ = accept_framing() && build_head();
   return head_accepted_;
+}
+
+// RFC 9110 section 7.8, RFC 6455 section 4.1.
+bool ResponseParser::accept_switch() const {
+  if (!asked_.upgrade) return false;
+  ConnectionNames named;
+  int upgrades = 0;
+  for (const FieldView& field : fields_) {
+    if (iequals(field.name, "connection") && !named.add(field.value)) return false;
+    if (iequals(field.name, "transfer-encoding") || iequals(field.name, "content-length")) return false;
+    if (!iequals(field.name, "upgrade")) continue;
+    if (!iequals(trim(field.value), "websocket")) return false;
+    ++upgrades;
+  }
+  return upgrades == 1 && named.contains("upgrade");
 }
 
 // Says no to everything that two readers could frame in two ways (RFC 9112 section 6.3).
@@ -207,6 +247,14 @@ bool ResponseParser::build_head() {
   const bool has_length = (parser_.flags & F_CONTENT_LENGTH) != 0 && head_.status != 204;
   head_.content_length = has_length ? std::optional<uint64_t>(parser_.content_length) : std::nullopt;
   return true;
+}
+
+void ResponseParser::end_trailer() {
+  http::ResponseField trailer = std::exchange(trailer_, {});
+  trailer.value = trim(trailer.value);
+  if (trailers_.size() < kFieldsMax && !is_dropped_from_trailers(trailer.name)) {
+    trailers_.push_back(std::move(trailer));
+  }
 }
 
 void ResponseParser::run_body(std::span<char> bytes, std::string_view& body) {

@@ -2,11 +2,11 @@
 //
 // Owner      ProxyLeg.
 // Strict     Lines end in CRLF, no folded or control bytes in fields, one framing only, chunked as the only
-//            transfer coding.  Whatever breaks a rule makes the response Invalid.  1xx heads are skipped,
-//            101 is Invalid: nobody asked for another protocol.
+//            transfer coding.  Whatever breaks a rule makes the response Invalid.  101 is Invalid unless
+//            it agrees to what was asked for.
 // Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar.
 // Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, kOverheadBytesMax of chunk extensions and
-//            trailers; above each the response is Invalid.  Trailers are dropped.
+//            trailers; above each the response is Invalid.
 #pragma once
 
 #include <llhttp.h>
@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "worker/http/exchange.h"
@@ -44,16 +45,23 @@ class ResponseParser {
   static constexpr int kInterimMax = 16;
 
   //   Head -- a final head -------------------> Body or Complete
+  //   Head -- 101, as asked for --------------> Switched: what follows is not HTTP
   //   Body -- the last byte, or EOF where that ends it -> Complete
   //   Head, Body -- anything wrong -----------> Invalid
   // EOF before the first byte leaves Head: another connection may still bring the response.
-  enum class State : uint8_t { Head, Body, Complete, Invalid };
+  enum class State : uint8_t { Head, Body, Complete, Switched, Invalid };
 
-  explicit ResponseParser(bool to_head_request) : to_head_request_(to_head_request) {}
+  // What the request was, as far as it decides how the response is read.
+  struct Asked {
+    bool head = false;     // By HEAD: no body follows.
+    bool upgrade = false;  // For a WebSocket.
+  };
+
+  explicit ResponseParser(Asked asked) : asked_(asked) {}
   ResponseParser(const ResponseParser&) = delete;
   ResponseParser& operator=(const ResponseParser&) = delete;
 
-  // `body` is what the bytes hold of it, moved together within them.
+  // `body` is what the bytes hold of it, moved together within them; after Switched, the bytes behind the head.
   State feed(std::span<char> bytes, std::string_view& body);
   State end();  // The backend has closed its side.
 
@@ -61,7 +69,11 @@ class ResponseParser {
   bool started() const { return started_; }  // Any byte has come.
   // From Body or Complete on; may be moved from.  What must not reach the client is left out.
   http::ResponseHead& head() { return head_; }
-  bool may_have_body() const { return !to_head_request_ && head_.status != 204 && head_.status != 304; }
+  bool may_have_body() const { return !asked_.head && head_.status != 204 && head_.status != 304; }
+  // 1xx heads since the last call, 100 left out: they were an answer to us.
+  std::vector<http::ResponseHead> take_interims() { return std::exchange(interims_, {}); }
+  // After Complete: the fields behind a chunked body, fit to be passed on.
+  std::vector<http::ResponseField>& trailers() { return trailers_; }
   // Complete, and the connection is at the start of the next response.
   bool reusable() const { return state_ == State::Complete && keep_alive_ && !surplus_; }
 
@@ -75,13 +87,15 @@ class ResponseParser {
   size_t take_head(std::span<char> bytes);
   void parse_head(std::string_view head);
   bool accept_head();
+  bool accept_switch() const;
   bool accept_framing() const;
   bool build_head();
+  void end_trailer();
   void run_body(std::span<char> bytes, std::string_view& body);
   void add_body(const char* at, size_t size);
   bool add_overhead(size_t bytes);
 
-  const bool to_head_request_;
+  const Asked asked_;
   State state_ = State::Head;
   bool started_ = false;
   bool interim_ = false;          // The head being parsed is a 1xx.
@@ -89,7 +103,10 @@ class ResponseParser {
   bool message_complete_ = false;
   bool keep_alive_ = false;
   bool surplus_ = false;          // Bytes came behind the response.
-  int interims_ = 0;
+  int interim_count_ = 0;
+  std::vector<http::ResponseHead> interims_;
+  std::vector<http::ResponseField> trailers_;
+  http::ResponseField trailer_;   // Being parsed; it may come in pieces.
   size_t overhead_bytes_ = 0;
   HeadScanner scanner_;
   std::string partial_;           // A head that came in pieces, until it is complete.

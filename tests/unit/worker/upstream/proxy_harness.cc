@@ -124,6 +124,12 @@ bool ProxyTest::reads_end(const UniqueFd& socket) {
   return true;
 }
 
+std::unique_ptr<Origin> ProxyTest::add_origin() {
+  std::unique_ptr<Origin> added = Origin::tcp();
+  upstream_->servers.push_back({added->address()});
+  return added;
+}
+
 UniqueFd ProxyTest::serve_once(Origin& origin) {
   FakeExchange& first = get();
   UniqueFd socket = accept(origin);

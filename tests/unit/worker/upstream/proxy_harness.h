@@ -64,6 +64,20 @@ class FakeExchange final : public http::Exchange {
     end();
     if (on_finish) std::exchange(on_finish, nullptr)();
   }
+  void finish_with_trailers(const std::vector<http::ResponseField>& given) override {
+    trailers = given;
+    finish();
+  }
+  void inform(uint16_t status, const std::vector<http::ResponseField>& fields) override {
+    informed += std::to_string(status);
+    for (const http::ResponseField& field : fields) informed += " " + field.name + "=" + field.value;
+    informed += ";";
+  }
+  void tunnel(const std::vector<http::ResponseField>& fields) override {
+    EXPECT_FALSE(begun_);
+    head = {101, fields, {}};
+    begun_ = true;
+  }
   void abort() override {
     aborted = true;
     end();
@@ -94,6 +108,8 @@ class FakeExchange final : public http::Exchange {
   http::Request request_;
   http::ResponseHead head;
   std::string body;
+  std::vector<http::ResponseField> trailers;
+  std::string informed;
   size_t queued = 0;
   size_t queued_most = 0;
   size_t window = 64 << 10;
@@ -171,6 +187,8 @@ class ProxyTest : public testing::Test {
   bool reads_end(const UniqueFd& socket);
   // The peer does one ordinary exchange on a new connection, which stays open.
   UniqueFd serve_once(Origin& origin);
+  // A second server of the upstream.
+  std::unique_ptr<Origin> add_origin();
   uint64_t opened() const { return metrics_->get(metrics::Metric::UpstreamConnectionsOpened); }
 
   uv::Loop loop_;

@@ -15,15 +15,15 @@ RequestBuffer buffer_with_head(size_t limit) {
 
 TEST(RequestBuffer, FramesChunks) {
   RequestBuffer buffer = buffer_with_head(100);
-  buffer.append_body("0123456789abcdef", true);
-  buffer.append_body("", true);
+  ASSERT_TRUE(buffer.append_body("0123456789abcdef", true).ok());
+  ASSERT_TRUE(buffer.append_body("", true).ok());
   buffer.append_end(true);
   EXPECT_EQ(buffer.unsent(), "HEAD10\r\n0123456789abcdef\r\n0\r\n\r\n");
 }
 
 TEST(RequestBuffer, LeavesALengthAlone) {
   RequestBuffer buffer = buffer_with_head(100);
-  buffer.append_body("body", false);
+  ASSERT_TRUE(buffer.append_body("body", false).ok());
   buffer.append_end(false);
   EXPECT_EQ(buffer.unsent(), "HEADbody");
 }
@@ -31,9 +31,9 @@ TEST(RequestBuffer, LeavesALengthAlone) {
 TEST(RequestBuffer, RewindsWhileEverythingFits) {
   RequestBuffer buffer = buffer_with_head(8);
   EXPECT_EQ(buffer.body_room(), 8u);
-  buffer.append_body("12345678", false);
+  ASSERT_TRUE(buffer.append_body("12345678", false).ok());
   EXPECT_EQ(buffer.body_room(), 0u);
-  buffer.sent(12);
+  ASSERT_TRUE(buffer.sent(12).ok());
   EXPECT_EQ(buffer.unsent(), "");
   ASSERT_TRUE(buffer.can_rewind());
   buffer.rewind();
@@ -42,11 +42,57 @@ TEST(RequestBuffer, RewindsWhileEverythingFits) {
 
 TEST(RequestBuffer, ForgetsWhatWasSentWhenMoreComes) {
   RequestBuffer buffer = buffer_with_head(8);
-  buffer.append_body("12345678", false);
-  buffer.sent(6);
+  ASSERT_TRUE(buffer.append_body("12345678", false).ok());
+  ASSERT_TRUE(buffer.sent(6).ok());
   EXPECT_EQ(buffer.body_room(), 6u);
-  buffer.append_body("abcdef", false);
+  ASSERT_TRUE(buffer.append_body("abcdef", false).ok());
   EXPECT_EQ(buffer.unsent(), "345678abcdef");
+  EXPECT_FALSE(buffer.can_rewind());
+}
+
+TEST(RequestBuffer, HoldsWhatDoesNotFitInAFile) {
+  const std::string directory = "/tmp";
+  RequestBuffer buffer = buffer_with_head(8);
+  buffer.hold(directory);
+  std::string body;
+  for (int i = 0; body.size() < 3 * BodyFile::kPieceBytes; ++i) {
+    const std::string part = std::to_string(i) + ",";
+    ASSERT_GE(buffer.body_room(), part.size());
+    ASSERT_TRUE(buffer.append_body(part, false).ok());
+    body += part;
+  }
+  EXPECT_EQ(buffer.body_bytes(), body.size());
+  buffer.replace_head("LONGER");
+  for (int time = 0; time < 2; ++time) {  // It can be sent again, and from the middle.
+    std::string sent;
+    for (size_t step = 1; !buffer.unsent().empty(); step = step * 3 + 1) {
+      if (time == 0 && sent.size() > 100'000) break;
+      const std::string_view part = buffer.unsent().substr(0, step);
+      sent += part;
+      ASSERT_TRUE(buffer.sent(part.size()).ok());
+    }
+    EXPECT_EQ(sent == "LONGER" + body, time == 1);
+    ASSERT_TRUE(buffer.can_rewind());
+    buffer.rewind();
+  }
+}
+
+TEST(RequestBuffer, ADirectoryThatIsNotThereIsAnError) {
+  const std::string directory = "/nowhere/at/all";
+  RequestBuffer buffer = buffer_with_head(8);
+  buffer.hold(directory);
+  EXPECT_TRUE(buffer.append_body("12345678", false).ok());
+  EXPECT_FALSE(buffer.append_body("9", false).ok());
+}
+
+TEST(RequestBuffer, AStreamIsBoundedAndForgotten) {
+  RequestBuffer buffer = buffer_with_head(8);
+  buffer.begin_stream(10);
+  EXPECT_EQ(buffer.unsent(), "");
+  ASSERT_TRUE(buffer.append_body("0123456789", false).ok());
+  EXPECT_EQ(buffer.body_room(), 0u);
+  ASSERT_TRUE(buffer.sent(10).ok());
+  EXPECT_EQ(buffer.body_room(), 10u);
   EXPECT_FALSE(buffer.can_rewind());
 }
 

@@ -39,9 +39,10 @@ struct Case {
 
   std::string write() {
     std::string out;
-    const Result<bool> kept = RequestWriter().write(request, record, location.proxy, out);
-    keep = kept.ok() && kept.value();
-    return kept.ok() ? out : "refused";
+    const auto written = RequestWriter().write(request, record, location.proxy, held_bytes, out);
+    keep = written.ok() && written.value().keep;
+    upgrade = written.ok() && written.value().upgrade;
+    return written.ok() ? out : "refused";
   }
 
   std::string target() {
@@ -57,7 +58,9 @@ struct Case {
   config::Location location;
   http::Request request;
   record::Record record;
+  std::optional<uint64_t> held_bytes;
   bool keep = false;
+  bool upgrade = false;
 };
 
 bool has_line(const std::string& head, const std::string& line) {
@@ -225,6 +228,79 @@ struct TargetRow {
   const char* query;
   const char* expected;
 };
+
+Case websocket() {
+  Case one;
+  one.request.upgrade_websocket = true;
+  one.request.fields = {{"Host", "site.example"},
+                        {"Connection", "keep-alive, Upgrade"},
+                        {"Upgrade", "websocket"},
+                        {"Sec-WebSocket-Key", "k"}};
+  return one;
+}
+
+TEST(RequestWriter, AWebSocketIsPassedOnAsSuch) {
+  Case one = websocket();
+  const std::string head = one.write();
+  EXPECT_TRUE(one.upgrade);
+  EXPECT_TRUE(has_line(head, "Upgrade: websocket")) << head;
+  EXPECT_TRUE(has_line(head, "Connection: Upgrade")) << head;
+  EXPECT_TRUE(has_line(head, "Sec-WebSocket-Key: k")) << head;
+  Case asked = websocket();  // nginx's way to say it.
+  asked.set_header("Upgrade", "$http_upgrade");
+  asked.set_header("Connection", "upgrade");
+  EXPECT_TRUE(has_line(asked.write(), "Connection: Upgrade"));
+  EXPECT_TRUE(asked.upgrade);
+}
+
+TEST(RequestWriter, WhatIsNoWebSocketIsNotUpgraded) {
+  Case closed = websocket();
+  closed.set_header("Connection", "");
+  EXPECT_EQ(closed.write().find("pgrade"), std::string::npos);
+  Case removed = websocket();
+  removed.set_header("Upgrade", "");
+  EXPECT_EQ(removed.write().find("pgrade"), std::string::npos);
+  Case other = websocket();
+  other.set_header("Upgrade", "h2c");
+  EXPECT_EQ(other.write().find("pgrade"), std::string::npos);
+  Case post = websocket();
+  post.request.method = "POST";
+  EXPECT_EQ(post.write().find("pgrade"), std::string::npos);
+  Case with_body = websocket();
+  with_body.request.content_length = 5;
+  EXPECT_EQ(with_body.write().find("pgrade"), std::string::npos);
+  Case old = websocket();
+  old.location.proxy.http_minor = 0;
+  EXPECT_EQ(old.write().find("pgrade"), std::string::npos);
+  Case plain;  // Asked for by the configuration alone.
+  plain.set_header("Upgrade", "websocket");
+  plain.set_header("Connection", "upgrade");
+  EXPECT_EQ(plain.write().find("pgrade"), std::string::npos);
+  EXPECT_FALSE(plain.upgrade);
+}
+
+TEST(RequestWriter, TheOldProtocolHasNoChunksAndKeepsNothing) {
+  Case one;
+  one.location.proxy.http_minor = 0;
+  one.request.chunked = true;
+  one.held_bytes = 12;
+  const std::string head = one.write();
+  EXPECT_TRUE(head.starts_with("GET /a?b HTTP/1.0\r\n")) << head;
+  EXPECT_TRUE(has_line(head, "Content-Length: 12")) << head;
+  EXPECT_TRUE(has_line(head, "Connection: close")) << head;
+  EXPECT_EQ(head.find("Transfer-Encoding"), std::string::npos);
+  EXPECT_FALSE(one.keep);
+}
+
+TEST(RequestWriter, TrailersAreAskedForWhereTheyArePassedOn) {
+  Case one;
+  EXPECT_EQ(one.write().find("TE:"), std::string::npos);
+  one.location.proxy.pass_trailers = true;
+  EXPECT_TRUE(has_line(one.write(), "TE: trailers"));
+  EXPECT_TRUE(has_line(one.write(), "Connection: TE"));
+  one.set_header("Connection", "close");
+  EXPECT_TRUE(has_line(one.write(), "Connection: close, TE"));
+}
 
 TEST(ProxyTarget, FollowsNginx) {
   const TargetRow kRows[] = {

@@ -17,19 +17,27 @@ struct Parsed {
   std::string fields;  // "name=value;" ...
   std::optional<uint64_t> length;
   std::string body;
+  std::string interims;  // "status name=value;" ...
+  std::string trailers;
   bool reusable = false;
 };
 
 // Feeds `text` in pieces of `step` bytes, then ends the stream if asked.
-Parsed parse(std::string_view text, size_t step = SIZE_MAX, bool eof = false, bool head_request = false) {
-  ResponseParser parser(head_request);
+Parsed parse(std::string_view text, size_t step = SIZE_MAX, bool eof = false, bool head_request = false,
+             bool upgrade = false) {
+  ResponseParser parser({.head = head_request, .upgrade = upgrade});
   Parsed out;
   for (size_t at = 0; at < text.size(); at += std::min(step, text.size() - at)) {
     std::string piece(text.substr(at, step));  // On the heap and exact, so that a sanitizer sees overruns.
     std::string_view body;
     parser.feed(piece, body);
     out.body.append(body);
+    for (const http::ResponseHead& interim : parser.take_interims()) {
+      out.interims += std::to_string(interim.status) + " ";
+      for (const http::ResponseField& field : interim.fields) out.interims += field.name + "=" + field.value + ";";
+    }
   }
+  for (const http::ResponseField& field : parser.trailers()) out.trailers += field.name + "=" + field.value + ";";
   if (eof) parser.end();
   out.state = parser.state();
   out.status = parser.head().status;
@@ -52,15 +60,17 @@ TEST(ResponseParser, ReadsALengthAtEverySplit) {
   }
 }
 
-TEST(ResponseParser, ReadsChunksAtEverySplitAndDropsTrailers) {
+TEST(ResponseParser, ReadsChunksAtEverySplitAndKeepsTrailersApart) {
   const std::string text =
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-      "5;ext=1\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\nX-Trailer: gone\r\n\r\n";
+      "5;ext=1\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\n"
+      "X-Trailer: kept \r\nContent-Length: 9\r\nX-Empty:\r\nSet-Cookie: a=b\r\n\r\n";
   for (size_t step = 1; step <= text.size(); ++step) {
     const Parsed got = parse(text, step);
     EXPECT_EQ(got.state, State::Complete) << step;
     EXPECT_EQ(got.body, "hello 0123456789");
     EXPECT_EQ(got.fields, "");
+    EXPECT_EQ(got.trailers, "X-Trailer=kept;X-Empty=;");
     EXPECT_FALSE(got.length.has_value());
     EXPECT_TRUE(got.reusable);
   }
@@ -107,7 +117,7 @@ TEST(ResponseParser, SomeResponsesHaveNoBodyWhateverTheySay) {
   EXPECT_FALSE(no_content.length.has_value());
 }
 
-TEST(ResponseParser, SkipsInterimResponses) {
+TEST(ResponseParser, HandsOutInterimResponses) {
   const std::string text =
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -117,6 +127,7 @@ TEST(ResponseParser, SkipsInterimResponses) {
     EXPECT_EQ(got.status, 200);
     EXPECT_EQ(got.fields, "");
     EXPECT_EQ(got.body, "hi");
+    EXPECT_EQ(got.interims, "103 Link=</a>;");  // A 100 was for us.
   }
 }
 
@@ -128,7 +139,32 @@ TEST(ResponseParser, ManyInterimResponsesAreAnAttack) {
   EXPECT_EQ(parse(text + "HTTP/1.1 102 Processing\r\n\r\n" + end).state, State::Invalid);
 }
 
-TEST(ResponseParser, NeverSwitchesProtocols) {
+TEST(ResponseParser, SwitchesToWhatWasAskedFor) {
+  const std::string text =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n"
+      "Date: y\r\n\r\n\x81\x02hi";
+  for (size_t step = 1; step <= text.size(); ++step) {
+    const Parsed got = parse(text, step, false, false, true);
+    EXPECT_EQ(got.state, State::Switched) << step;
+    EXPECT_EQ(got.status, 101);
+    EXPECT_EQ(got.fields, "Sec-WebSocket-Accept=x;Date=y;");
+    EXPECT_EQ(got.body, "\x81\x02hi");
+    EXPECT_FALSE(got.reusable);
+  }
+  for (const char* wrong :
+       {"Upgrade: h2c\r\nConnection: upgrade", "Upgrade: websocket", "Connection: upgrade",
+        "Upgrade: websocket\r\nUpgrade: websocket\r\nConnection: upgrade",
+        "Upgrade: websocket\r\nConnection: close", "Upgrade: websocket, h2c\r\nConnection: upgrade",
+        "Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 0",
+        "Upgrade: websocket\r\nConnection: upgrade\r\nTransfer-Encoding: chunked"}) {
+    const std::string head = std::string("HTTP/1.1 101 Switching Protocols\r\n") + wrong + "\r\n\r\n";
+    EXPECT_EQ(parse(head, SIZE_MAX, false, false, true).state, State::Invalid) << wrong;
+  }
+  EXPECT_EQ(parse("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", SIZE_MAX, false, false, true).state,
+            State::Complete);  // It may decline.
+}
+
+TEST(ResponseParser, NeverSwitchesProtocolsUnasked) {
   EXPECT_EQ(parse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n").state,
             State::Invalid);
   // Merely offering one is common and harmless.
@@ -145,7 +181,7 @@ TEST(ResponseParser, DropsWhatBelongsToTheConnection) {
       "Proxy-Connection: keep-alive\r\nTrailer: x\r\nTE: x\r\nDate: x\r\nServer: x\r\nX-Accel-Redirect: /etc\r\n"
       "Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n");
   EXPECT_EQ(got.state, State::Complete);
-  EXPECT_EQ(got.fields, "Set-Cookie=a=1;Set-Cookie=b=2;");
+  EXPECT_EQ(got.fields, "Date=x;Server=x;X-Accel-Redirect=/etc;Set-Cookie=a=1;Set-Cookie=b=2;");
   EXPECT_FALSE(got.reusable);
 }
 
