@@ -12,6 +12,7 @@
 #include "worker/proto/connection_ops.h"
 #include "worker/proto/echo.h"
 #include "worker/proto/raw.h"
+#include "worker/settings.h"
 #include "worker/upstream/proxy_handler.h"
 #include "worker/ws/websockets.h"
 
@@ -28,8 +29,9 @@ struct Layers::Parts {
         files(http_layer),
         proxy(context.loop, context.poller, http_layer, context.log, context.metrics),
         api_handler(context, http_layer, operations),
-        status(context),
-        metrics(context) {}
+        status(context, proxy.pool()),
+        metrics(context, proxy.pool()),
+        settings(context.settings) {}
 
   http::AccessLogs access_logs;
   http::HttpLayer http_layer;
@@ -44,6 +46,7 @@ struct Layers::Parts {
   api::StatusHandler status;
   api::MetricsHandler metrics;
   api::LivePage live_page;
+  Settings& settings;
 };
 
 Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
@@ -64,9 +67,12 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   using Mode = config::WebSocketAction::Mode;
   parts.websockets.set_application(Mode::Echo, parts.echo);
   parts.websockets.set_application(Mode::Raw, parts.raw);
+  follow();
 }
 
 Layers::~Layers() = default;
+
+void Layers::follow() { parts_->proxy.follow(parts_->settings.current().http); }
 
 ws::WebSockets& Layers::websockets() { return parts_->websockets; }
 

@@ -21,6 +21,7 @@ class Layers {
 
   ws::WebSockets& websockets();
 
+  void follow();    // The settings in force are others now.
   void end_turn();  // Behind Connections::end_turn().
   void reopen_logs();
   // No new requests on kept connections, WebSockets are closed with 1001 within `over_ms`.

@@ -296,6 +296,7 @@ void Worker::on_commit(uint32_t generation) {
   std::unordered_set<uint32_t> in_use;
   connections_.for_each([&](Record& record) { in_use.insert(record.location_id); });
   settings_.use(prepared.config, in_use);
+  layers_->follow();
   std::vector<std::unique_ptr<net::Listener>> gone;  // Closed when nobody would inherit them any more.
   for (auto& listener : listeners_) {
     if (!listens_to(*prepared.config, listener->id())) gone.push_back(std::move(listener));

@@ -7,6 +7,7 @@
 #include "common/version.h"
 #include "worker/api/read_only.h"
 #include "worker/settings.h"
+#include "worker/upstream/server_states.h"
 
 namespace beamgate::api {
 namespace {
@@ -33,6 +34,22 @@ constexpr Figure kFigures[] = {
     {"bytes_sent", Metric::BytesSent},
 };
 
+json::Value upstream_rows(const upstream::Pool& upstreams) {
+  json::Value rows = json::Value::array();
+  for (const upstream::ServerState& server : upstream::server_states(upstreams, monotonic_ms())) {
+    json::Value row;
+    row.set("upstream", server.upstream);
+    row.set("server", server.server);
+    row.set("state", server.state);
+    row.set("backup", server.backup);
+    row.set("active", server.active);
+    row.set("requests", server.requests);
+    row.set("failures", server.failures);
+    rows.push(std::move(row));
+  }
+  return rows;
+}
+
 bool wants_plain_text(const http::Request& request) {
   const std::string_view accept = request.field("Accept");
   const size_t plain = accept.find("text/plain");
@@ -41,8 +58,10 @@ bool wants_plain_text(const http::Request& request) {
 
 }  // namespace
 
-StatusHandler::StatusHandler(Context& context)
-    : context_(context), started_ms_(context.started_ms != 0 ? context.started_ms : wall_ms()) {}
+StatusHandler::StatusHandler(Context& context, const upstream::Pool& upstreams)
+    : context_(context),
+      upstreams_(upstreams),
+      started_ms_(context.started_ms != 0 ? context.started_ms : wall_ms()) {}
 
 void StatusHandler::handle(http::Exchange& exchange) {
   if (!admit_reading(exchange)) return;
@@ -54,6 +73,7 @@ void StatusHandler::handle(http::Exchange& exchange) {
   for (const Figure& figure : kFigures) {
     status.set(figure.name, metrics::sum(context_.metrics_all, figure.metric));
   }
+  status.set("upstreams", upstream_rows(upstreams_));
 
   const std::vector<http::ResponseField> fields = {{"Cache-Control", "no-store"}};
   if (!wants_plain_text(exchange.request())) {

@@ -22,9 +22,21 @@ class ProxyAttachment final : public http::Attachment {
 ProxyHandler::ProxyHandler(uv::Loop& loop, net::Poller& poller, http::Exchanges& exchanges, log::Log& log,
                            metrics::Page& metrics)
     : deadlines_(loop),
+      checks_(poller, deadlines_, log, metrics),
+      resolver_(loop),
+      names_(deadlines_, resolver_, checks_, log, metrics),
       landing_(std::make_unique<char[]>(kLandingBytes)),
       parts_{poller, deadlines_, pool_, writer_, exchanges, legs_, log, metrics,
              std::span<char>(landing_.get(), kLandingBytes)} {}
+
+void ProxyHandler::follow(const config::Http& http) {
+  names_.configure(http.resolver);
+  for (const auto& [name, upstream] : http.upstreams) {
+    Group& group = pool_.group(upstream);
+    checks_.follow(group);
+    names_.follow(group);
+  }
+}
 
 void ProxyHandler::handle(http::Exchange& exchange) {
   const std::string_view method = exchange.request().method;

@@ -13,7 +13,10 @@
 #include "common/uv/loop.h"
 #include "worker/http/exchange.h"
 #include "worker/net/poller.h"
+#include "worker/upstream/health_checks.h"
+#include "worker/upstream/name_watches.h"
 #include "worker/upstream/proxy_leg.h"
+#include "worker/upstream/resolver.h"
 
 namespace beamgate::upstream {
 
@@ -24,12 +27,19 @@ class ProxyHandler final : public http::Handler {
   ProxyHandler(uv::Loop& loop, net::Poller& poller, http::Exchanges& exchanges, log::Log& log,
                metrics::Page& metrics);
 
+  // A configuration is in force: its servers are checked and its names asked for from now on.
+  void follow(const config::Http& http);
+
   void handle(http::Exchange& exchange) override;
+  const Pool& pool() const { return pool_; }
   size_t active() const { return legs_.size(); }
 
  private:
   Deadlines deadlines_;
   Pool pool_;
+  HealthChecks checks_;
+  Resolver resolver_;
+  NameWatches names_;
   RequestWriter writer_;
   ProxyLegs legs_;
   std::unique_ptr<char[]> landing_;
