@@ -191,9 +191,11 @@ class Reset:
 
 
 class Backend:
-    """unix=True listens on a unix socket.  Use as a context manager, or register close() as a cleanup."""
+    """unix=True listens on a unix socket.  host, port: where else than 127.0.0.1 and a free port, as one that is
+    started again has to.  Use as a context manager, or register close() as a cleanup."""
 
-    def __init__(self, behaviour=None, secret=None, unix=False, keepalive=True, backlog=1024, timeout=30):
+    def __init__(self, behaviour=None, secret=None, unix=False, keepalive=True, backlog=1024, timeout=30,
+                 host="127.0.0.1", port=0):
         self.secret = secret      # One secret or a list; None: signatures are not checked.
         self.keepalive = keepalive
         self.timeout = timeout
@@ -217,8 +219,9 @@ class Backend:
         else:
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(("127.0.0.1", 0))
-            self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+            self.listener.bind((host, port))
+            self.port = self.listener.getsockname()[1]
+            self.address = f"{host}:{self.port}"
             self.url = "http://" + self.address
         self.listener.listen(backlog)
         self.thread = threading.Thread(target=self._accept, daemon=True)
