@@ -41,7 +41,6 @@ struct ResponseParser::Callbacks {
 
   static int on_field(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) return response.add_overhead(size) ? 0 : -1;
     if (response.fields_.size() == kFieldsMax) return -1;
     response.fields_.push_back({{at, size}, {}});
     return 0;
@@ -49,17 +48,12 @@ struct ResponseParser::Callbacks {
 
   static int on_value(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) return response.add_overhead(size) ? 0 : -1;
     if (response.fields_.empty()) return -1;
     // llhttp may report one value in several pieces; they follow each other in the head.
     std::string_view& value = response.fields_.back().value;
     value = value.empty() ? std::string_view(at, size)
                           : std::string_view(value.data(), static_cast<size_t>(at + size - value.data()));
     return 0;
-  }
-
-  static int on_extension(llhttp_t* parser, const char*, size_t size) noexcept {
-    return self(parser).add_overhead(size) ? 0 : -1;
   }
 
   // 1 tells llhttp that no body follows.
@@ -88,8 +82,6 @@ struct ResponseParser::Callbacks {
       llhttp_settings_init(&made);
       made.on_header_field = on_field;
       made.on_header_value = on_value;
-      made.on_chunk_extension_name = on_extension;
-      made.on_chunk_extension_value = on_extension;
       made.on_headers_complete = on_head;
       made.on_body = on_body;
       made.on_message_complete = on_complete;
@@ -112,7 +104,9 @@ ResponseParser::State ResponseParser::feed(std::span<char> bytes, std::string_vi
 }
 
 ResponseParser::State ResponseParser::end() {
-  if (state_ == State::Body) {
+  if (state_ == State::Body && chunked_) {
+    state_ = State::Invalid;
+  } else if (state_ == State::Body) {
     llhttp_finish(&parser_);
     state_ = message_complete_ ? State::Complete : State::Invalid;
   } else if (state_ == State::Head && started_) {
@@ -204,6 +198,7 @@ bool ResponseParser::build_head() {
     if (is_dropped_from_response(field.name) || named.contains(field.name)) continue;
     head_.fields.push_back({std::string(field.name), std::string(trim(field.value))});
   }
+  chunked_ = (parser_.flags & F_CHUNKED) != 0;
   const bool has_length = (parser_.flags & F_CONTENT_LENGTH) != 0 && head_.status != 204;
   head_.content_length = has_length ? std::optional<uint64_t>(parser_.content_length) : std::nullopt;
   return true;
@@ -212,6 +207,11 @@ bool ResponseParser::build_head() {
 void ResponseParser::run_body(std::span<char> bytes, std::string_view& body) {
   input_ = bytes;
   body_at_ = body_bytes_ = 0;
+  if (chunked_) {
+    run_chunks();
+    body = std::string_view(bytes.data() + body_at_, body_bytes_);
+    return;
+  }
   const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
   body = std::string_view(bytes.data() + body_at_, body_bytes_);
   if (error == HPE_PAUSED && message_complete_) {
@@ -233,9 +233,29 @@ void ResponseParser::add_body(const char* at, size_t size) {
   body_bytes_ += size;
 }
 
-bool ResponseParser::add_overhead(size_t bytes) {
-  overhead_bytes_ += bytes;
-  return overhead_bytes_ <= kOverheadBytesMax;
+// llhttp is too lenient about line ends and trailers to be given chunks.
+void ResponseParser::run_chunks() {
+  using Kind = http::ChunkDecoder::Step::Kind;
+  for (size_t at = 0;;) {
+    const http::ChunkDecoder::Step step = chunks_.next(std::string_view(input_.data() + at, input_.size() - at));
+    at += step.used;
+    switch (step.kind) {
+      case Kind::NeedMore:
+        return;
+      case Kind::Bad:
+        state_ = State::Invalid;
+        return;
+      case Kind::End:
+        state_ = State::Complete;
+        keep_alive_ = llhttp_should_keep_alive(&parser_) != 0;
+        surplus_ = at != input_.size();
+        return;
+      case Kind::Data:
+        add_body(step.data.data(), step.data.size());
+        chunks_.took(step.data.size());
+        at += step.data.size();
+    }
+  }
 }
 
 }  // namespace beamgate::upstream

@@ -4,8 +4,8 @@
 // Strict     Lines end in CRLF, no folded or control bytes in fields, one framing only, chunked as the only
 //            transfer coding.  Whatever breaks a rule makes the response Invalid.  1xx heads are skipped,
 //            101 is Invalid: nobody asked for another protocol.
-// Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar.
-// Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, kOverheadBytesMax of chunk extensions and
+// Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar of heads, ChunkDecoder that of chunks.
+// Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, and ChunkDecoder's for chunk extensions and
 //            trailers; above each the response is Invalid.  Trailers are dropped.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "worker/http/chunk_decoder.h"
 #include "worker/http/exchange.h"
 
 namespace beamgate::upstream {
@@ -40,7 +41,6 @@ class ResponseParser {
  public:
   static constexpr size_t kHeadBytesMax = 64 << 10;
   static constexpr size_t kFieldsMax = 256;
-  static constexpr size_t kOverheadBytesMax = 16 << 10;
   static constexpr int kInterimMax = 16;
 
   //   Head -- a final head -------------------> Body or Complete
@@ -78,8 +78,8 @@ class ResponseParser {
   bool accept_framing() const;
   bool build_head();
   void run_body(std::span<char> bytes, std::string_view& body);
+  void run_chunks();
   void add_body(const char* at, size_t size);
-  bool add_overhead(size_t bytes);
 
   const bool to_head_request_;
   State state_ = State::Head;
@@ -90,7 +90,8 @@ class ResponseParser {
   bool keep_alive_ = false;
   bool surplus_ = false;          // Bytes came behind the response.
   int interims_ = 0;
-  size_t overhead_bytes_ = 0;
+  bool chunked_ = false;
+  http::ChunkDecoder chunks_;
   HeadScanner scanner_;
   std::string partial_;           // A head that came in pieces, until it is complete.
   std::vector<FieldView> fields_; // Of the head being parsed; views into it.
