@@ -21,6 +21,7 @@ master_process off;
 working_directory work;
 bus_queue 2m;
 publication_max 32k;
+memory_limit 1g;
 events { worker_connections 77; connections_per_address 5; }
 http {
     log_format json escape=json '{"uri":"$uri",' '"room":"$room"}';
@@ -30,6 +31,15 @@ http {
     set_real_ip_from 10.0.0.0/8;
     set_real_ip_from unix:;
     real_ip_header X-Forwarded-For;
+    real_ip_recursive on;
+    underscores_in_headers on;
+    limit_req_zone $binary_remote_addr zone=requests:64k rate=30r/m;
+    limit_conn_zone $server_name$remote_addr zone=connections:1m;
+    limit_req zone=requests burst=5 delay=2;
+    limit_req_status 429; limit_req_log_level warn; limit_req_dry_run on;
+    limit_conn connections 7;
+    limit_conn_status 429; limit_conn_log_level info; limit_conn_dry_run on;
+    limit_rate 100k; limit_rate_after 1m;
     client_max_body_size 2m;
     client_body_timeout 11s;
     client_header_timeout 12s;
@@ -58,7 +68,7 @@ http {
     server {
         listen 127.0.0.1:8081 default_server backlog=100;
         listen [::1]:8081 ipv6only=off;
-        listen unix:run/http.sock;
+        listen unix:run/http.sock proxy_protocol;
         listen localhost:8082;
         server_name example.com *.example.com www.example.* "~^(?<sub>.+)\.example\.org$" .example.net;
         add_header X-Frame "a \"quoted\" value; {}" always;
@@ -68,6 +78,7 @@ http {
         location /app/ {
             proxy_pass http://app/base/; proxy_set_header Host $host; proxy_set_header X-Sub "";
             proxy_connect_timeout 1s; proxy_send_timeout 2s; proxy_read_timeout 3s; proxy_buffer_size 8k;
+            proxy_protocol v2;
         }
         location /direct { proxy_pass http://localhost:9100; }
         location /socket { proxy_pass http://unix:run/app.sock:/x; }
