@@ -50,6 +50,11 @@ constexpr Row kRows[] = {
     {"upstream_requests_total", Kind::Counter, "Requests proxied to upstream servers."},
     {"upstream_failures_total", Kind::Counter, "Upstream attempts that failed."},
     {"upstream_connections_opened_total", Kind::Counter, "Connections opened to upstream servers."},
+    {"proxy_headers_refused_total", Kind::Counter, "Connections closed because of a bad or late PROXY header."},
+    {"limit_req_delayed_total", Kind::Counter, "Requests that limit_req has held back."},
+    {"limit_req_refused_total", Kind::Counter, "Requests that limit_req has refused."},
+    {"limit_conn_refused_total", Kind::Counter, "Requests that limit_conn has refused."},
+    {"memory_limit_refused_total", Kind::Counter, "Requests refused because of memory_limit."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

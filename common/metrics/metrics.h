@@ -52,6 +52,11 @@ enum class Metric : uint16_t {
   UpstreamRequests,
   UpstreamFailures,
   UpstreamConnectionsOpened,
+  ProxyHeadersRefused,
+  LimitReqDelayed,
+  LimitReqRefused,
+  LimitConnRefused,
+  MemoryLimitRefused,
   kCount,
 };
 
