@@ -46,7 +46,8 @@ ProxyLeg::ProxyLeg(const ProxyParts& parts, http::Exchange& exchange)
       chunked_(exchange.request().chunked),
       idempotent_(is_idempotent(exchange.request().method)),
       group_(parts.pool.group(proxy_.upstream)),
-      parser_(exchange.request().method == "HEAD") {}
+      parser_(exchange.request().method == "HEAD"),
+      fresh_only_(proxy_.proxy_protocol != 0) {}
 
 bool ProxyLeg::write_head(http::Exchange& exchange) {
   const http::Request& request = exchange.request();

@@ -3,7 +3,8 @@
 // Owner      ProxyHandler; it keeps nothing of a request.
 // Says       Host is $proxy_host; X-Real-IP, X-Forwarded-For, -Proto and -Host are ours (a trusted peer's are
 //            continued); proxy_set_header overrides each of them, an empty value removes it.  The framing
-//            (Content-Length, Transfer-Encoding, Connection) is always ours.
+//            (Content-Length, Transfer-Encoding, Connection) is always ours.  With proxy_protocol, its header comes
+//            first and the connection can't be kept: it speaks of one client.
 // Errors     Invalid: a request that is better refused (400) than forwarded.
 #pragma once
 
