@@ -309,6 +309,8 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.metrics = &pages_->metrics(slot);
   plan.metrics_all = pages_->metrics_all();
   plan.addresses = &pages_->addresses();
+  plan.counted_keys = &pages_->counted_keys();
+  plan.rates = &pages_->rates();
   plan.address_seed = address_seed_;
   plan.started_ms = started_ms_;
   if (keepers_) plan.life = &pages_->new_life(slot);

@@ -15,11 +15,17 @@ namespace {
 constexpr size_t kMetricsBytes = ipc::kSlotsMax * sizeof(metrics::Page);
 constexpr size_t kLivesBytes = ipc::kSlotsMax * sizeof(ipc::Life);  // Some MiB; pages come with their use.
 constexpr size_t kSystemPageBytesMax = 64 << 10;
-constexpr size_t kAddressesAt = (kMetricsBytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
+constexpr size_t whole_pages(size_t bytes) {
+  return (bytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
+}
+constexpr size_t kAddressesAt = whole_pages(kMetricsBytes);
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
+constexpr int kRateTableVersion = 1;     // Changes with RateTable.
 constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
 
-size_t pages_bytes() { return kAddressesAt + ipc::AddressTable::bytes_for(ipc::kSlotsMax); }
+size_t counted_keys_at() { return kAddressesAt + whole_pages(ipc::AddressTable::bytes_for(ipc::kSlotsMax)); }
+size_t rates_at() { return counted_keys_at() + whole_pages(ipc::AddressTable::bytes_for(ipc::kSlotsMax)); }
+size_t pages_bytes() { return rates_at() + sizeof(ipc::RateTable); }
 
 Result<UniqueFd> new_file(size_t bytes) {
   UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
@@ -34,15 +40,16 @@ bool has_size(const UniqueFd& file, size_t bytes) {
   return fstat(file.get(), &status) == 0 && static_cast<size_t>(status.st_size) == bytes;
 }
 
-void* map_file(const UniqueFd& file, size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+void* map_file(const UniqueFd& file, size_t bytes, size_t offset = 0) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), static_cast<off_t>(offset));
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
 }  // namespace
 
 uint64_t SharedPages::layout() {
-  std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(ipc::kSlotsMax);
+  std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kRateTableVersion) + ' ' +
+                     std::to_string(ipc::kSlotsMax);
   for (size_t i = 0; i < static_cast<size_t>(metrics::Metric::kCount); ++i) {
     text += ' ';
     text += metrics::name_of(static_cast<metrics::Metric>(i));
@@ -83,6 +90,12 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
   auto addresses = ipc::AddressTable::map(file.get(), kAddressesAt, ipc::kSlotsMax, fresh);
   if (!addresses.ok()) return addresses.error();
   pages->addresses_ = std::move(addresses).value();
+  auto keys = ipc::AddressTable::map(file.get(), static_cast<int64_t>(counted_keys_at()), ipc::kSlotsMax, fresh);
+  if (!keys.ok()) return keys.error();
+  pages->counted_keys_ = std::move(keys).value();
+  // Zero bytes are an empty table.
+  pages->rates_ = static_cast<ipc::RateTable*>(map_file(file, sizeof(ipc::RateTable), rates_at()));
+  if (pages->rates_ == nullptr) return system_error("can't map the rates of limit_req");
   pages->file_ = std::move(file);
   pages->lives_file_ = std::move(lives);
   return pages;
@@ -91,6 +104,7 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
 SharedPages::~SharedPages() {
   if (metrics_ != nullptr) munmap(metrics_, kMetricsBytes);
   if (lives_ != nullptr) munmap(lives_, kLivesBytes);
+  if (rates_ != nullptr) munmap(rates_, sizeof(ipc::RateTable));
 }
 
 std::vector<const metrics::Page*> SharedPages::metrics_all() const {
@@ -104,6 +118,7 @@ ipc::Life& SharedPages::new_life(uint16_t slot) { return *new (&lives_[slot]) ip
 void SharedPages::drop_slot(uint16_t slot) {
   metrics::reset_gauges(metrics_[slot]);
   addresses_->drop_slot(slot);
+  counted_keys_->drop_slot(slot);
 }
 
 }  // namespace beamgate::master

@@ -1,5 +1,5 @@
-// SharedPages: the memory that the master and all workers share: metrics, address counts, and of each slot what
-// its worker and keeper know of each other.
+// SharedPages: the memory that the master and all workers share: metrics, the counts and rates of limits, and of
+// each slot what its worker and keeper know of each other.
 //
 // Owner      Master; mapped before the first fork, unmapped with it.  It lies in two files in memory - what keepers
 //            share apart from the rest - so that the image of a binary upgrade can map it again.
@@ -14,6 +14,7 @@
 #include "common/ipc/address_table.h"
 #include "common/ipc/handover.h"
 #include "common/ipc/life.h"
+#include "common/ipc/rate_table.h"
 #include "common/metrics/metrics.h"
 
 namespace beamgate::master {
@@ -38,6 +39,8 @@ class SharedPages {
   metrics::Page& metrics(uint16_t slot) { return metrics_[slot]; }
   std::vector<const metrics::Page*> metrics_all() const;
   ipc::AddressTable& addresses() { return *addresses_; }
+  ipc::AddressTable& counted_keys() { return *counted_keys_; }
+  ipc::RateTable& rates() { return *rates_; }
   ipc::Life& life(uint16_t slot) { return lives_[slot]; }
   ipc::Life& new_life(uint16_t slot);  // REQUIRES: no process of the slot lives.
 
@@ -53,6 +56,8 @@ class SharedPages {
   metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
   ipc::Life* lives_ = nullptr;        // The same.
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;
+  std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> counted_keys_;
+  ipc::RateTable* rates_ = nullptr;
 };
 
 }  // namespace beamgate::master

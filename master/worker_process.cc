@@ -92,6 +92,8 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.metrics = plan.metrics;
   handover.metrics_all = std::move(plan.metrics_all);
   handover.addresses = plan.addresses;
+  handover.counted_keys = plan.counted_keys;
+  handover.rates = plan.rates;
   handover.address_seed = plan.address_seed;
   handover.life = plan.life;
   handover.started_ms = plan.started_ms;

@@ -38,6 +38,8 @@ struct WorkerPlan {
   metrics::Page* metrics = nullptr;
   std::vector<const metrics::Page*> metrics_all;
   ipc::AddressTable* addresses = nullptr;
+  ipc::AddressTable* counted_keys = nullptr;
+  ipc::RateTable* rates = nullptr;
   uint64_t address_seed = 0;
   int64_t started_ms = 0;
   ipc::Life* life = nullptr;                     // As new; null: no keeper.

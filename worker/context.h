@@ -23,6 +23,9 @@ namespace net {
 class Poller;
 class Connections;
 }  // namespace net
+namespace ipc {
+class RateTable;
+}
 namespace hub {
 class Hub;
 class Remote;
@@ -42,6 +45,8 @@ struct Context {
   record::Arena& arena;
   net::Poller& poller;
   net::Connections& connections;
+  ipc::RateTable* rates = nullptr;  // Of limit_req; null: it limits nothing.
+  uint64_t address_seed = 0;        // The node's key for hashing what strangers choose.
   hub::Hub& hub;
   hub::Remote& remote;
   hook::Webhooks& webhooks;

@@ -1,10 +1,13 @@
 #include "worker/layers.h"
 
+#include "common/base/clock.h"
+#include "common/uv/timer.h"
 #include "worker/api/api_handler.h"
 #include "worker/api/live_page.h"
 #include "worker/api/metrics_handler.h"
 #include "worker/api/status_handler.h"
 #include "worker/http/access_log.h"
+#include "worker/http/announced_clients.h"
 #include "worker/http/http_layer.h"
 #include "worker/http/return_handler.h"
 #include "worker/http/static_files.h"
@@ -22,6 +25,8 @@ struct Layers::Parts {
   explicit Parts(Context& context)
       : access_logs(context.log),
         http_layer(context.connections, context.settings, context.metrics, context.log, &access_logs),
+        announced(context.connections, http_layer, context.metrics, context.log),
+        wake_timer(context.loop, [this] { http_layer.wake(monotonic_ms()); }),
         websockets(context),
         operations(context, websockets),
         echo(websockets),
@@ -35,6 +40,9 @@ struct Layers::Parts {
 
   http::AccessLogs access_logs;
   http::HttpLayer http_layer;
+  http::AnnouncedClients announced;
+  uv::Timer wake_timer;
+  int64_t wakes_at_ms = 0;
   ws::WebSockets websockets;
   proto::ConnectionOps operations;
   proto::Echo echo;
@@ -53,6 +61,8 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   Parts& parts = *parts_;
   context.connections.set_handler(record::Phase::Http, parts.http_layer);
   context.connections.set_handler(record::Phase::WebSocket, parts.websockets);
+  context.connections.set_handler(record::Phase::Announced, parts.announced);
+  parts.http_layer.share_rates(context.rates, context.address_seed);
 
   using config::Action;
   parts.http_layer.set_handler(Action::Return, parts.returns);
@@ -76,11 +86,21 @@ void Layers::follow() { parts_->proxy.follow(parts_->settings.current().http); }
 
 ws::WebSockets& Layers::websockets() { return parts_->websockets; }
 
-void Layers::end_turn() { parts_->http_layer.end_turn(); }
+void Layers::end_turn() {
+  Parts& parts = *parts_;
+  parts.http_layer.end_turn();
+  const int64_t at_ms = parts.http_layer.next_wake_ms();
+  if (at_ms == 0 || (at_ms == parts.wakes_at_ms && parts.wake_timer.active())) return;
+  parts.wakes_at_ms = at_ms;
+  parts.wake_timer.start(at_ms - monotonic_ms());
+}
+
+void Layers::set_short_of_memory(bool is_short) { parts_->http_layer.set_short_of_memory(is_short); }
 
 void Layers::reopen_logs() { parts_->access_logs.reopen(); }
 
 void Layers::drain(int64_t over_ms) {
+  parts_->announced.drain();
   parts_->http_layer.drain();
   parts_->websockets.drain(ws::kCloseGoingAway, over_ms);
 }

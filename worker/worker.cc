@@ -51,6 +51,16 @@ bool listens_to(const config::Config& config, uint32_t id) {
   return false;
 }
 
+std::unordered_set<uint32_t> announced_listens(const config::Config& config) {
+  std::unordered_set<uint32_t> out;
+  for (const config::Server& server : config.http.servers) {
+    for (const config::Listen& listen : server.listens) {
+      if (listen.proxy_protocol) out.insert(listen.id);
+    }
+  }
+  return out;
+}
+
 std::shared_ptr<const config::Config> parse(std::string_view text, std::string& reason) {
   config::LoadResult loaded = config::load_text(text, {.resolve_names = false});
   if (!loaded.ok()) reason = config::report(loaded);
@@ -65,6 +75,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       life_line_(handover.life),
       log_("worker"),
       addresses_(handover.addresses),
+      counted_keys_(handover.counted_keys),
       address_seed_(handover.address_seed),
       metrics_(*handover.metrics),
       settings_(handover.config),
@@ -86,6 +97,8 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .arena = arena_,
                .poller = poller_,
                .connections = connections_,
+               .rates = handover.rates,
+               .address_seed = handover.address_seed,
                .hub = hub_,
                .remote = remote_,
                .webhooks = *webhooks_,
@@ -235,6 +248,7 @@ void Worker::tick() {
   const int64_t now = monotonic_ms();
   life_line_.heartbeat(now);
   connections_.tick(now);
+  layers_->set_short_of_memory(memory_.reached(settings_.current().memory_limit_bytes));
   moves_.tick();
   if (state_ == State::Serving) {
     if (connections_.has_room() && !emptied_by_) {
@@ -261,8 +275,10 @@ void Worker::apply_limits() {
   connections_.set_limits({.per_worker = std::min(config.worker_connections, arena_.slots()),
                            .per_address = config.connections_per_address,
                            .addresses = addresses_,
+                           .keys = counted_keys_,
                            .slot = context_.slot,
-                           .address_seed = address_seed_});
+                           .address_seed = address_seed_,
+                           .announced = announced_listens(config)});
   life_line_.set_watchdog(config.worker_watchdog_ms);
 }
 

@@ -21,6 +21,7 @@
 #include "worker/hub/hub.h"
 #include "worker/layers.h"
 #include "worker/life_line.h"
+#include "worker/memory_ceiling.h"
 #include "worker/move/moves.h"
 #include "worker/net/connections.h"
 #include "worker/net/listener.h"
@@ -90,6 +91,7 @@ class Worker final : public BusControl {
   uv::Loop loop_;
   log::Log log_;
   ipc::AddressTable* const addresses_;
+  ipc::AddressTable* const counted_keys_;
   const uint64_t address_seed_;
   metrics::Page& metrics_;
   Settings settings_;
@@ -106,6 +108,7 @@ class Worker final : public BusControl {
   move::Moves moves_;
   std::optional<uint32_t> emptied_by_;  // The move that takes everything away: nothing new is accepted.
   std::vector<std::unique_ptr<net::Listener>> listeners_;
+  MemoryCeiling memory_{arena_, log_};
   std::unique_ptr<uv::PollWatcher> poller_watcher_;
   uv::BeforePoll before_poll_;
   uv::Idle more_work_;

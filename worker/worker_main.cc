@@ -33,6 +33,7 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
     ipc::sweep_descriptors(std::move(keep));
     metrics::reset_gauges(*handover.metrics);
     if (handover.addresses != nullptr) handover.addresses->drop_slot(handover.slot);
+    if (handover.counted_keys != nullptr) handover.counted_keys->drop_slot(handover.slot);
     return std::nullopt;
   }
   const std::vector<int> clients = clients_of(inherited.value().arena);

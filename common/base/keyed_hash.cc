@@ -24,6 +24,12 @@ KeyedHash::KeyedHash() {
   key_[1] |= 1;  // A zero multiplier would make all keys equal.
 }
 
+KeyedHash::KeyedHash(uint64_t seed) {
+  constexpr uint64_t kOdd = 0x9e3779b97f4a7c15u;
+  key_[0] = fold(seed ^ kOdd, 0xbf58476d1ce4e5b9u);
+  key_[1] = fold(seed + kOdd, 0x94d049bb133111ebu) | 1;
+}
+
 size_t KeyedHash::operator()(std::string_view text) const {
   uint64_t hash = key_[0] ^ text.size();
   while (text.size() >= sizeof(uint64_t)) {

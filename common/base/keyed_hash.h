@@ -1,7 +1,7 @@
 // KeyedHash: a fast 64-bit hash for tables whose keys strangers choose.
 //
-// Each object draws its own key from the kernel, so that nobody outside can make keys that collide.  Not for
-// anything that is stored, sent or signed.
+// An object draws its own key from the kernel, or is given one that processes share, so that nobody outside can make
+// keys that collide.  Not for anything that is stored, sent or signed.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,8 @@ class KeyedHash {
   using is_transparent = void;  // Look-ups by std::string_view in tables of std::string.
 
   KeyedHash();
+  // The same in every process that has the seed.  REQUIRES: strangers don't know it.
+  explicit KeyedHash(uint64_t seed);
 
   size_t operator()(std::string_view text) const;
 

@@ -60,6 +60,7 @@ std::span<const Area> areas() {
        "What answers which request.  A location has one action: return, proxy_pass, websocket, "
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",
        location_directives()},
+      {"LIMITS", "How much one client may have of what all share.", limits_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
       {"UPSTREAMS", "Groups of application servers.", upstream_directives()},
       {"WEBSOCKET", "Connections that BeamGate terminates.", websocket_directives()},

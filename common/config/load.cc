@@ -33,6 +33,7 @@ void share_listen_options(Http& http, const std::map<std::string, ListenSeen>& s
       const Listen& shared = seen.at(listen.address.text).listen;
       listen.backlog = shared.backlog;
       listen.ipv6_only = shared.ipv6_only;
+      listen.proxy_protocol = shared.proxy_protocol;
     }
   }
 }

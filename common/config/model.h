@@ -34,6 +34,7 @@ struct Listen {
   int backlog = 511;
   bool ipv6_only = true;
   bool default_server = false;
+  bool proxy_protocol = false;  // Clients are announced by a PROXY protocol header.
 };
 
 // "allow"/"deny" in order; the first match decides, none allows.
@@ -43,6 +44,49 @@ struct AccessRule {
   int family = 0;           // AF_INET or AF_INET6 when !all; AF_UNIX for "unix:".
   unsigned char address[16] = {};
   unsigned prefix_bits = 0;
+};
+
+// Whom to believe about the client behind a peer, and by which word.
+struct RealIp {
+  std::vector<AccessRule> trusted;   // set_real_ip_from; their X-Forwarded-* are believed as well.
+  std::string header = "X-Real-IP";  // real_ip_header; "proxy_protocol" is the PROXY protocol's address.
+  bool recursive = false;            // The last address that is not trusted, instead of the last one.
+
+  bool by_proxy_protocol() const { return header == "proxy_protocol"; }
+};
+
+// "limit_req_zone", "limit_conn_zone": requests with the same key are counted together, on the whole node.
+struct LimitZone {
+  std::string name;
+  Template key;
+  uint64_t bytes = 0;
+  uint32_t rate_milli = 0;  // Requests in 1000 seconds; 0: a zone of limit_conn.
+};
+
+struct RequestLimit {
+  static constexpr uint32_t kNoDelay = UINT32_MAX;
+
+  std::shared_ptr<const LimitZone> zone;
+  uint32_t burst_milli = 0;  // Thousandths of requests.
+  uint32_t delay_milli = 0;  // Excess that isn't delayed yet; kNoDelay delays nothing.
+};
+
+struct ConnectionLimit {
+  std::shared_ptr<const LimitZone> zone;
+  uint32_t connections = 0;
+};
+
+struct Limits {
+  std::vector<RequestLimit> requests;
+  uint16_t request_status = 503;
+  log::Level request_log_level = log::Level::Error;
+  bool request_dry_run = false;
+  std::vector<ConnectionLimit> connections;
+  uint16_t connection_status = 503;
+  log::Level connection_log_level = log::Level::Error;
+  bool connection_dry_run = false;
+  uint64_t rate_bytes = 0;        // limit_rate, bytes a second; 0: no limit.
+  uint64_t rate_after_bytes = 0;  // limit_rate_after.
 };
 
 struct NameValue {
@@ -174,6 +218,7 @@ struct ProxyAction {
   std::vector<ProxyRewrite> redirects = {{.standard = true}};  // The first that fits.
   std::vector<ProxyRewrite> cookie_domains;
   std::vector<ProxyRewrite> cookie_paths;
+  int proxy_protocol = 0;              // Version of the header that announces the client; 0: none.
 };
 
 struct StaticAction {
@@ -242,6 +287,8 @@ struct Location {
   ApiAction api;
 
   std::vector<AccessRule> access;
+  RealIp real_ip;
+  Limits limits;
   std::vector<NameValue> add_headers;
   AccessLog access_log;
   std::map<std::string, std::string> types;  // Extension to media type.
@@ -264,6 +311,7 @@ struct Server {
   uint64_t header_bytes_max = 32 << 10; // large_client_header_buffers: number x size.
   uint64_t request_line_bytes_max = 8 << 10;  // One such buffer: a request line, or one field line.
   uint32_t header_fields_max = 100;
+  bool underscores_in_headers = false;  // Fields with "_" in their names are not left out.
 };
 
 // Whom the names of "server name resolve" are asked of.
@@ -279,8 +327,7 @@ struct Http {
   Resolver resolver;
   std::map<std::string, std::shared_ptr<const Webhook>> webhooks;
   std::map<std::string, std::shared_ptr<const Upstream>> upstreams;
-  std::vector<AccessRule> trusted;      // set_real_ip_from: whose X-Forwarded-* are believed.
-  std::string real_ip_header = "X-Real-IP";
+  std::map<std::string, std::shared_ptr<const LimitZone>> limit_zones;
 };
 
 struct Config {
@@ -302,6 +349,7 @@ struct Config {
   std::string working_directory;
   uint64_t bus_queue_bytes = 64 << 20;  // Bytes the master holds for one worker before it drops.
   uint64_t publication_bytes_max = 1 << 20;
+  uint64_t memory_limit_bytes = 0;       // Of one worker; 0: no limit.
 
   // Events.
   uint32_t worker_connections = 10'000;

@@ -98,19 +98,20 @@ std::vector<Statement> built_in_type_statements() {
 }
 
 void add_trusted(Setting& setting) {
+  std::vector<AccessRule>& trusted = setting.frame.location->real_ip.trusted;
+  if (setting.first(setting.row.name)) trusted.clear();
   AccessRule rule;
   bool low_bits = false;
   if (setting.arg() == "all" || !parse_access_rule(setting.arg(), rule, low_bits)) {
     return setting.fail(0, "expected an address, address/bits or \"unix:\"");
   }
   if (low_bits) setting.warn_at(setting.at(), "low address bits of " + setting.arg() + " are meaningless");
-  setting.loader.config->http.trusted.push_back(rule);
+  trusted.push_back(rule);
 }
 
 void set_real_ip_header(Setting& setting) {
-  if (setting.arg() == "proxy_protocol") return setting.fail(0, "the PROXY protocol is not supported");
   if (!is_token(setting.arg())) return setting.fail(0, "expected the name of an HTTP field");
-  setting.loader.config->http.real_ip_header = setting.arg();
+  setting.frame.location->real_ip.header = setting.arg();
 }
 
 void set_header_buffers(Setting& setting) {
@@ -184,19 +185,35 @@ constexpr Directive kRows[] = {
      .fallback = "text/plain",
      .help = "Media type of files whose extension is unknown."},
     {.name = "set_real_ip_from",
-     .scopes = kHttp,
+     .scopes = kHttpServerLocation,
      .repeatable = true,
      .set = add_trusted,
      .syntax = "address[/bits] | unix:",
      .help = "Proxies in front of BeamGate: what they say about the client, in real_ip_header and "
              "X-Forwarded-*, is "
-             "believed."},
+             "believed.  Inherited only by blocks without a set_real_ip_from of their own."},
     {.name = "real_ip_header",
-     .scopes = kHttp,
+     .scopes = kHttpServerLocation,
      .set = set_real_ip_header,
-     .syntax = "field",
+     .syntax = "field | proxy_protocol",
      .fallback = "X-Real-IP",
-     .help = "The field by which such a proxy names the client, often X-Forwarded-For."},
+     .help = "The field by which such a proxy names the client, often X-Forwarded-For; of Forwarded it is the for "
+             "parameter.  With proxy_protocol it is the address of the PROXY protocol header (see listen); what counts "
+             "is then the default server's setting when the connection begins, and the client's own X-Forwarded-* are not "
+             "believed."},
+    {.name = "real_ip_recursive",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<&Location::real_ip, &RealIp::recursive>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether the client is the last address of the field that is not trusted, instead of the last one."},
+    {.name = "underscores_in_headers",
+     .scopes = kHttp | kServer,
+     .set = store_flag<&Server::underscores_in_headers>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether fields with \"_\" in their names are passed on and are in $http_ variables; applications read \"_\" "
+             "and \"-\" as the same letter.  Those that could pass for a field of the gateway are left out in any case."},
     {.name = "client_max_body_size",
      .scopes = kHttpServerLocation,
      .set = store_bytes<&Location::body_bytes_max>,

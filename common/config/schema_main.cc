@@ -92,6 +92,17 @@ constexpr Directive kRows[] = {
      .max = "128",
      .applies = Applies::Now,
      .help = "Number of workers; auto is one for each core."},
+    {.name = "memory_limit",
+     .scopes = kMain,
+     .set = store_bytes<&Config::memory_limit_bytes>,
+     .syntax = "size",
+     .fallback = "0",
+     .min = "0",
+     .max = "1048576g",
+     .applies = Applies::Now,
+     .help = "Memory in use by one worker, above which it answers new requests and WebSocket handshakes with 503 and closes "
+             "their connections, until it is below again; pages of status and metrics are served all the same.  0 sets "
+             "no limit."},
     {.name = "worker_rlimit_nofile",
      .scopes = kMain,
      .set = store_number<&Config::worker_rlimit_nofile>,

@@ -178,6 +178,19 @@ void add_cookie_domain(Setting& setting) {
 
 void add_cookie_path(Setting& setting) { add_rewrite(setting, setting.frame.location->proxy.cookie_paths, false); }
 
+void set_proxy_protocol(Setting& setting) {
+  int& version = setting.frame.location->proxy.proxy_protocol;
+  if (setting.arg() == "off") {
+    version = 0;
+  } else if (setting.arg() == "on" || setting.arg() == "v1") {
+    version = 1;
+  } else if (setting.arg() == "v2") {
+    version = 2;
+  } else {
+    setting.fail(0, "expected \"on\", \"off\", \"v1\" or \"v2\"");
+  }
+}
+
 constexpr auto kProxy = &Location::proxy;
 
 constexpr Directive kRows[] = {
@@ -220,6 +233,13 @@ constexpr Directive kRows[] = {
      .min = "1ms",
      .max = "30d",
      .help = "Time between two reads from a server."},
+    {.name = "proxy_protocol",
+     .scopes = kHttpServerLocation,
+     .set = set_proxy_protocol,
+     .syntax = "on | off | v1 | v2",
+     .fallback = "off",
+     .help = "Begins each connection to a server with a PROXY protocol header that names the client; on is version 1.  Such "
+             "a connection serves one request."},
     {.name = "proxy_buffer_size",
      .scopes = kHttpServerLocation,
      .set = store_bytes<kProxy, &ProxyAction::buffer_bytes>,

@@ -18,6 +18,7 @@ struct ListenParameters {
   int backlog = 511;
   bool ipv6_only = true;
   bool default_server = false;
+  bool proxy_protocol = false;
   bool options = false;
 };
 
@@ -27,6 +28,10 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
   if (text == "reuseport" || text == "bind") return true;
   if (text == "default_server" || text == "default") {
     out.default_server = true;
+    return true;
+  }
+  if (text == "proxy_protocol") {
+    out.proxy_protocol = true;
     return true;
   }
   if (text == "ipv6only=on" || text == "ipv6only=off") {
@@ -45,13 +50,13 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
     return false;
   }
   static constexpr std::string_view kUnsupported[] = {
-      "ssl",    "http2",  "quic",     "proxy_protocol", "deferred",     "so_keepalive",
+      "ssl",    "http2",  "quic",     "deferred",     "so_keepalive",
       "rcvbuf", "sndbuf", "fastopen", "setfib",         "accept_filter"};
   const std::string name = text.substr(0, text.find('='));
   if (std::find(std::begin(kUnsupported), std::end(kUnsupported), name) != std::end(kUnsupported)) {
     setting.fail(i, "the parameter \"" + name + "\" is not supported");
   } else {
-    setting.fail(i, "expected \"default_server\", \"backlog=number\", \"ipv6only=on|off\" or \"reuseport\"");
+    setting.fail(i, "expected \"default_server\", \"backlog=number\", \"ipv6only=on|off\", \"proxy_protocol\" or \"reuseport\"");
   }
   return false;
 }
@@ -70,7 +75,9 @@ void add_address(Setting& setting, const Address& address, const ListenParameter
   listen.default_server = parameters.default_server;
   ListenSeen& seen = setting.loader.listens[address.text];
   if (parameters.options && seen.options) setting.error("duplicate listen options for " + address.text);
+  const bool proxy_protocol = seen.listen.proxy_protocol || parameters.proxy_protocol;
   if (parameters.options || !seen.options) seen.listen = listen;
+  seen.listen.proxy_protocol = proxy_protocol;
   seen.options = seen.options || parameters.options;
   if (parameters.default_server) {
     if (seen.default_server.line != 0) setting.error("a duplicate default server for " + address.text);
@@ -216,12 +223,16 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = add_listen,
      .syntax =
-         "address[:port] | port | unix:path [default_server] [backlog=number] [ipv6only=on|off] [reuseport]",
+         "address[:port] | port | unix:path [default_server] [backlog=number] [ipv6only=on|off] "
+         "[proxy_protocol] [reuseport]",
      .fallback_help = "80, or 8000 when not root",
      .help =
          "Where connections are accepted.  The default_server, else the first server of an address, answers "
          "requests for names that no server has.  Each worker has a socket of its own for each address, "
-         "which is what reuseport asks for elsewhere."},
+         "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
+         "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
+         "that doesn't is closed.  Whether its address becomes the client's is for set_real_ip_from and "
+         "real_ip_header."},
     {.name = "server_name",
      .scopes = kServer,
      .arity = at_least(1),

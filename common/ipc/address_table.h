@@ -1,6 +1,7 @@
-// AddressTable: how many client connections each address holds, over all workers.
+// AddressTable: how many client connections each address holds, over all workers; a second one counts the connections of
+// each key of limit_conn.
 //
-// Owner      The master maps one before it forks, from a file of its own that a later image of it can map again; every worker counts in it, in its own slot's column.
+// Owner      The master maps them before it forks, from a file of its own that a later image of it can map again; every worker counts in it, in its own slot's column.
 // Lifetime   As long as the master.  What a killed worker had counted is dropped with its slot: drop_slot().
 // Thread     Any process, lock-free.  A column has one writer at a time: the slot's worker, or the master
 //            once that worker is dead.

@@ -37,8 +37,10 @@ struct Predecessor {
   int32_t death = 0;    // common/ipc/life.h
 };
 
-// Shared counts of client connections by address; see common/ipc/address_table.h.
+// Shared counts of client connections by address, and of limit_conn's keys; see common/ipc/address_table.h.
 class AddressTable;
+// Shared rates of limit_req's keys; see common/ipc/rate_table.h.
+class RateTable;
 
 struct Handover {
   uint16_t slot = 0;        // 0 .. worker_processes - 1; the place that outlives its workers.
@@ -52,7 +54,9 @@ struct Handover {
   metrics::Page* metrics = nullptr;                    // This worker's page.
   std::vector<const metrics::Page*> metrics_all;       // Of every slot, this one included.
   AddressTable* addresses = nullptr;
-  uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in `addresses`.
+  AddressTable* counted_keys = nullptr;
+  RateTable* rates = nullptr;
+  uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in the tables above.
   Life* life = nullptr;  // Shared with the keeper; null: the worker runs without one.
   UniqueFd config_text;     // What `config` was parsed from, as Prepare brings it; invalid: it came with the fork.
   std::optional<Predecessor> predecessor;  // Set for a successor.

@@ -56,6 +56,11 @@ constexpr Row kRows[] = {
     {"upstream_resolutions_total", Kind::Counter, "Names of upstream servers asked for at run time."},
     {"upstream_resolutions_failed_total", Kind::Counter, "Names of upstream servers that were not answered."},
     {"upstream_tunnels_active", Kind::Gauge, "WebSockets passed through to upstream servers now."},
+    {"proxy_headers_refused_total", Kind::Counter, "Connections closed because of a bad or late PROXY header."},
+    {"limit_req_delayed_total", Kind::Counter, "Requests that limit_req has held back."},
+    {"limit_req_refused_total", Kind::Counter, "Requests that limit_req has refused."},
+    {"limit_conn_refused_total", Kind::Counter, "Requests that limit_conn has refused."},
+    {"memory_limit_refused_total", Kind::Counter, "Requests refused because of memory_limit."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

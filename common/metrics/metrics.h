@@ -58,6 +58,11 @@ enum class Metric : uint16_t {
   UpstreamResolutions,       // Names asked for again.
   UpstreamResolutionsFailed,
   UpstreamTunnelsActive,     // Gauge.
+  ProxyHeadersRefused,
+  LimitReqDelayed,
+  LimitReqRefused,
+  LimitConnRefused,
+  MemoryLimitRefused,
   kCount,
 };
 

@@ -210,6 +210,7 @@ ipc::Handover Keeper::successor_handover(Start how, int32_t death) {
     // Nobody else will take the dead worker's clients off the books.
     metrics::reset_gauges(*handover.metrics);
     if (handover.addresses != nullptr) handover.addresses->drop_slot(handover.slot);
+    if (handover.counted_keys != nullptr) handover.counted_keys->drop_slot(handover.slot);
   }
   return handover;
 }

@@ -58,6 +58,7 @@ bool ChunkDecoder::feed(char c) {
     case State::TrailerFirst:
     case State::TrailerName:
     case State::TrailerValue:
+      if (trailers_ != nullptr) trailers_->push_back(c);
       return feed_trailer(c);
     case State::TrailerLf:
       line_bytes_ = 0;

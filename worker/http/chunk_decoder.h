@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace beamgate::http {
@@ -30,6 +31,9 @@ class ChunkDecoder {
 
   // REQUIRES: bytes <= the last step's data.
   void took(size_t bytes);
+
+  // The trailer section goes here as it comes, each line with a CR; without that it is only checked.
+  void keep_trailers(std::string& into) { trailers_ = &into; }
 
  private:
   enum class State : uint8_t {
@@ -62,6 +66,7 @@ class ChunkDecoder {
   uint64_t size_ = 0;  // Of the chunk being read; then what is left of it.
   size_t line_bytes_ = 0;
   size_t overhead_ = 0;
+  std::string* trailers_ = nullptr;
 };
 
 }  // namespace beamgate::http

@@ -95,16 +95,4 @@ bool is_trusted(const std::vector<config::AccessRule>& rules, const ClientAddres
   return false;
 }
 
-ClientAddress rightmost_untrusted(std::string_view list, const std::vector<config::AccessRule>& trusted,
-                                  const ClientAddress& peer) {
-  ClientAddress current = peer;
-  while (is_trusted(trusted, current)) {
-    const size_t comma = list.rfind(',');
-    const std::string_view last = comma == list.npos ? list : list.substr(comma + 1);
-    if (!ClientAddress::parse(last, current) || comma == list.npos) break;
-    list = list.substr(0, comma);
-  }
-  return current;
-}
-
 }  // namespace beamgate::http

@@ -18,7 +18,8 @@ struct ClientAddress {
   unsigned char bytes[16] = {};
 
   static ClientAddress of(const record::Record& record);
-  // An IPv4 or IPv6 address, with or without a port ("1.2.3.4:5", "[::1]:5"); false for anything else.
+  // An IPv4 or IPv6 address, with or without a port ("1.2.3.4:5", "[::1]:5"), which must be one; false for anything
+  // else.
   static bool parse(std::string_view text, ClientAddress& out);
 
   std::string text() const;  // "unix:" for a unix socket.
@@ -31,10 +32,5 @@ bool access_allowed(const std::vector<config::AccessRule>& rules, const ClientAd
 
 // By the first rule that matches; not trusted when none does.
 bool is_trusted(const std::vector<config::AccessRule>& rules, const ClientAddress& address);
-
-// The last address of a list ("a, b, c") that is not trusted, seen from a trusted peer; the first one when
-// all are.  Stops at what is no address.
-ClientAddress rightmost_untrusted(std::string_view list, const std::vector<config::AccessRule>& trusted,
-                                  const ClientAddress& peer);
 
 }  // namespace beamgate::http

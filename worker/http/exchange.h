@@ -18,6 +18,7 @@
 
 #include "common/base/unique_fd.h"
 #include "common/config/model.h"
+#include "worker/record/extras.h"
 #include "worker/record/record.h"
 
 namespace beamgate::http {
@@ -43,7 +44,12 @@ struct Request {
   bool upgrade_websocket = false;  // Connection: upgrade and Upgrade: websocket.
 
   std::string remote_address;  // Text; the real client's where set_real_ip_from trusts the peer.
+  uint16_t remote_port = 0;    // 0: not known.
   bool trusted_peer = false;   // The peer is in set_real_ip_from: its X-Forwarded-* are believed.
+  record::Announcement announced;    // By a PROXY header; `present` says whether there was one.
+  mutable std::string request_id;    // Once it has been asked for: 32 hex digits, of this request alone.
+  const char* limit_req_status = "";   // PASSED, DELAYED, REJECTED, and the last two with _DRY_RUN.
+  const char* limit_conn_status = "";  // PASSED, REJECTED, REJECTED_DRY_RUN.
 
   // What matched; alive as long as `config`.
   std::shared_ptr<const config::Config> config;

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "worker/http/access_log.h"
 #include "worker/http/client_address.h"
+#include "worker/http/forwarded.h"
 #include "worker/http/request_parser.h"
 #include "worker/http/return_handler.h"
 #include "worker/http/target.h"
@@ -36,7 +37,8 @@ HttpLayer::HttpLayer(net::Connections& connections, Settings& settings, metrics:
       metrics_(metrics),
       log_(log),
       parts_{connections, metrics},
-      logs_(logs) {}
+      logs_(logs),
+      limits_(connections, metrics, log) {}
 
 HttpLayer::~HttpLayer() = default;
 
@@ -141,6 +143,7 @@ void HttpLayer::settle(Session& session) {
   if (next == Session::Next::Discard) return session.begin_discard(record);
   const config::Location& location = *session.request().location;
   const auto config = session.request().config;  // Keeps `location` alive.
+  connections_.uncount(record);
   let_go(session);
   session.lose();
   if (next == Session::Next::Keep) {
@@ -230,6 +233,8 @@ void HttpLayer::start_exchange(Record& record, std::string_view head, uint32_t f
   const Verdict verdict = parse_request_head(session.head(), field_lines, request);
   router().route_to_default(record.listen_id, request);
   request.remote_address = ClientAddress::of(record).text();
+  request.remote_port = record.peer_port;
+  if (record.extras != record::kNull) request.announced = record::extras_of(connections_.arena(), record).announced;
   if (!verdict.good()) {
     log_.info("request_refused", {{"client", request.remote_address}, {"reason", verdict.reason}});
     return session.refuse(verdict.status);
@@ -248,7 +253,26 @@ void HttpLayer::dispatch(Session& session, Record& record) {
     return session.respond(301, "text/plain", {}, {{"Location", absolute_location(request, target)}});
   }
   if (routed != 0) return session.respond_status(routed);
-  if (!check_access(session, record)) return session.respond_status(403);
+  const config::Action action = request.location->action;
+  if (short_of_memory_ && action != config::Action::Status && action != config::Action::Metrics) {
+    metrics_.add(Metric::MemoryLimitRefused);
+    return session.refuse(503, {{"Retry-After", "1"}});
+  }
+  find_client(request, record);
+  const RequestLimits::Verdict rates = limits_.check_rates(request, record, monotonic_ms());
+  if (rates.status != 0) return session.respond_status(rates.status);
+  if (rates.delay_ms > 0) return session.hold(monotonic_ms() + rates.delay_ms);
+  admit(session, record);
+}
+
+// What is left to ask once the request's rate is fine, be it now or after it was held back.
+void HttpLayer::admit(Session& session, Record& record) {
+  Request& request = session.request_to_fill();
+  const uint16_t refused = limits_.check_connections(request, record);
+  if (refused != 0) return session.respond_status(refused);
+  ClientAddress client = ClientAddress::of(record);
+  ClientAddress::parse(request.remote_address, client);
+  if (!access_allowed(request.location->access, client)) return session.respond_status(403);
   const uint64_t body_bytes_max = request.location->body_bytes_max;
   if (body_bytes_max > 0 && request.content_length.value_or(0) > body_bytes_max) return session.refuse(413);
   if (request.path == "*") return session.respond(204, {}, {});
@@ -257,24 +281,32 @@ void HttpLayer::dispatch(Session& session, Record& record) {
   session.run(*handler);
 }
 
-// Finds the real client behind a trusted peer; then allow and deny, which speak of the real client.
-bool HttpLayer::check_access(Session& session, Record& record) {
-  Request& request = session.request_to_fill();
-  const config::Http& http = request.config->http;
-  ClientAddress client = ClientAddress::of(record);
-  request.trusted_peer = is_trusted(http.trusted, client);
-  if (request.trusted_peer) {
-    // Several fields of the name are one list; the last one is the nearest.
-    std::string list;
-    for (const Field& field : request.fields) {
-      if (!iequals(field.name, http.real_ip_header)) continue;
-      if (!list.empty()) list += ',';
-      list += field.value;
-    }
-    client = rightmost_untrusted(list, http.trusted, client);
-    request.remote_address = client.text();
+// The real client behind a trusted peer: what limits, allow and deny, and logs speak of.
+void HttpLayer::find_client(Request& request, const Record& record) const {
+  const config::RealIp& real_ip = request.location->real_ip;
+  const ClientAddress peer = ClientAddress::of(record);
+  request.trusted_peer = is_trusted(real_ip.trusted, peer);
+  if (!request.trusted_peer || real_ip.by_proxy_protocol()) return;
+  std::string client = real_client(request, real_ip, peer).text();
+  if (client != request.remote_address) request.remote_port = 0;  // Which isn't told with it.
+  request.remote_address = std::move(client);
+}
+
+void HttpLayer::wake_at(Session& session, int64_t at_ms) { wakes_.push({at_ms, session.id()}); }
+
+void HttpLayer::wake(int64_t now_ms) {
+  while (!wakes_.empty() && wakes_.top().at_ms <= now_ms) {
+    const ExchangeId id = wakes_.top().exchange;
+    wakes_.pop();
+    Session* session = session_of(id.connection);
+    if (session == nullptr || session->number() != id.number || !session->live()) continue;
+    Record& record = session->record();
+    connections_.serve(record, ipc::Doing::Timer, [&] {
+      if (!session->held()) return session->wake();
+      session->release();
+      admit(*session, record);
+    });
   }
-  return access_allowed(request.location->access, client);
 }
 
 // There is no request to speak of, but an answer, and a line in the log.

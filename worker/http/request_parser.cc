@@ -173,10 +173,11 @@ void read_connection_fields(Request& request, Verdict& verdict) {
   request.upgrade_websocket = upgrade && websocket && request.version_minor > 0;
 }
 
-// Whom it is for: the target's authority, else Host, exactly one of which HTTP/1.1 demands.
+// Whom it is for: the target's authority, else Host, exactly one of which HTTP/1.1 demands.  Where both are there, Host
+// is made what the target says, so that nobody behind us can see it differently (RFC 9112 section 3.2.2).
 Verdict check_host(std::string_view authority_of_target, Request& request) {
-  const Field* host = nullptr;
-  for (const Field& field : request.fields) {
+  Field* host = nullptr;
+  for (Field& field : request.fields) {
     if (!iequals(field.name, "host")) continue;
     if (host != nullptr) return bad("repeated Host");
     host = &field;
@@ -190,6 +191,8 @@ Verdict check_host(std::string_view authority_of_target, Request& request) {
   if (!authority_of_target.empty()) {
     if (!parse_authority(authority_of_target, authority)) return bad("malformed authority");
     request.host = authority.host;
+    if (host == nullptr) host = &request.fields.emplace_back(Field{"Host", {}});
+    host->value = authority_of_target;
   }
   return {};
 }

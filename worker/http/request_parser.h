@@ -23,7 +23,8 @@ struct Verdict {
 };
 
 // `head` is what HeadScan found, including the final empty line, with its count of field lines; `request` is
-// reset first and borrows from it.
+// reset first and borrows from it.  Of a request in absolute form, Host is then the target's
+// authority.
 Verdict parse_request_head(std::string_view head, uint32_t field_lines, Request& request);
 
 // Empties a request for its next use; keeps its buffers.

@@ -86,6 +86,18 @@ void Session::wait_for_handler() {
   arm_deadline();
 }
 
+void Session::hold(int64_t until_ms) {
+  held_ = true;
+  parts_.connections.pause(record(), record::kPauseExchange);
+  arm_deadline();
+  owner_.wake_at(*this, until_ms);
+}
+
+void Session::release() {
+  held_ = false;
+  parts_.connections.resume(record(), record::kPauseExchange);
+}
+
 void Session::send_continue() {
   continue_due_ = false;
   if (response_ == ResponseState::Pending && !send("HTTP/1.1 100 Continue\r\n\r\n")) cut();
@@ -239,6 +251,8 @@ void Session::write_head(const ResponseHead& head, std::string& out) {
   framing_ = choice.framing;
   keep_alive_ = choice.keep_alive;
   length_left_ = choice.framing == Framing::Length ? *head.content_length : 0;
+  rate_bytes_ = choice.framing == Framing::NoBody ? 0 : request_.location->limits.rate_bytes;
+  rate_since_ms_ = monotonic_ms();
   ++record().keepalive_count;
   parts_.metrics.add(response_metric(head.status));
 }
@@ -255,9 +269,12 @@ void Session::respond(uint16_t status, std::string_view content_type, std::strin
   out.clear();
   write_head(head, out);
   if (framing_ == Framing::NoBody) body = {};
-  if (!send(out, body)) return cut();
   head_bytes_sent_ += out.size();
   body_bytes_sent_ += body.size();
+  length_left_ = 0;
+  if (rate_bytes_ == 0 ? !send(out, body) : !(send(out) && emit(body))) return cut();
+  finishing_ = waiting() > 0;
+  if (finishing_) return arm_deadline();
   response_ = ResponseState::Complete;
 }
 
@@ -279,13 +296,69 @@ bool Session::write_framed(std::string_view bytes) {
     length_left_ -= bytes.size();
   }
   body_bytes_sent_ += bytes.size();
-  if (framing_ != Framing::Chunked) return send(bytes);
+  if (framing_ != Framing::Chunked) return emit(bytes);
   std::string& out = parts_.head_scratch;
   out.clear();
   write_chunk_size(bytes.size(), out);
   out += bytes;
   out += "\r\n";
-  return send(out);
+  return emit(out);
+}
+
+// Body bytes on their way out: at once, or as limit_rate allows.
+bool Session::emit(std::string_view bytes) {
+  if (rate_bytes_ == 0) return send(bytes);
+  waiting_ += bytes;
+  return pump_waiting();
+}
+
+// nginx's budget: limit_rate_after, a second's worth at once, and then so much for each second.  False: cut.
+bool Session::pump_waiting() {
+  constexpr int64_t kPause = 50;
+  const int64_t now = monotonic_ms();
+  const auto elapsed_ms = static_cast<uint64_t>(now - rate_since_ms_) + 1'000;
+  const auto earned = static_cast<unsigned __int128>(rate_bytes_) * elapsed_ms / 1'000;
+  const auto budget = earned + request_.location->limits.rate_after_bytes;
+  const auto allowed = budget > rate_sent_ ? budget - rate_sent_ : 0;
+  const size_t queued = parts_.connections.outbound_queued(record());
+  const size_t room = queued < kHighWaterBytes ? kHighWaterBytes - queued : 0;
+  const size_t wanted = std::min(waiting(), room);
+  const size_t part = allowed < wanted ? static_cast<size_t>(allowed) : wanted;
+  if (part > 0 && !send(std::string_view(waiting_).substr(waiting_at_, part))) return false;
+  rate_sent_ += part;
+  waiting_at_ += part;
+  if (waiting() == 0) {
+    waiting_.clear();
+    waiting_at_ = 0;
+  } else if (!wake_due_) {
+    // A slow reader wakes us as well, by drained(); then there is nothing to do at this time.
+    wake_due_ = true;
+    owner_.wake_at(*this, now + std::max<int64_t>(kPause, static_cast<int64_t>(1'000 / rate_bytes_)));
+  }
+  return true;
+}
+
+void Session::wake() {
+  wake_due_ = false;
+  if (!live()) return;
+  const Busy busy(*this);
+  if (!pump_waiting()) return cut();
+  waiting_gone();
+}
+
+// What waits for `waiting_` to be sent goes on, if it is.  REQUIRES: a Busy is held.
+void Session::waiting_gone() {
+  if (waiting() > 0) return;
+  if (finishing_) {
+    finishing_ = false;
+    response_ = ResponseState::Complete;
+    return;
+  }
+  if (file_.file.valid()) return pump_file();
+  if (!writer_waits_ || parts_.connections.outbound_queued(record()) >= kHighWaterBytes) return;
+  writer_waits_ = false;
+  arm_deadline();
+  if (attachment_ != nullptr) attachment_->on_writable();
 }
 
 bool Session::write(std::string_view bytes) {
@@ -296,7 +369,7 @@ bool Session::write(std::string_view bytes) {
     cut();
     return false;
   }
-  if (parts_.connections.outbound_queued(record()) < kHighWaterBytes) return true;
+  if (waiting() == 0 && parts_.connections.outbound_queued(record()) < kHighWaterBytes) return true;
   writer_waits_ = true;
   arm_deadline();
   return false;
@@ -313,8 +386,11 @@ void Session::finish_with_trailers(const std::vector<ResponseField>& trailers) {
     out = "0\r\n";
     for (const ResponseField& field : trailers) write_field(field.name, field.value, out);
     out += "\r\n";
-    if (!send(out)) return cut();
+    if (!emit(out)) return cut();
   }
+  writer_waits_ = false;
+  finishing_ = waiting() > 0;
+  if (finishing_) return arm_deadline();
   response_ = ResponseState::Complete;
 }
 
@@ -338,7 +414,7 @@ void Session::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
 void Session::pump_file() {
   const Busy busy(*this);
   // A small one leaves with its head in one write; a large one needs no copy.
-  const bool copy = file_.remaining <= kFileCopiedBytes || framing_ != Framing::Length;
+  const bool copy = file_.remaining <= kFileCopiedBytes || framing_ != Framing::Length || rate_bytes_ > 0;
   const bool sound = copy ? copy_file() : send_file();
   if (!sound) return cut();  // The file has shrunk since its length was promised, or its disk fails.
   if (file_.remaining > 0) return arm_deadline();
@@ -349,7 +425,7 @@ void Session::pump_file() {
 bool Session::copy_file() {
   if (parts_.file_scratch == nullptr) parts_.file_scratch = std::make_unique<char[]>(kFileCopiedBytes);
   char* piece = parts_.file_scratch.get();
-  while (file_.remaining > 0 && parts_.connections.outbound_queued(record()) < kHighWaterBytes) {
+  while (file_.remaining > 0 && waiting() == 0 && parts_.connections.outbound_queued(record()) < kHighWaterBytes) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(file_.remaining, kFileCopiedBytes));
     const ssize_t got = pread(file_.file.get(), piece, wanted, static_cast<off_t>(file_.offset));
     if (got <= 0 || !write_framed({piece, static_cast<size_t>(got)})) return false;
@@ -396,6 +472,7 @@ void Session::drop() {
 // REQUIRES: a Busy is held.
 void Session::cut() {
   keep_alive_ = false;
+  finishing_ = false;
   file_ = FileBody{};
   // A body that only the end of the connection delimits would seem whole.
   reset_ = response_ == ResponseState::Streaming && framing_ == Framing::UntilClose && !tunnel_;
@@ -442,19 +519,18 @@ void Session::tunnel(const std::vector<ResponseField>& fields) {
 
 void Session::drained() {
   if (!live()) return;
-  if (file_.file.valid()) return pump_file();
-  if (!writer_waits_) return;
-  writer_waits_ = false;
   const Busy busy(*this);
-  arm_deadline();
-  if (attachment_ != nullptr) attachment_->on_writable();
+  if (waiting() > 0 && !pump_waiting()) return cut();
+  waiting_gone();
 }
 
 // What the client has to do next, and until when; a handler's own waiting is its own business.
 void Session::arm_deadline() {
   if (lost_) return;
   int64_t wait_ms = 0;
-  if (live() && (writer_waits_ || file_.file.valid())) {
+  if (held_) {
+    wait_ms = 0;
+  } else if (sending()) {
     wait_ms = request_.location->send_timeout_ms;
     sent_mark_ = record().bytes_sent;
   } else if (tunnel_) {
@@ -467,7 +543,7 @@ void Session::arm_deadline() {
 
 void Session::deadline_passed() {
   const Busy busy(*this);
-  if (live() && (writer_waits_ || file_.file.valid())) {
+  if (sending()) {
     if (record().bytes_sent > sent_mark_) return arm_deadline();
     cut();
     reset_ = true;  // It doesn't read: what is queued is not worth keeping.
@@ -533,6 +609,11 @@ void Session::clear() {
   status_ = 0;
   keep_alive_ = true;
   lost_ = tunnel_ = reset_ = end_delivered_ = body_paused_ = resume_asked_ = continue_due_ = writer_waits_ = false;
+  held_ = finishing_ = wake_due_ = false;
+  rate_bytes_ = rate_sent_ = 0;
+  rate_since_ms_ = 0;
+  waiting_ = std::string();
+  waiting_at_ = 0;
   length_left_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
   file_ = FileBody{};
 }

@@ -6,7 +6,7 @@
 // Limits     location.body_bytes_max (413), kHighWaterBytes queued before write() says wait, kDrainBytesMax
 // of a
 //            body nobody wants before the connection is closed instead; body_timeout (408), send_timeout
-//            (cut).
+//            (cut).  limit_rate: what is above it waits in `waiting_`, kHighWaterBytes and one write at most.
 // Re-entry   Handlers and attachments may end the exchange from inside any call they get: what that means
 //            for the connection is decided when the outermost call returns (Busy), by the owner's settle().
 #pragma once
@@ -45,6 +45,8 @@ class SessionOwner {
   virtual void settle(Session& session) = 0;
   // The connection is not the session's any more.
   virtual void hand_over(Session& session, record::Phase phase) = 0;
+  // Calls wake(), or goes on with a session that is held, at this monotonic time.
+  virtual void wake_at(Session& session, int64_t at_ms) = 0;
 };
 
 class Session final : public Exchange {
@@ -73,6 +75,11 @@ class Session final : public Exchange {
   Request& request_to_fill() { return request_; }
   void begin_body();  // Once request().location is known.
   void run(Handler& handler);
+  // Nothing is read and nobody is asked until then (limit_req); afterwards release(), and as if it had just come.
+  void hold(int64_t until_ms);
+  void release();
+  bool held() const { return held_; }
+  void wake();  // The time of wake_at() has come, and it isn't held.
   size_t take_body(record::Record& record, std::string_view bytes);
   void refuse(uint16_t status, std::vector<ResponseField> fields = {});  // Answers and closes.
   void drained();                                                        // The connection's queue is empty.
@@ -151,6 +158,11 @@ class Session final : public Exchange {
   bool send_file();
   bool write_framed(std::string_view bytes);
   bool send_switching(const std::vector<ResponseField>& fields);
+  bool emit(std::string_view bytes);
+  bool pump_waiting();
+  void waiting_gone();
+  size_t waiting() const { return waiting_.size() - waiting_at_; }
+  bool sending() const { return live() && (writer_waits_ || finishing_ || file_.file.valid()); }
   void cut();
 
   SessionParts& parts_;
@@ -178,8 +190,16 @@ class Session final : public Exchange {
   bool resume_asked_ = false;  // ... and has called resume_body() since.
   bool continue_due_ = false;  // The client waits for "100 Continue".
   bool writer_waits_ = false;  // write() has said so; on_writable() is owed.
+  bool held_ = false;
+  bool finishing_ = false;     // finish() has been called; `waiting_` is still to be sent.
+  bool wake_due_ = false;
   int busy_ = 0;
 
+  uint64_t rate_bytes_ = 0;    // limit_rate; 0: none.
+  uint64_t rate_sent_ = 0;     // Of the body, as it is framed.
+  int64_t rate_since_ms_ = 0;
+  std::string waiting_;        // Of the body, framed, above its rate.
+  size_t waiting_at_ = 0;      // So much of it has gone.
   uint64_t length_left_ = 0;  // Framing::Length: bytes of body still promised.
   uint64_t discarded_ = 0;
   uint64_t head_bytes_sent_ = 0;

@@ -58,6 +58,8 @@ uint16_t split_target(std::string_view method, std::string_view target, Target& 
   } else if (target.empty() || target[0] != '/') {
     return 400;
   }
+  // RFC 9112 section 3.2.4: without a path it asks about the server as a whole.
+  if (target.empty() && method == "OPTIONS") target = "*";
   const size_t question = std::min(target.find('?'), target.size());
   out.path = question == 0 ? std::string_view("/") : target.substr(0, question);
   if (question < target.size()) out.query = target.substr(question + 1);

@@ -1,5 +1,6 @@
 #include "worker/http/variables.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 #include "worker/http/client_address.h"
+#include "worker/http/forwarded.h"
+#include "worker/net/proxy_header.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::http {
@@ -47,8 +50,13 @@ const config::Listen* listen_of(const Scope& scope) {
   return nullptr;
 }
 
-// "address:port" cut at its last colon.
+// Where the client has come to: our end of its connection, or what "listen" says where that is no Internet address.
 void append_listen(const Scope& scope, bool port, std::string& out) {
+  const record::Endpoint local = net::local_endpoint(scope.record.fd);
+  if (local.family == AF_INET || local.family == AF_INET6) {
+    out += port ? std::to_string(local.port) : net::address_text(local);
+    return;
+  }
   const config::Listen* listen = listen_of(scope);
   if (listen == nullptr) return;
   const std::string_view text = listen->address.text;
@@ -81,15 +89,50 @@ void append_remote_user(const Scope& scope, std::string& out) {
   if (decoded.has_value()) out += decoded->substr(0, decoded->find(':'));
 }
 
-// What a stranger claims about others is not passed on.
-void append_forwarded_for(const Scope& scope, std::string& out) {
-  for (const Field& field : scope.request.fields) {
-    // Several fields are one list (RFC 9110 section 5.3).
-    if (!scope.request.trusted_peer || !iequals(field.name, "x-forwarded-for")) continue;
-    out += field.value;
-    out += ", ";
+// nginx's: four or sixteen bytes, to be a short key.
+void append_binary_address(const Scope& scope, std::string& out) {
+  ClientAddress address;
+  if (!ClientAddress::parse(scope.request.remote_address, address)) {
+    out += scope.request.remote_address;
+  } else {
+    out.append(reinterpret_cast<const char*>(address.bytes), address.family == AF_INET ? 4 : 16);
   }
-  out += ClientAddress::of(scope.record).text();
+}
+
+void append_port(uint16_t port, std::string& out) {
+  if (port != 0) out += std::to_string(port);
+}
+
+void append_request_id(const Scope& scope, std::string& out) {
+  std::string& id = scope.request.request_id;
+  if (id.empty()) {
+    const uint64_t words[] = {crypto::random_u64(), crypto::random_u64()};
+    id = to_hex({reinterpret_cast<const char*>(words), sizeof words});
+  }
+  out += id;
+}
+
+// Of proxy_pass: what the default Host says, and its port.
+void append_proxy_authority(const Scope& scope, bool port, std::string& out) {
+  if (scope.request.location == nullptr || scope.request.location->action != config::Action::Proxy) return;
+  const std::string_view host = scope.request.location->proxy.host;
+  const size_t colon = host.rfind(':');
+  const bool named = colon != host.npos && host.find(']', colon) == host.npos;
+  if (!port) {
+    out += host;
+  } else {
+    out += named ? host.substr(colon + 1) : "80";
+  }
+}
+
+// Of the socket, whoever has been announced on it.
+record::Endpoint socket_peer(const Scope& scope) {
+  if (scope.request.announced.present != 0) return scope.request.announced.peer;
+  record::Endpoint out;
+  out.family = scope.record.peer_family;
+  out.port = scope.record.peer_port;
+  std::copy(std::begin(scope.record.peer_address), std::end(scope.record.peer_address), out.address);
+  return out;
 }
 
 void append_cookie(const Scope& scope, std::string_view name, std::string& out) {
@@ -124,20 +167,21 @@ void append_argument(const Scope& scope, std::string_view name, std::string& out
   }
 }
 
-// $http_user_agent: the name in lower case with "-" as "_".  A field whose own name has "_" is none of them:
-// X_Forwarded_For must not pass for X-Forwarded-For.
-bool is_field_of(std::string_view variable, std::string_view field) {
+// $http_user_agent: the name in lower case with "-" as "_".  A field whose own name has "_" is none of them unless
+// underscores_in_headers says so: X_Forwarded_For must not pass for X-Forwarded-For.
+bool is_field_of(std::string_view variable, std::string_view field, bool underscores) {
   return variable.size() == field.size() &&
-         std::equal(variable.begin(), variable.end(), field.begin(), [](char wanted, char c) {
+         std::equal(variable.begin(), variable.end(), field.begin(), [underscores](char wanted, char c) {
            if (c == '-') return wanted == '_';
-           return c != '_' && wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
+           return (c != '_' || underscores) && wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c);
          });
 }
 
 void append_field(const Scope& scope, std::string_view name, std::string& out) {
   const char* separator = "";
+  const bool underscores = scope.request.server != nullptr && scope.request.server->underscores_in_headers;
   for (const Field& field : scope.request.fields) {
-    if (!is_field_of(name, field.name)) continue;
+    if (!is_field_of(name, field.name, underscores)) continue;
     out += separator;
     out += field.value;
     separator = ", ";
@@ -183,6 +227,7 @@ std::string hostname() {
 // One row per variable, sorted by name.
 constexpr Row kRows[] = {
     {"args", [](const Scope& s, std::string& out) { out += s.request.query; }},
+    {"binary_remote_addr", append_binary_address},
     {"body_bytes_sent",
      [](const Scope& s, std::string& out) {
        if (s.outcome != nullptr) out += std::to_string(s.outcome->body_bytes_sent);
@@ -201,14 +246,33 @@ constexpr Row kRows[] = {
     {"host", append_host},
     {"hostname", [](const Scope&, std::string& out) { out += hostname(); }},
     {"is_args", [](const Scope& s, std::string& out) { out += s.request.query.empty() ? "" : "?"; }},
+    {"limit_conn_status", [](const Scope& s, std::string& out) { out += s.request.limit_conn_status; }},
+    {"limit_req_status", [](const Scope& s, std::string& out) { out += s.request.limit_req_status; }},
     {"msec", [](const Scope&, std::string& out) { append_seconds(wall_ms(), out); }},
     {"pid", [](const Scope&, std::string& out) { out += std::to_string(getpid()); }},
-    {"proxy_add_x_forwarded_for", append_forwarded_for},
+    {"proxy_add_forwarded",
+     [](const Scope& s, std::string& out) { out += forwarded(s.request, s.record, "http"); }},
+    {"proxy_add_x_forwarded_for",
+     [](const Scope& s, std::string& out) { out += forwarded_for(s.request, s.record); }},
+    {"proxy_host", [](const Scope& s, std::string& out) { append_proxy_authority(s, false, out); }},
+    {"proxy_port", [](const Scope& s, std::string& out) { append_proxy_authority(s, true, out); }},
+    {"proxy_protocol_addr",
+     [](const Scope& s, std::string& out) { out += net::address_text(s.request.announced.source); }},
+    {"proxy_protocol_port",
+     [](const Scope& s, std::string& out) { append_port(s.request.announced.source.port, out); }},
+    {"proxy_protocol_server_addr",
+     [](const Scope& s, std::string& out) { out += net::address_text(s.request.announced.destination); }},
+    {"proxy_protocol_server_port",
+     [](const Scope& s, std::string& out) { append_port(s.request.announced.destination.port, out); }},
     {"query_string", [](const Scope& s, std::string& out) { out += s.request.query; }},
+    {"realip_remote_addr",
+     [](const Scope& s, std::string& out) { out += net::address_text(socket_peer(s)); }},
+    {"realip_remote_port", [](const Scope& s, std::string& out) { append_port(socket_peer(s).port, out); }},
     {"remote_addr", [](const Scope& s, std::string& out) { out += s.request.remote_address; }},
-    {"remote_port", [](const Scope& s, std::string& out) { out += std::to_string(s.record.peer_port); }},
+    {"remote_port", [](const Scope& s, std::string& out) { append_port(s.request.remote_port, out); }},
     {"remote_user", append_remote_user},
     {"request", [](const Scope& s, std::string& out) { append_request_line(s.request, out); }},
+    {"request_id", append_request_id},
     {"request_length",
      [](const Scope& s, std::string& out) {
        if (s.outcome != nullptr) out += std::to_string(s.outcome->request_bytes);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "worker/hub/hub.h"
-#include "worker/record/record.h"
+#include "worker/record/extras.h"
 
 namespace beamgate::move {
 
@@ -25,6 +25,7 @@ struct Image {
   int64_t deadline_ms = 0;       // Monotonic, the same clock on the whole host; 0: none.
   int64_t last_received_ms = 0;
   uint16_t descriptor = 0;       // Which of the batch's.
+  record::Extras extras;
   std::string_view carry;
   std::string_view message;      // Of a WebSocket message in progress.
   std::string_view user;

@@ -84,6 +84,7 @@ Image Porter::take(const Record& record) const {
   image.fields = plain_fields(record);
   image.deadline_ms = context_.connections.deadline_ms(record);
   image.last_received_ms = context_.connections.last_received_ms(record);
+  image.extras = record::extras_of(arena, record);
   if (record.carry_bytes > 0) image.carry = {arena.at(record.carry), record.carry_bytes};
   if (record.message_bytes > 0) image.message = {arena.at(record.message), record.message_bytes};
   image.user = record::text_of(arena, record.user);
@@ -129,6 +130,7 @@ bool Porter::fill(Record& record, const Image& image) {
       !restore_bytes(arena, record.message, record.message_bytes, image.message)) {
     return false;
   }
+  if (!context_.connections.restore_extras(record, image.extras)) return false;
   for (const std::string_view frame : image.outbound) {
     if (!context_.connections.restore_frame(record, frame)) return false;
   }

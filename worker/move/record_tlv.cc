@@ -45,6 +45,8 @@ enum class Type : uint16_t {
   SentHistory = 0x800d,
   ReceivedHistory = 0x800e,
   Counters = 0x000f,
+  Announcement = 0x0010,
+  CountedKey = 0x0011,
 };
 
 // Each group of fields is listed once, for the encoder and the decoder.
@@ -73,6 +75,20 @@ void peer(V& v, R& r) {
 template <typename V, typename R>
 void counters(V& v, R& r) {
   v(r.bytes_received), v(r.bytes_sent), v(r.messages_received), v(r.messages_sent);
+}
+
+template <typename V, typename E>
+void endpoint(V& v, E& e) {
+  uint64_t halves[2] = {load_le<uint64_t>(e.address), load_le<uint64_t>(e.address + 8)};
+  v(e.family), v(e.port), v(halves[0]), v(halves[1]);
+  if constexpr (!std::is_const_v<E>) {
+    store_le(e.address, halves[0]);
+    store_le(e.address + 8, halves[1]);
+  }
+}
+template <typename V, typename A>
+void announcement(V& v, A& a) {
+  endpoint(v, a.peer), endpoint(v, a.source), endpoint(v, a.destination);
 }
 
 // --- Writing.
@@ -120,6 +136,11 @@ void put_items(std::string& out, const Image& image) {
   put_bytes(out, Type::SentHistory, image.sent_history);
   put_bytes(out, Type::ReceivedHistory, image.received_history);
   put(out, Type::Counters, [&](auto& v) { counters(v, fields); });
+  const record::Extras& extras = image.extras;
+  if (extras.announced.present != 0) put(out, Type::Announcement, [&](auto& v) { announcement(v, extras.announced); });
+  for (uint32_t i = 0; i < extras.counts; ++i) {
+    put(out, Type::CountedKey, [&](auto& v) { v(extras.counted[i].key); });
+  }
 }
 
 // --- Reading.
@@ -193,6 +214,14 @@ bool take_item(uint16_t type, std::string_view bytes, Image& image) {
       const bool good = take(bytes, 5, message.bytes, [&](auto& v) { v(message.binary), v(message.sequence); });
       image.hooks.push_back(message);
       return good;
+    }
+    case Type::Announcement:
+      image.extras.announced.present = 1;
+      return take(bytes, [&](auto& v) { announcement(v, image.extras.announced); });
+    case Type::CountedKey: {
+      record::Extras& extras = image.extras;
+      if (extras.counts == record::Extras::kCountsMax) return false;
+      return take(bytes, [&](auto& v) { v(extras.counted[extras.counts++].key); });
     }
     case Type::Counters:
       take(bytes, [&](auto& v) { counters(v, fields); });

@@ -87,14 +87,10 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   const record::Step step(arena_);
   Record fresh;
   store_peer(peer, fresh);
-  if (limits_.addresses != nullptr && limits_.per_address > 0 && fresh.peer_family != AF_UNIX) {
-    const auto admission =
-        limits_.addresses->try_acquire(limits_.slot, address_key(fresh), limits_.per_address);
-    if (!admission.admitted) {
-      metrics_.add(Metric::ConnectionsRefusedLimit);
-      return nullptr;
-    }
-    fresh.address_entry = admission.entry;
+  const bool announced = limits_.announced.contains(listen_id);
+  if (!announced && !count_address(fresh)) {
+    metrics_.add(Metric::ConnectionsRefusedLimit);
+    return nullptr;
   }
   const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) {
@@ -107,7 +103,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   fresh.saved_in_step = record.saved_in_step;
   fresh.generation = record.generation + 1;
   fresh.fd = socket.get();
-  fresh.phase = Phase::Http;
+  fresh.phase = announced ? Phase::Announced : Phase::Http;
   fresh.flags = record::kFlagReadArmed;
   fresh.uid = record::make_uid(worker_, slot, ++nonce_);
   fresh.so_cookie = socket_cookie(fresh.fd);
@@ -164,6 +160,56 @@ uint64_t Connections::address_key(const Record& record) const {
   return key ^ key >> 33;
 }
 
+// False: the address has as many connections as it may.
+bool Connections::count_address(Record& record) {
+  if (limits_.addresses == nullptr || limits_.per_address == 0 || record.peer_family == AF_UNIX) return true;
+  const auto admission = limits_.addresses->try_acquire(limits_.slot, address_key(record), limits_.per_address);
+  record.address_entry = admission.entry;
+  return admission.admitted;
+}
+
+bool Connections::announce(Record& record, const record::Announcement& announced, const record::Endpoint& client) {
+  record::Extras extras = record::extras_of(arena_, record);
+  extras.announced = announced;
+  extras.announced.present = 1;
+  if (!record::set_extras(arena_, record, extras)) return false;
+  record.peer_family = client.family;
+  record.peer_port = client.port;
+  memcpy(record.peer_address, client.address, sizeof record.peer_address);
+  return count_address(record);
+}
+
+bool Connections::count_for(Record& record, uint64_t key, uint32_t limit) {
+  if (limits_.keys == nullptr) return true;
+  record::Extras extras = record::extras_of(arena_, record);
+  if (extras.counts == record::Extras::kCountsMax) return false;
+  const auto admission = limits_.keys->try_acquire(limits_.slot, key, limit);
+  if (!admission.admitted) return false;
+  extras.counted[extras.counts++] = {.key = key, .entry = admission.entry};
+  if (record::set_extras(arena_, record, extras)) return true;
+  limits_.keys->release(limits_.slot, admission.entry);
+  return false;
+}
+
+void Connections::uncount(Record& record) {
+  if (record.extras == kNull) return;
+  release_counts(record);
+  record::Extras extras = record::extras_of(arena_, record);
+  extras.counts = 0;
+  const bool emptied = record::set_extras(arena_, record, extras);
+  if (emptied) return;
+  // No memory for the smaller one, so all of it goes: a count must never be given back twice.
+  record::touch(arena_, record);
+  arena_.release(record.extras);
+  record.extras = kNull;
+}
+
+void Connections::release_counts(const Record& record) {
+  if (record.extras == kNull || limits_.keys == nullptr) return;
+  const record::Extras extras = record::extras_of(arena_, record);
+  for (uint32_t i = 0; i < extras.counts; ++i) limits_.keys->release(limits_.slot, extras.counted[i].entry);
+}
+
 void Connections::free_record(Record& record) {
   if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
   arena_.journal().close_descriptor(record.fd, true);
@@ -178,7 +224,8 @@ void Connections::release_record(Record& record) {
   wheel_.disarm(record);
   drop_carry(record);
   while (record.outbound_head != kNull) pop_frame(record);
-  for (const Ref ref : {record.message, record.user, record.app_state, record.handshake}) {
+  release_counts(record);
+  for (const Ref ref : {record.message, record.user, record.app_state, record.handshake, record.extras}) {
     arena_.release(ref);
   }
   if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);

@@ -27,6 +27,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/base/unique_fd.h"
@@ -37,6 +38,7 @@
 #include "worker/net/poller.h"
 #include "worker/net/timer_wheel.h"
 #include "worker/record/arena.h"
+#include "worker/record/extras.h"
 #include "worker/record/record.h"
 
 namespace beamgate::net {
@@ -51,8 +53,12 @@ struct ConnectionLimits {
   uint32_t per_worker = 0;
   uint32_t per_address = 0;                // 0: no limit.
   ipc::AddressTable* addresses = nullptr;  // May be null: no limit per address.
-  uint16_t slot = 0;                       // This worker's column of the table.
+  ipc::AddressTable* keys = nullptr;       // Counts of limit_conn; may be null: nothing is counted.
+  uint16_t slot = 0;                       // This worker's column of the tables.
   uint64_t address_seed = 0;               // The node's key for hashing addresses.
+  // Listens whose clients are announced by a PROXY header: they begin in phase Announced, and are counted once
+  // announce() has said who they are.
+  std::unordered_set<uint32_t> announced;
 };
 
 // A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
@@ -91,6 +97,15 @@ class Connections final : public PollTarget {
   uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
   uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
+
+  // The header of an announced connection has been read: from now on its peer is `client`.  False: the client has too
+  // many connections, or there is no memory.
+  [[nodiscard]] bool announce(record::Record& record, const record::Announcement& announced,
+                              const record::Endpoint& client);
+  // Counts the connection for a key of limit_conn, on the whole node, until uncount() or its end, moves and successors
+  // included.  False: that would be more than `limit`.
+  [[nodiscard]] bool count_for(record::Record& record, uint64_t key, uint32_t limit);
+  void uncount(record::Record& record);  // For all of its keys.
 
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
@@ -163,6 +178,7 @@ class Connections final : public PollTarget {
   std::vector<std::string_view> outbound_frames(const record::Record& record) const;
   [[nodiscard]] bool restore_frame(record::Record& record, std::string_view bytes);
   void restore_begun(record::Record& record, uint32_t offset);  // So much of the first frame is out already.
+  [[nodiscard]] bool restore_extras(record::Record& record, const record::Extras& extras);
 
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
@@ -219,6 +235,8 @@ class Connections final : public PollTarget {
   uint32_t slot_of(const record::Record& record) const;
   static uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }
   uint64_t address_key(const record::Record& record) const;
+  bool count_address(record::Record& record);
+  void release_counts(const record::Record& record);
   PhaseHandler& handler_of(const record::Record& record);
 
   void say_now(const record::Record& record, ipc::Doing doing);
@@ -261,6 +279,7 @@ class Connections final : public PollTarget {
   bool watch(record::Record& record);
 
   bool copy_record(const record::Arena& from, const record::Record& old, record::Record& record, const Fill& fill);
+  bool copy_extras(const record::Arena& from, const record::Record& old, record::Record& record);
   bool copy_outbound(const record::Arena& from, const record::Record& old, record::Record& record);
   bool reconcile(const record::Arena& from, record::Record& record);
   void index_record(record::Record& record);
@@ -273,7 +292,7 @@ class Connections final : public PollTarget {
   const uint16_t worker_;
   ConnectionLimits limits_;
   std::function<void(record::Record&)> on_free_;
-  PhaseHandler* handlers_[4] = {};
+  PhaseHandler* handlers_[5] = {};
   TimerWheel wheel_;
   ipc::Life::Now nobody_watches_;
   ipc::Life::Now* now_ = &nobody_watches_;

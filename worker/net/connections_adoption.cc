@@ -48,7 +48,7 @@ bool copy_whole(const Arena& from, Ref old, Arena& to, Ref& copy) {
 }
 
 bool plausible(const Record& record) {
-  return record.phase <= Phase::Closing && record.fd > 2 && record.carry_bytes < Arena::kLandingBytes / 2 &&
+  return record.phase <= Phase::Announced && record.fd > 2 && record.carry_bytes < Arena::kLandingBytes / 2 &&
          (record.carry == kNull) == (record.carry_bytes == 0) && record.protocol <= record::Protocol::Echo &&
          record.ws.close <= record::CloseState::Both;
 }
@@ -59,6 +59,8 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
                                             const std::vector<uint32_t>& restored, const IsOurs& is_ours,
                                             const Fill& fill) {
   Adopted adopted;
+  // Requests that the dead worker was answering are counted no more; the connections that live on count anew.
+  if (limits_.keys != nullptr) limits_.keys->drop_slot(limits_.slot);
   const uint32_t slots = std::min({from.vault().slots_touched, from.slots(), arena_.slots()});
   std::vector<ConnId> living;
   ConnId served;
@@ -129,7 +131,7 @@ bool Connections::copy_record(const Arena& from, const Record& old, Record& reco
   record.carry = record.outbound_head = record.outbound_tail = kNull;
   record.message = record.user = record.app_state = record.handshake = kNull;
   record.ws.sent_history = record.ws.received_history = kNull;
-  record.subscriptions = record.hook_head = record.hook_tail = kNull;
+  record.subscriptions = record.hook_head = record.hook_tail = record.extras = kNull;
   record.subscription_count = record.hook_messages = 0;
   record.flags = static_cast<uint8_t>(old.flags & ~kListFlags);
   record.pauses = static_cast<uint8_t>(old.pauses & ~(record::kPauseTurn | record::kPauseBus));
@@ -140,7 +142,13 @@ bool Connections::copy_record(const Arena& from, const Record& old, Record& reco
          copy_text(from, old.handshake, arena_, record.handshake) &&
          copy_whole(from, old.ws.sent_history, arena_, record.ws.sent_history) &&
          copy_whole(from, old.ws.received_history, arena_, record.ws.received_history) &&
-         copy_outbound(from, old, record) && fill(old, record);
+         copy_extras(from, old, record) && copy_outbound(from, old, record) && fill(old, record);
+}
+
+bool Connections::copy_extras(const Arena& from, const Record& old, Record& record) {
+  if (old.extras == kNull) return true;
+  const auto* extras = from.look<record::Extras>(old.extras);
+  return extras != nullptr && restore_extras(record, *extras);
 }
 
 // A move that nobody goes on with: the connection is in no set and on no wheel.

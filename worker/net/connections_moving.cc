@@ -117,6 +117,19 @@ void Connections::turn_away(Record& record) {
   release_record(record);
 }
 
+// The connection was admitted once: what it counts for may be more than the limit for a moment.
+bool Connections::restore_extras(Record& record, const record::Extras& from) {
+  if (from.counts > record::Extras::kCountsMax) return false;
+  record::Extras extras = from;
+  if (limits_.keys == nullptr) extras.counts = 0;
+  for (uint32_t i = 0; i < extras.counts; ++i) {
+    extras.counted[i].entry = limits_.keys->try_acquire(limits_.slot, extras.counted[i].key, UINT32_MAX).entry;
+  }
+  if (record::set_extras(arena_, record, extras)) return true;
+  for (uint32_t i = 0; i < extras.counts; ++i) limits_.keys->release(limits_.slot, extras.counted[i].entry);
+  return false;
+}
+
 void Connections::restore_begun(Record& record, uint32_t offset) {
   BG_ASSERT(record.outbound_offset == 0 && offset <= record.outbound_bytes);
   record.outbound_offset = offset;

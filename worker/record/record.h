@@ -20,11 +20,12 @@ struct ConnId {
   bool operator==(const ConnId&) const = default;
 };
 
-//   Free            -- adopt() --------------------------> Http
+//   Free            -- adopt() --------------------------> Http, or Announced where a PROXY header comes first
+//   Announced       -- enter_phase(), the header read ---> Http
 //   Http            -- enter_phase(), 101 sent ----------> WebSocket
 //   Http, WebSocket -- close_gracefully() ---------------> Closing  (flush, FIN, discard until FIN or deadline)
 //   any             -- close_now(), Closing done --------> Free
-enum class Phase : uint8_t { Free, Http, WebSocket, Closing };
+enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced };
 
 enum class Protocol : uint8_t { None, Raw, Echo };
 
@@ -127,7 +128,7 @@ struct alignas(64) Record {
   uint32_t move_page = 0;        // Descriptor of the page of decisions, plus 1.
   uint32_t move_place = 0;       // MovePlace, net/connections.h.
   uint32_t move_deadline_tick = 0;  // Its deadline, armed again when it thaws.
-  uint32_t reserved = 0;
+  Ref extras = kNull;               // What only few connections have: extras.h.
 #ifdef BEAMGATE_RECORD_PADDING
   uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.
 #endif

@@ -1,5 +1,7 @@
 #include "worker/upstream/fields.h"
 
+#include <algorithm>
+
 #include "common/base/bytes.h"
 
 namespace beamgate::upstream {
@@ -39,7 +41,6 @@ bool is_written_by_us(std::string_view name) {
 
 // "Proxy" becomes HTTP_PROXY in CGI-style applications and would redirect their own requests.
 bool is_spoofable(std::string_view name, bool trusted_peer) {
-  if (name.find('_') != std::string_view::npos) return true;
   switch (name.empty() ? 0 : name[0] | 0x20) {
     case 'b':
       return has_prefix(name, "beamgate-");
@@ -79,7 +80,12 @@ bool is_hop_by_hop(std::string_view name) {
   }
 }
 
-bool is_dropped_from_request(std::string_view name, bool trusted_peer) {
+bool is_dropped_from_request(std::string_view name, bool trusted_peer, bool underscores) {
+  if (name.find('_') != std::string_view::npos) {
+    std::string dashed(name);
+    std::replace(dashed.begin(), dashed.end(), '_', '-');
+    return !underscores || is_dropped_from_request(dashed, trusted_peer);
+  }
   return is_written_by_us(name) || is_hop_by_hop(name) || is_spoofable(name, trusted_peer);
 }
 

@@ -16,7 +16,8 @@ bool is_hop_by_hop(std::string_view name);
 
 // A client's field that never reaches an application: hop-by-hop, written anew by us, or able to pass for
 // something that only the gateway or a trusted proxy in front of it may say.
-bool is_dropped_from_request(std::string_view name, bool trusted_peer);
+// A name with "_" is let through only with `underscores`, and then only if it isn't one of those with "-" for "_".
+bool is_dropped_from_request(std::string_view name, bool trusted_peer, bool underscores = false);
 
 // A backend's field that never reaches a client: it belongs to the connection, or frames the message.
 bool is_dropped_from_response(std::string_view name);

@@ -85,7 +85,8 @@ void ProxyLeg::connect() {
       if (chosen == nullptr) return fail(failure_status_);
       take_peer(*chosen);
     }
-    if ((!fresh_only_ && take_idle()) || open_fresh()) send_request();
+    const bool may_reuse = !fresh_only_ && proxy_.proxy_protocol == 0;
+    if ((may_reuse && take_idle()) || open_fresh()) send_request();
   }
 }
 

@@ -1,8 +1,11 @@
 #include "worker/upstream/request_writer.h"
 
-#include <arpa/inet.h>
+#include <cstring>
 
 #include "common/base/bytes.h"
+#include "worker/http/client_address.h"
+#include "worker/http/forwarded.h"
+#include "worker/net/proxy_header.h"
 #include "worker/upstream/fields.h"
 #include "worker/upstream/proxy_target.h"
 
@@ -22,26 +25,20 @@ bool is_framing(std::string_view name) {
   return iequals(name, "content-length") || iequals(name, "expect") || is_hop_by_hop(name);
 }
 
-std::string peer_text(const record::Record& record) {
-  char text[INET6_ADDRSTRLEN];
-  if (record.peer_family != AF_INET && record.peer_family != AF_INET6) return "unix:";
-  const char* printed = inet_ntop(record.peer_family, record.peer_address, text, sizeof text);
-  return printed == nullptr ? std::string() : std::string(printed);
+record::Endpoint client_of(const http::Request& request) {
+  record::Endpoint out;
+  http::ClientAddress address;
+  if (!http::ClientAddress::parse(request.remote_address, address)) return out;
+  out.family = static_cast<uint8_t>(address.family);
+  out.port = request.remote_port;
+  memcpy(out.address, address.bytes, sizeof out.address);
+  return out;
 }
 
-// The chain of addresses so far, and who sent us this request.
-std::string forwarded_for(const http::Request& request, const record::Record& record) {
-  if (!request.trusted_peer) return request.remote_address;
-  std::string chain;
-  for (const http::Field& field : request.fields) {
-    if (!iequals(field.name, "x-forwarded-for") || field.value.empty()) continue;
-    if (!chain.empty()) chain += ", ";
-    chain += field.value;
-  }
-  const std::string peer = peer_text(record);
-  if (chain.empty() && request.remote_address != peer) chain = request.remote_address;
-  if (!chain.empty()) chain += ", ";
-  return chain + peer;
+// Where the client has come to: what was announced, else our end of its connection.
+record::Endpoint destination_of(const http::Request& request, const record::Record& record) {
+  if (request.announced.destination.family != 0) return request.announced.destination;
+  return net::local_endpoint(record.fd);
 }
 
 // One head being written: what proxy_set_header says of a name goes before anything else.
@@ -83,7 +80,8 @@ class Head {
       }
     }
     for (const http::Field& field : request_.fields) {
-      if (is_dropped_from_request(field.name, request_.trusted_peer)) continue;
+      const bool underscores = request_.server != nullptr && request_.server->underscores_in_headers;
+      if (is_dropped_from_request(field.name, request_.trusted_peer, underscores)) continue;
       if (named.contains(field.name) || find_set(field.name) != nullptr) continue;
       append_field(field.name, field.value, out_);
     }
@@ -107,7 +105,7 @@ class Head {
       out_.append("Content-Length: ").append(std::to_string(*held_bytes)).append("\r\n");
     }
     RequestWriter::Written written;
-    written.keep = proxy_.upstream->keepalive > 0 && proxy_.http_minor > 0 && !said_by_set("connection", "close");
+    written.keep = proxy_.upstream->keepalive > 0 && proxy_.proxy_protocol == 0 && proxy_.http_minor > 0 && !said_by_set("connection", "close");
     written.upgrade = wants_upgrade();
     const bool trailers = proxy_.pass_trailers && proxy_.http_minor > 0;
     if (trailers) out_.append("TE: trailers\r\n");
@@ -169,11 +167,14 @@ Result<RequestWriter::Written> RequestWriter::write(const http::Request& request
                                                     std::optional<uint64_t> held_bytes, std::string& out) const {
   std::string scheme;
   http::expand(scheme_, request, record, scheme);
+  if (proxy.proxy_protocol != 0) {
+    net::append_proxy_header(proxy.proxy_protocol, client_of(request), destination_of(request, record), out);
+  }
   Head head(request, record, proxy, out);
   head.add_target();
   head.add_host();
   head.add_own("X-Real-IP", request.remote_address);
-  head.add_own("X-Forwarded-For", forwarded_for(request, record));
+  head.add_own("X-Forwarded-For", http::forwarded_for(request, record));
   head.add_continued("X-Forwarded-Proto", scheme);
   head.add_continued("X-Forwarded-Host", request.field("host"));
   Result<void> added = head.add_client_fields();

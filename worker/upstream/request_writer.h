@@ -3,7 +3,8 @@
 // Owner      ProxyHandler; it keeps nothing of a request.
 // Says       Host is $proxy_host; X-Real-IP, X-Forwarded-For, -Proto and -Host are ours (a trusted peer's are
 //            continued); proxy_set_header overrides each of them, an empty value removes it.  The framing
-//            (Content-Length, Transfer-Encoding, Connection) is always ours.
+//            (Content-Length, Transfer-Encoding, Connection) is always ours.  With proxy_protocol, its header comes
+//            first and the connection can't be kept: it speaks of one client.
 // Upgrade    A client that asks for a WebSocket is passed on as such, unless proxy_set_header gives Upgrade or
 //            Connection another value.  No other protocol is: who could speak h2c to a backend would get past
 //            everything that is checked here.

@@ -41,10 +41,6 @@ struct ResponseParser::Callbacks {
 
   static int on_field(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) {
-      response.trailer_.name.append(at, size);
-      return response.add_overhead(size) ? 0 : -1;
-    }
     if (response.fields_.size() == kFieldsMax) return -1;
     response.fields_.push_back({{at, size}, {}});
     return 0;
@@ -52,26 +48,12 @@ struct ResponseParser::Callbacks {
 
   static int on_value(llhttp_t* parser, const char* at, size_t size) noexcept {
     ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) {
-      response.trailer_.value.append(at, size);
-      return response.add_overhead(size) ? 0 : -1;
-    }
     if (response.fields_.empty()) return -1;
     // llhttp may report one value in several pieces; they follow each other in the head.
     std::string_view& value = response.fields_.back().value;
     value = value.empty() ? std::string_view(at, size)
                           : std::string_view(value.data(), static_cast<size_t>(at + size - value.data()));
     return 0;
-  }
-
-  static int on_value_complete(llhttp_t* parser) noexcept {
-    ResponseParser& response = self(parser);
-    if (response.state_ == State::Body) response.end_trailer();
-    return 0;
-  }
-
-  static int on_extension(llhttp_t* parser, const char*, size_t size) noexcept {
-    return self(parser).add_overhead(size) ? 0 : -1;
   }
 
   // 1 tells llhttp that no body follows.
@@ -101,9 +83,6 @@ struct ResponseParser::Callbacks {
       llhttp_settings_init(&made);
       made.on_header_field = on_field;
       made.on_header_value = on_value;
-      made.on_header_value_complete = on_value_complete;
-      made.on_chunk_extension_name = on_extension;
-      made.on_chunk_extension_value = on_extension;
       made.on_headers_complete = on_head;
       made.on_body = on_body;
       made.on_message_complete = on_complete;
@@ -128,7 +107,9 @@ ResponseParser::State ResponseParser::feed(std::span<char> bytes, std::string_vi
 }
 
 ResponseParser::State ResponseParser::end() {
-  if (state_ == State::Body) {
+  if (state_ == State::Body && chunked_) {
+    state_ = State::Invalid;
+  } else if (state_ == State::Body) {
     llhttp_finish(&parser_);
     state_ = message_complete_ ? State::Complete : State::Invalid;
   } else if (state_ == State::Head && started_) {
@@ -244,22 +225,33 @@ bool ResponseParser::build_head() {
     if (is_dropped_from_response(field.name) || named.contains(field.name)) continue;
     head_.fields.push_back({std::string(field.name), std::string(trim(field.value))});
   }
+  chunked_ = (parser_.flags & F_CHUNKED) != 0;
   const bool has_length = (parser_.flags & F_CONTENT_LENGTH) != 0 && head_.status != 204;
   head_.content_length = has_length ? std::optional<uint64_t>(parser_.content_length) : std::nullopt;
   return true;
 }
 
-void ResponseParser::end_trailer() {
-  http::ResponseField trailer = std::exchange(trailer_, {});
-  trailer.value = trim(trailer.value);
-  if (trailers_.size() < kFieldsMax && !is_dropped_from_trailers(trailer.name)) {
-    trailers_.push_back(std::move(trailer));
+// Lines that the decoder has checked, each ended by a CR; the last one is empty.
+void ResponseParser::read_trailers() {
+  std::string_view rest = trailer_text_;
+  for (size_t end = rest.find('\r'); end != rest.npos && end > 0; end = rest.find('\r')) {
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    const size_t colon = line.find(':');
+    const std::string_view name = line.substr(0, colon);
+    if (trailers_.size() == kFieldsMax || is_dropped_from_trailers(name)) continue;
+    trailers_.push_back({std::string(name), std::string(trim(line.substr(colon + 1)))});
   }
 }
 
 void ResponseParser::run_body(std::span<char> bytes, std::string_view& body) {
   input_ = bytes;
   body_at_ = body_bytes_ = 0;
+  if (chunked_) {
+    run_chunks();
+    body = std::string_view(bytes.data() + body_at_, body_bytes_);
+    return;
+  }
   const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
   body = std::string_view(bytes.data() + body_at_, body_bytes_);
   if (error == HPE_PAUSED && message_complete_) {
@@ -281,9 +273,30 @@ void ResponseParser::add_body(const char* at, size_t size) {
   body_bytes_ += size;
 }
 
-bool ResponseParser::add_overhead(size_t bytes) {
-  overhead_bytes_ += bytes;
-  return overhead_bytes_ <= kOverheadBytesMax;
+// llhttp is too lenient about line ends and trailers to be given chunks.
+void ResponseParser::run_chunks() {
+  using Kind = http::ChunkDecoder::Step::Kind;
+  for (size_t at = 0;;) {
+    const http::ChunkDecoder::Step step = chunks_.next(std::string_view(input_.data() + at, input_.size() - at));
+    at += step.used;
+    switch (step.kind) {
+      case Kind::NeedMore:
+        return;
+      case Kind::Bad:
+        state_ = State::Invalid;
+        return;
+      case Kind::End:
+        state_ = State::Complete;
+        keep_alive_ = llhttp_should_keep_alive(&parser_) != 0;
+        surplus_ = at != input_.size();
+        read_trailers();
+        return;
+      case Kind::Data:
+        add_body(step.data.data(), step.data.size());
+        chunks_.took(step.data.size());
+        at += step.data.size();
+    }
+  }
 }
 
 }  // namespace beamgate::upstream

@@ -4,8 +4,8 @@
 // Strict     Lines end in CRLF, no folded or control bytes in fields, one framing only, chunked as the only
 //            transfer coding.  Whatever breaks a rule makes the response Invalid.  101 is Invalid unless
 //            it agrees to what was asked for.
-// Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar.
-// Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, kOverheadBytesMax of chunk extensions and
+// Source     RFC 9112 sections 4 to 7; llhttp in strict mode does the grammar of heads, ChunkDecoder that of chunks.
+// Limits     kHeadBytesMax, kFieldsMax, kInterimMax heads of 1xx, and ChunkDecoder's for chunk extensions and
 //            trailers; above each the response is Invalid.
 #pragma once
 
@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/http/chunk_decoder.h"
 #include "worker/http/exchange.h"
 
 namespace beamgate::upstream {
@@ -41,7 +42,6 @@ class ResponseParser {
  public:
   static constexpr size_t kHeadBytesMax = 64 << 10;
   static constexpr size_t kFieldsMax = 256;
-  static constexpr size_t kOverheadBytesMax = 16 << 10;
   static constexpr int kInterimMax = 16;
 
   //   Head -- a final head -------------------> Body or Complete
@@ -57,7 +57,7 @@ class ResponseParser {
     bool upgrade = false;  // For a WebSocket.
   };
 
-  explicit ResponseParser(Asked asked) : asked_(asked) {}
+  explicit ResponseParser(Asked asked) : asked_(asked) { chunks_.keep_trailers(trailer_text_); }
   ResponseParser(const ResponseParser&) = delete;
   ResponseParser& operator=(const ResponseParser&) = delete;
 
@@ -90,10 +90,10 @@ class ResponseParser {
   bool accept_switch() const;
   bool accept_framing() const;
   bool build_head();
-  void end_trailer();
+  void read_trailers();
+  void run_chunks();
   void run_body(std::span<char> bytes, std::string_view& body);
   void add_body(const char* at, size_t size);
-  bool add_overhead(size_t bytes);
 
   const Asked asked_;
   State state_ = State::Head;
@@ -106,8 +106,9 @@ class ResponseParser {
   int interim_count_ = 0;
   std::vector<http::ResponseHead> interims_;
   std::vector<http::ResponseField> trailers_;
-  http::ResponseField trailer_;   // Being parsed; it may come in pieces.
-  size_t overhead_bytes_ = 0;
+  bool chunked_ = false;
+  http::ChunkDecoder chunks_;
+  std::string trailer_text_;
   HeadScanner scanner_;
   std::string partial_;           // A head that came in pieces, until it is complete.
   std::vector<FieldView> fields_; // Of the head being parsed; views into it.

@@ -165,6 +165,17 @@ TEST(SharedPages, CanBeMappedAgain) {
   EXPECT_EQ(second.value()->life(130).keeper_pid, 5);
   second.value()->addresses().release(200, admission.entry);
   EXPECT_EQ(second.value()->addresses().count(42), 0u);
+  // What limits count goes on as well.
+  const ipc::RateTable::Window window = ipc::RateTable::window("z", 8 << 10);
+  const ipc::RateTable::Rate rate{.per_second_milli = 1, .burst_milli = 0};
+  EXPECT_TRUE(second.value()->rates().take(window, 7, rate, 1'000).admitted);
+  EXPECT_TRUE(second.value()->counted_keys().try_acquire(200, 43, 10).admitted);
+  auto third = SharedPages::adopt(copy(second.value()->descriptor()), copy(second.value()->lives_descriptor()));
+  ASSERT_TRUE(third.ok());
+  EXPECT_FALSE(third.value()->rates().take(window, 7, rate, 1'000).admitted);
+  EXPECT_EQ(third.value()->counted_keys().count(43), 1u);
+  third.value()->drop_slot(200);
+  EXPECT_EQ(third.value()->counted_keys().count(43), 0u);
   EXPECT_FALSE(SharedPages::adopt(copy(0), copy(0)).ok()) << "another file";
 }
 

@@ -131,6 +131,7 @@ void describe(Writer& w, const ProxyAction& proxy) {
   describe(w, "proxy.redirect", proxy.redirects);
   describe(w, "proxy.cookie_domain", proxy.cookie_domains);
   describe(w, "proxy.cookie_path", proxy.cookie_paths);
+  w.field("proxy.proxy_protocol", proxy.proxy_protocol);
 }
 
 void describe(Writer& w, const WebSocketAction& websocket) {
@@ -154,6 +155,33 @@ void describe(Writer& w, const WebSocketAction& websocket) {
   w.field("ws.deflate_takeover", websocket.deflate_context_takeover);
 }
 
+void describe(Writer& w, const LimitZone& zone) {
+  w.field("zone", zone.name);
+  w.field("zone.key", zone.key);
+  w.field("zone.bytes", zone.bytes);
+  w.field("zone.rate", zone.rate_milli);
+}
+
+void describe(Writer& w, const Limits& limits) {
+  for (const RequestLimit& limit : limits.requests) {
+    describe(w, *limit.zone);
+    w.field("limit.burst", limit.burst_milli);
+    w.field("limit.delay", limit.delay_milli);
+  }
+  w.field("limit_req.status", limits.request_status);
+  w.field("limit_req.log_level", limits.request_log_level);
+  w.field("limit_req.dry_run", limits.request_dry_run);
+  for (const ConnectionLimit& limit : limits.connections) {
+    describe(w, *limit.zone);
+    w.field("limit.connections", limit.connections);
+  }
+  w.field("limit_conn.status", limits.connection_status);
+  w.field("limit_conn.log_level", limits.connection_log_level);
+  w.field("limit_conn.dry_run", limits.connection_dry_run);
+  w.field("limit_rate", limits.rate_bytes);
+  w.field("limit_rate_after", limits.rate_after_bytes);
+}
+
 void describe(Writer& w, const Location& location) {
   w.field("location", location.pattern);
   w.field("id", location.id);
@@ -169,6 +197,10 @@ void describe(Writer& w, const Location& location) {
   describe(w, location.websocket);
   w.field("api.keys", location.api.keys);
   w.field("access", location.access);
+  w.field("trusted", location.real_ip.trusted);
+  w.field("real_ip_header", location.real_ip.header);
+  w.field("real_ip_recursive", location.real_ip.recursive);
+  describe(w, location.limits);
   w.field("add_headers", location.add_headers);
   w.field("access_log.off", location.access_log.off);
   w.field("access_log.path", location.access_log.path);
@@ -193,6 +225,7 @@ void describe(Writer& w, const Server& server) {
     w.field("backlog", listen.backlog);
     w.field("ipv6_only", listen.ipv6_only);
     w.field("default_server", listen.default_server);
+    w.field("proxy_protocol", listen.proxy_protocol);
   }
   for (size_t i = 0; i < server.names.size(); ++i) {
     w.field("name", server.names[i]);
@@ -202,6 +235,7 @@ void describe(Writer& w, const Server& server) {
   w.field("header_max", server.header_bytes_max);
   w.field("request_line_max", server.request_line_bytes_max);
   w.field("header_fields_max", server.header_fields_max);
+  w.field("underscores_in_headers", server.underscores_in_headers);
   describe(w, server.fallback);
   for (const Location& location : server.locations) describe(w, location);
 }
@@ -237,12 +271,12 @@ std::string describe(const Config& config) {
   w.field("connections_per_address", config.connections_per_address);
   for (const auto& [name, webhook] : config.http.webhooks) describe(w, *webhook);
   for (const auto& [name, upstream] : config.http.upstreams) describe(w, *upstream);
-  w.field("trusted", config.http.trusted);
   for (const Address& server : config.http.resolver.servers) w.field("resolver", server);
   w.field("resolver.valid", config.http.resolver.valid_ms);
   w.field("resolver.timeout", config.http.resolver.timeout_ms);
   w.field("resolver.ipv6", config.http.resolver.ipv6);
-  w.field("real_ip_header", config.http.real_ip_header);
+  w.field("memory_limit", config.memory_limit_bytes);
+  for (const auto& [name, zone] : config.http.limit_zones) describe(w, *zone);
   for (const Server& server : config.http.servers) describe(w, server);
   return w.text();
 }

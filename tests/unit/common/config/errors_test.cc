@@ -245,6 +245,45 @@ TEST(Errors, AccessRules) {
               ElementsAre("f:1:32: low address bits of 10.1.2.3/8 are meaningless"));
 }
 
+TEST(Errors, RealClients) {
+  EXPECT_THAT(in("location", "set_real_ip_from all;"), HasSubstr("expected an address"));
+  EXPECT_THAT(in("location", "real_ip_recursive yes;"), HasSubstr("expected \"on\" or \"off\""));
+  EXPECT_EQ(in("location", "set_real_ip_from 10.0.0.0/8; real_ip_header proxy_protocol; real_ip_recursive on;"), "no error");
+  EXPECT_THAT(in("location", "proxy_protocol v3;"), HasSubstr("expected \"on\", \"off\", \"v1\" or \"v2\""));
+  EXPECT_EQ(in("location", "proxy_protocol v2;"), "no error");
+  EXPECT_THAT(in("location", "underscores_in_headers on;"), HasSubstr("not allowed here"));
+}
+
+TEST(Errors, Limits) {
+  const std::string zones = "limit_req_zone $uri zone=r:8k rate=1r/s; limit_conn_zone $uri zone=c:8k; ";
+  const auto zone = [](const std::string& text) { return in("http", "limit_req_zone $uri " + text + ";"); };
+  EXPECT_EQ(zone("zone=a:8k rate=1r/m"), "no error");
+  for (const char* bad : {"zone=a rate=1r/s", "zone=:8k rate=1r/s", "zone=a:7k rate=1r/s", "zone=a:2g rate=1r/s",
+                          "a:8k rate=1r/s", "zone=a:x rate=1r/s"}) {
+    EXPECT_THAT(zone(bad), HasSubstr("expected zone=name:size")) << bad;
+  }
+  for (const char* bad : {"rate=0r/s", "rate=1r/h", "rate=1", "rate=-1r/s", "rate=r/s", "1r/s", "rate=9999999r/s"}) {
+    EXPECT_THAT(zone(std::string("zone=a:8k ") + bad), HasSubstr("expected rate=number")) << bad;
+  }
+  EXPECT_THAT(zone("zone=a:8k rate=1r/s; limit_conn_zone $uri zone=a:8k"), HasSubstr("exists already"));
+  EXPECT_THAT(in("http", "limit_conn_zone $nothing zone=a:8k;"), HasSubstr("unknown \"nothing\" variable"));
+  const auto use = [&](const std::string& text) { return in("http", zones + text); };
+  EXPECT_EQ(use("limit_req zone=r burst=60000 nodelay; limit_conn c 1;"), "no error");
+  EXPECT_THAT(use("limit_req zone=c;"), HasSubstr("expected a zone of limit_req_zone"));
+  EXPECT_THAT(use("limit_req zone=x;"), HasSubstr("expected a zone of limit_req_zone"));
+  EXPECT_THAT(use("limit_req burst=1;"), HasSubstr("needs zone=name"));
+  EXPECT_THAT(use("limit_req zone=r burst=60001;"), HasSubstr("from 0 to 60000"));
+  EXPECT_THAT(use("limit_req zone=r later;"), HasSubstr("expected zone=name, burst=number"));
+  EXPECT_THAT(use("limit_req zone=r; limit_req zone=r;"), HasSubstr("duplicate limit"));
+  EXPECT_THAT(use("limit_conn r 1;"), HasSubstr("expected a zone of limit_conn_zone"));
+  EXPECT_THAT(use("limit_conn c 0;"), HasSubstr("from 1 to"));
+  EXPECT_THAT(use("limit_conn c 1; limit_conn c 2;"), HasSubstr("duplicate limit"));
+  EXPECT_THAT(use("limit_req_status 399;"), HasSubstr("from 400 to 599"));
+  EXPECT_THAT(use("limit_conn_log_level debug;"), HasSubstr("expected \"info\""));
+  EXPECT_THAT(use("limit_rate x;"), HasSubstr("expected a size"));
+  EXPECT_THAT(in("main", "memory_limit x;"), HasSubstr("expected a size"));
+}
+
 TEST(Errors, Proxying) {
   EXPECT_THAT(in("location", "proxy_pass https://a;"), HasSubstr("https upstreams are not supported"));
   EXPECT_THAT(in("location", "proxy_pass 127.0.0.1;"), HasSubstr("expected http://host"));

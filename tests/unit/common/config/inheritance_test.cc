@@ -43,6 +43,29 @@ TEST(Inheritance, TheInnermostWordCounts) {
   EXPECT_EQ(second.locations[0].body_bytes_max, 5u << 20);
 }
 
+TEST(Inheritance, LimitsAndTrustAreReplacedAsAWhole) {
+  const auto config = must_load(R"(http {
+    limit_req_zone $uri zone=r:8k rate=1r/s; limit_req_zone $uri zone=s:8k rate=120r/m; limit_conn_zone $uri zone=c:8k;
+    limit_req zone=r; limit_req zone=s burst=3 delay=1; limit_conn c 5; set_real_ip_from ::1; set_real_ip_from 10.0.0.1;
+    server { listen 1 proxy_protocol;
+      location /a { }
+      location /b { limit_req zone=s nodelay; set_real_ip_from unix:; }
+    }
+    server { listen 1; server_name x; }
+  })");
+  const auto& locations = config->http.servers[0].locations;
+  ASSERT_EQ(locations[0].limits.requests.size(), 2u);
+  EXPECT_EQ(locations[0].limits.requests[1].zone->rate_milli, 2'000u);
+  EXPECT_EQ(locations[0].limits.requests[1].burst_milli, 3'000u);
+  EXPECT_EQ(locations[0].limits.requests[1].delay_milli, 1'000u);
+  EXPECT_EQ(locations[0].real_ip.trusted.size(), 2u);
+  ASSERT_EQ(locations[1].limits.requests.size(), 1u);
+  EXPECT_EQ(locations[1].limits.requests[0].delay_milli, RequestLimit::kNoDelay);
+  EXPECT_EQ(locations[1].limits.connections.size(), 1u);
+  EXPECT_EQ(locations[1].real_ip.trusted.size(), 1u);
+  EXPECT_TRUE(config->http.servers[1].listens[0].proxy_protocol) << "they share a socket";
+}
+
 TEST(Inheritance, ListsAreReplacedAsAWhole) {
   const auto config = must_load(R"(http {
     proxy_set_header A 1; proxy_set_header B 2; add_header X 1; allow 127.0.0.1; deny all;

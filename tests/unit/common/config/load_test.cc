@@ -87,8 +87,8 @@ TEST(Load, ErrorLogLevelIsErrorWhenOnlyAFileIsNamed) {
 
 TEST(Load, Http) {
   const auto config = sample();
-  EXPECT_EQ(config->http.trusted.size(), 2u);
-  EXPECT_EQ(config->http.real_ip_header, "X-Forwarded-For");
+  EXPECT_EQ(config->http.servers[0].fallback.real_ip.trusted.size(), 2u);
+  EXPECT_EQ(config->http.servers[0].fallback.real_ip.header, "X-Forwarded-For");
   const Server& server = config->http.servers.at(0);
   EXPECT_EQ(server.header_timeout_ms, 12'000);
   EXPECT_EQ(server.header_bytes_max, 12u << 10);

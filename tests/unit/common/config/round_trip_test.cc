@@ -60,7 +60,7 @@ TEST(RoundTrip, TheSampleUsesEveryDirective) {
 TEST(RoundTrip, PathsAndNamesAreResolvedOnce) {
   const std::string dump = must_load(kSample).config->dump;
   EXPECT_THAT(dump, HasSubstr("pid /some/prefix/run/b.pid;"));
-  EXPECT_THAT(dump, HasSubstr("listen unix:/some/prefix/run/http.sock;"));
+  EXPECT_THAT(dump, HasSubstr("listen unix:/some/prefix/run/http.sock proxy_protocol;"));
   EXPECT_THAT(dump, HasSubstr("upstream localhost:9100 {"));
   EXPECT_THAT(dump, Not(HasSubstr("server localhost")));
   EXPECT_THAT(dump, Not(HasSubstr("listen localhost")));

@@ -21,6 +21,7 @@ master_process off;
 working_directory work;
 bus_queue 2m;
 publication_max 32k;
+memory_limit 1g;
 events { worker_connections 77; connections_per_address 5; }
 http {
     log_format json escape=json '{"uri":"$uri",' '"room":"$room"}';
@@ -30,6 +31,15 @@ http {
     set_real_ip_from 10.0.0.0/8;
     set_real_ip_from unix:;
     real_ip_header X-Forwarded-For;
+    real_ip_recursive on;
+    underscores_in_headers on;
+    limit_req_zone $binary_remote_addr zone=requests:64k rate=30r/m;
+    limit_conn_zone $server_name$remote_addr zone=connections:1m;
+    limit_req zone=requests burst=5 delay=2;
+    limit_req_status 429; limit_req_log_level warn; limit_req_dry_run on;
+    limit_conn connections 7;
+    limit_conn_status 429; limit_conn_log_level info; limit_conn_dry_run on;
+    limit_rate 100k; limit_rate_after 1m;
     client_max_body_size 2m;
     client_body_timeout 11s;
     client_header_timeout 12s;
@@ -67,7 +77,7 @@ http {
     server {
         listen 127.0.0.1:8081 default_server backlog=100;
         listen [::1]:8081 ipv6only=off;
-        listen unix:run/http.sock;
+        listen unix:run/http.sock proxy_protocol;
         listen localhost:8082;
         server_name example.com *.example.com www.example.* "~^(?<sub>.+)\.example\.org$" .example.net;
         add_header X-Frame "a \"quoted\" value; {}" always;
@@ -82,6 +92,7 @@ http {
             proxy_temp_path run/bodies; proxy_pass_trailers on; proxy_hide_header X-A; proxy_hide_header X-B;
             proxy_pass_header Server; proxy_redirect default; proxy_redirect http://a/ /$host/;
             proxy_cookie_domain a.example b.example; proxy_cookie_path /a /b;
+            proxy_protocol v2;
         }
         location /direct { proxy_pass http://localhost:9100; proxy_next_upstream off; proxy_redirect off; }
         location /socket { proxy_pass http://unix:run/app.sock:/x; }

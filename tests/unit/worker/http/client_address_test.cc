@@ -43,21 +43,5 @@ TEST(ClientAddress, RulesMatchToTheBitAndInOrder) {
   EXPECT_TRUE(access_allowed({}, address("1.2.3.4")));
 }
 
-TEST(ClientAddress, TheRightmostUntrustedIsTheClient) {
-  const auto config = config_of(
-      "set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For; server { listen 127.0.0.1:1; }");
-  const auto& trusted = config->http.trusted;
-  const auto real = [&](std::string_view list, std::string_view peer) {
-    return rightmost_untrusted(list, trusted, address(peer)).text();
-  };
-  EXPECT_EQ(real("1.1.1.1, 2.2.2.2", "10.0.0.1"), "2.2.2.2");
-  EXPECT_EQ(real("1.1.1.1, 2.2.2.2, 10.0.0.2", "10.0.0.1"), "2.2.2.2");
-  EXPECT_EQ(real("10.0.0.3, 10.0.0.2", "10.0.0.1"), "10.0.0.3") << "all trusted: the first";
-  EXPECT_EQ(real("", "10.0.0.1"), "10.0.0.1");
-  EXPECT_EQ(real("1.1.1.1", "9.9.9.9"), "9.9.9.9") << "a stranger is not believed";
-  EXPECT_EQ(real("1.1.1.1, garbage", "10.0.0.1"), "10.0.0.1");
-  EXPECT_EQ(real("1.1.1.1, garbage, 10.0.0.2", "10.0.0.1"), "10.0.0.2");
-}
-
 }  // namespace
 }  // namespace beamgate::http

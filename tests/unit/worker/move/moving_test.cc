@@ -312,5 +312,27 @@ TEST_F(MovingTest, TheAddressCountMovesToo) {
   source_->connections.close_now(at(*source_, client));  // Before the table goes.
 }
 
+TEST_F(MovingTest, WhatItWasAnnouncedAsAndCountsForMovesToo) {
+  const auto table = std::move(ipc::AddressTable::create(4)).value();
+  source_->connections.set_limits({.per_worker = 10, .keys = table.get(), .slot = 1});
+  destination_->connections.set_limits({.per_worker = 10, .keys = table.get(), .slot = 2});
+  Client client = open();
+  record::Record& before = at(*source_, client);
+  EXPECT_TRUE(source_->connections.count_for(before, 42, 1));
+  const record::Endpoint told{.family = AF_INET, .port = 99, .address = {1, 2, 3, 4}};
+  EXPECT_TRUE(source_->connections.announce(before, {.peer = {.family = AF_UNIX}, .source = told}, told));
+  move_all();
+  ASSERT_TRUE(is_at(*destination_, client));
+  record::Record& after = at(*destination_, client);
+  EXPECT_EQ(table->count(42), 1u) << "at its new place, and nowhere else";
+  EXPECT_EQ(after.peer_port, 99);
+  const record::Extras extras = record::extras_of(destination_->arena, after);
+  EXPECT_EQ(extras.announced.present, 1u);
+  EXPECT_EQ(extras.announced.source.port, 99);
+  EXPECT_EQ(extras.announced.peer.family, AF_UNIX);
+  destination_->connections.close_now(after);
+  EXPECT_EQ(table->count(42), 0u);
+}
+
 }  // namespace
 }  // namespace beamgate::move

@@ -78,6 +78,19 @@ Image busy_websocket() {
   return image;
 }
 
+// What version 1.1 has beside that of 1.0.
+Image announced_http() {
+  Image image = idle_http();
+  image.extras.announced.present = 1;
+  image.extras.announced.peer = {.family = AF_UNIX};
+  image.extras.announced.source = {.family = AF_INET6, .port = 4711, .address = {0x20, 1, 0x0d, 0xb8, 0, 7}};
+  image.extras.announced.destination = {.family = AF_INET, .port = 443, .address = {192, 0, 2, 1}};
+  image.extras.counts = 2;
+  image.extras.counted[0].key = 0x1122334455667788;
+  image.extras.counted[1].key = 1;
+  return image;
+}
+
 std::string batch_of(const std::vector<Image>& images) {
   BatchWriter writer(5, kBuild);
   for (const Image& image : images) writer.add(image);
@@ -132,11 +145,9 @@ TEST(RecordTlvTest, WhatIsWrittenIsRead) {
 
 // Written by the first build that could.  A change here breaks upgrades: add a file for a new version instead.
 TEST(RecordTlvTest, Version10IsReadForEver) {
-  const std::string bytes = batch_of({idle_http(), busy_websocket()});
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_0.inc"
       ;
-  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.0";
   std::string golden;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   const auto batch = read_batch(golden);
@@ -145,6 +156,37 @@ TEST(RecordTlvTest, Version10IsReadForEver) {
   EXPECT_EQ(batch.value().connections[1].refusal, nullptr);
   expect_same(batch.value().connections[0].image, idle_http());
   expect_same(batch.value().connections[1].image, busy_websocket());
+}
+
+TEST(RecordTlvTest, Version11IsReadForEver) {
+  const std::string bytes = batch_of({announced_http(), busy_websocket()});
+  const std::string hex =
+#include "tests/unit/worker/move/golden/batch_1_1.inc"
+      ;
+  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.1";
+  std::string golden;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const auto batch = read_batch(golden);
+  ASSERT_TRUE(batch.ok()) << batch.error().text;
+  ASSERT_EQ(batch.value().connections.size(), 2u);
+  expect_same(batch.value().connections[0].image, announced_http());
+  EXPECT_EQ(batch.value().connections[0].image.extras.counts, 2u);
+  EXPECT_EQ(batch.value().connections[0].image.extras.announced.source.port, 4711);
+  expect_same(batch.value().connections[1].image, busy_websocket());
+}
+
+TEST(RecordTlvTest, AConnectionCountsForNoMoreKeysThanItCan) {
+  Image image = announced_http();
+  image.extras.counts = record::Extras::kCountsMax;
+  EXPECT_EQ(read_batch(batch_of({image})).value().connections[0].refusal, nullptr);
+  image.extras.counts = 7;
+  std::string bytes = batch_of({image});
+  EXPECT_EQ(read_batch(bytes).value().connections[0].refusal, nullptr);
+  std::string item("\x11\x00\x08\x00\x00\x00", 6);
+  item += std::string(8, 'k') + item + std::string(8, 'k');
+  const size_t length_at = kHead + kConnectionHead - sizeof(uint32_t);
+  store_le(bytes.data() + length_at, static_cast<uint32_t>(load_le<uint32_t>(bytes.data() + length_at) + item.size()));
+  EXPECT_NE(read_batch(resized(bytes + item)).value().connections[0].refusal, nullptr) << "nine of them";
 }
 
 TEST(RecordTlvTest, UnknownItemsAreSkippedUnlessTheyAreCritical) {

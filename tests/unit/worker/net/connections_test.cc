@@ -290,6 +290,56 @@ TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
   EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedLimit), 2u);
 }
 
+TEST_F(ConnectionsTest, AConnectionCountsForItsKeysUntilItGoes) {
+  connections_->set_limits({.per_worker = 8, .keys = addresses_.get(), .slot = 2});
+  Record& first = *open();
+  Record& second = *open();
+  EXPECT_TRUE(connections_->count_for(first, 7, 1));
+  EXPECT_TRUE(connections_->count_for(first, 8, 2));
+  EXPECT_FALSE(connections_->count_for(second, 7, 1)) << "more than one";
+  EXPECT_TRUE(connections_->count_for(second, 8, 2));
+  connections_->uncount(first);
+  EXPECT_EQ(addresses_->count(7), 0u);
+  EXPECT_EQ(addresses_->count(8), 1u);
+  EXPECT_TRUE(connections_->count_for(second, 7, 1));
+  connections_->close_now(second);
+  EXPECT_EQ(addresses_->count(7), 0u);
+  EXPECT_EQ(addresses_->count(8), 0u);
+  for (uint64_t key = 1; key <= record::Extras::kCountsMax; ++key) EXPECT_TRUE(connections_->count_for(first, key, 1));
+  EXPECT_FALSE(connections_->count_for(first, 100, 1)) << "one key too many";
+  EXPECT_EQ(addresses_->count(100), 0u);
+}
+
+TEST_F(ConnectionsTest, AnAnnouncedConnectionIsItsClients) {
+  Layer announced;
+  connections_->set_handler(Phase::Announced, announced);
+  connections_->set_limits({.per_worker = 8, .per_address = 1, .addresses = addresses_.get(), .slot = 2, .announced = {5}});
+  const auto connect = [&](uint32_t listen) {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    close(ends[1]);
+    Peer peer;
+    reinterpret_cast<sockaddr_in&>(peer.address).sin_family = AF_INET;
+    return connections_->adopt(UniqueFd(ends[0]), peer, listen);
+  };
+  Record* first = connect(5);
+  Record* second = connect(5);
+  ASSERT_NE(second, nullptr) << "the proxy itself is not counted";
+  EXPECT_EQ(second->phase, Phase::Announced);
+  const record::Endpoint client{.family = AF_INET, .port = 99, .address = {1, 2, 3, 4}};
+  EXPECT_TRUE(connections_->announce(*first, {.source = client}, client));
+  EXPECT_EQ(first->peer_port, 99);
+  EXPECT_EQ(record::extras_of(arena_, *first).announced.source.port, 99);
+  EXPECT_FALSE(connections_->announce(*second, {.source = client}, client)) << "its client has one already";
+  connections_->close_now(*second);
+  connections_->close_now(*first);
+  Record* third = connect(5);
+  EXPECT_TRUE(connections_->announce(*third, {.source = client}, client));
+  EXPECT_NE(connect(6), nullptr);
+  EXPECT_EQ(connect(6), nullptr) << "elsewhere the peer is the client";
+  connections_->for_each([&](Record& record) { connections_->close_now(record); });
+}
+
 // A busy room: the first round leaves at once, what is published during the gap leaves gathered in the next.
 class RoundsTest : public testing::Test {
  protected:

@@ -103,6 +103,30 @@ TEST(RequestWriter, WhatOnlyTheGatewayMaySayIsDropped) {
   }
 }
 
+TEST(RequestWriter, UnderscoresPassOnlyWhereTheyPoseAsNothing) {
+  config::Server server;
+  Case one;
+  one.request.server = &server;
+  one.request.fields.push_back({"X_Mine", "good"});
+  EXPECT_EQ(one.write().find("good"), std::string::npos);
+  server.underscores_in_headers = true;
+  for (const char* name : {"X_Forwarded_For", "X-Real_IP", "beamgate_user", "ce_type", "Transfer_Encoding", "Content_Length"}) {
+    one.request.fields.push_back({name, "evil"});
+  }
+  EXPECT_TRUE(has_line(one.write(), "X_Mine: good"));
+  EXPECT_EQ(one.write().find("evil"), std::string::npos);
+}
+
+TEST(RequestWriter, AnAnnouncedConnectionIsNotKept) {
+  Case one;
+  one.request.remote_port = 4711;
+  one.request.announced.destination = {.family = AF_INET, .port = 443, .address = {192, 0, 2, 1}};
+  one.location.proxy.proxy_protocol = 1;
+  EXPECT_TRUE(one.write().starts_with("PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\nGET /a?b HTTP/1.1\r\n"));
+  EXPECT_TRUE(has_line(one.write(), "Connection: close"));
+  EXPECT_FALSE(one.keep);
+}
+
 TEST(RequestWriter, ATrustedPeersChainIsContinued) {
   Case one;
   one.request.trusted_peer = true;

@@ -268,7 +268,7 @@ TEST(ResponseParser, HeadsHaveLimits) {
 
 TEST(ResponseParser, FramingOverheadHasALimit) {
   const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  const std::string long_text(ResponseParser::kOverheadBytesMax, 'x');
+  const std::string long_text(http::ChunkDecoder::kOverheadBytesMax, 'x');
   EXPECT_EQ(parse(head + "1;a=b\r\nx\r\n0\r\nX-T: y\r\n\r\n", 5).state, State::Complete);
   EXPECT_EQ(parse(head + "1;" + long_text + "=b\r\nx\r\n", 500).state, State::Invalid);
   EXPECT_EQ(parse(head + "0\r\nX-T: " + long_text + "\r\n\r\n", 500).state, State::Invalid);
