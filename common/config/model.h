@@ -16,6 +16,12 @@
 
 #include "common/config/template.h"
 #include "common/log/log.h"
+#include "common/tls/settings.h"
+
+namespace beamgate::tls {
+class ServerContext;  // common/tls/server_context.h
+class ClientContext;  // common/tls/client_context.h
+}  // namespace beamgate::tls
 
 namespace beamgate::config {
 
@@ -34,6 +40,7 @@ struct Listen {
   int backlog = 511;
   bool ipv6_only = true;
   bool default_server = false;
+  bool tls = false;  // "ssl": for all servers of the address, whichever says it.
 };
 
 // "allow"/"deny" in order; the first match decides, none allows.
@@ -110,6 +117,13 @@ struct ProxyAction {
   int64_t send_timeout_ms = 60'000;
   int64_t read_timeout_ms = 60'000;
   uint64_t buffer_bytes = 64 << 10;    // Most that is held in each direction of one exchange.
+
+  tls::ClientSettings tls_settings;    // proxy_ssl_...
+  bool https = false;                  // proxy_pass says https://.
+  std::shared_ptr<const tls::ClientContext> tls;  // Null unless it does.
+  std::string tls_host;                // The host of proxy_pass.
+  bool tls_server_name = false;        // Whether the server is told the name (SNI).
+  Template tls_name;                   // What the certificate is checked against; empty: proxy_pass's host.
 };
 
 struct StaticAction {
@@ -200,6 +214,8 @@ struct Server {
   uint64_t header_bytes_max = 32 << 10; // large_client_header_buffers: number x size.
   uint64_t request_line_bytes_max = 8 << 10;  // One such buffer: a request line, or one field line.
   uint32_t header_fields_max = 100;
+  tls::ServerSettings tls_settings;     // ssl_...
+  std::shared_ptr<const tls::ServerContext> tls;  // Null: it has no certificates.
 };
 
 struct Http {

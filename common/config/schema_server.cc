@@ -7,6 +7,7 @@
 #include "common/config/regex.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
+#include "common/config/tls_contexts.h"
 
 namespace beamgate::config {
 namespace {
@@ -19,12 +20,17 @@ struct ListenParameters {
   bool ipv6_only = true;
   bool default_server = false;
   bool options = false;
+  bool tls = false;
 };
 
 bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
   const std::string& text = setting.arg(i);
   // Each worker has a socket of its own for each address, so these two only say what is so anyway.
   if (text == "reuseport" || text == "bind") return true;
+  if (text == "ssl") {
+    out.tls = true;
+    return true;
+  }
   if (text == "default_server" || text == "default") {
     out.default_server = true;
     return true;
@@ -45,13 +51,13 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
     return false;
   }
   static constexpr std::string_view kUnsupported[] = {
-      "ssl",    "http2",  "quic",     "proxy_protocol", "deferred",     "so_keepalive",
+      "http2",  "quic",     "proxy_protocol", "deferred",     "so_keepalive",
       "rcvbuf", "sndbuf", "fastopen", "setfib",         "accept_filter"};
   const std::string name = text.substr(0, text.find('='));
   if (std::find(std::begin(kUnsupported), std::end(kUnsupported), name) != std::end(kUnsupported)) {
     setting.fail(i, "the parameter \"" + name + "\" is not supported");
   } else {
-    setting.fail(i, "expected \"default_server\", \"backlog=number\", \"ipv6only=on|off\" or \"reuseport\"");
+    setting.fail(i, "expected \"ssl\", \"default_server\", \"backlog=number\", \"ipv6only=on|off\" or \"reuseport\"");
   }
   return false;
 }
@@ -70,7 +76,10 @@ void add_address(Setting& setting, const Address& address, const ListenParameter
   listen.default_server = parameters.default_server;
   ListenSeen& seen = setting.loader.listens[address.text];
   if (parameters.options && seen.options) setting.error("duplicate listen options for " + address.text);
+  const bool tls = seen.listen.tls || parameters.tls;
   if (parameters.options || !seen.options) seen.listen = listen;
+  seen.listen.tls = tls;
+  if (parameters.tls) setting.loader.tls_at.emplace(address.text, setting.statement.name.at);
   seen.options = seen.options || parameters.options;
   if (parameters.default_server) {
     if (seen.default_server.line != 0) setting.error("a duplicate default server for " + address.text);
@@ -189,6 +198,7 @@ void enter_server(Setting& setting) {
     server.name_regexes.emplace_back();
   }
   warn_of_conflicts(setting, server);
+  make_tls(setting, server);
   if (server.fallback.action == Action::Return) {
     if (!server.locations.empty()) {
       setting.warn_at(frame.action->name.at,
@@ -216,11 +226,11 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = add_listen,
      .syntax =
-         "address[:port] | port | unix:path [default_server] [backlog=number] [ipv6only=on|off] [reuseport]",
+         "address[:port] | port | unix:path [ssl] [default_server] [backlog=number] [ipv6only=on|off] [reuseport]",
      .fallback_help = "80, or 8000 when not root",
      .help =
          "Where connections are accepted.  The default_server, else the first server of an address, answers "
-         "requests for names that no server has.  Each worker has a socket of its own for each address, "
+         "requests for names that no server has.  With ssl, all servers of the address speak TLS.  Each worker has a socket of its own for each address, "
          "which is what reuseport asks for elsewhere."},
     {.name = "server_name",
      .scopes = kServer,
