@@ -1,5 +1,5 @@
-// SharedPages: the memory that the master and all workers share: metrics, address counts, and of each slot what
-// its worker and keeper know of each other.
+// SharedPages: the memory that the master and all workers share: metrics, keys of TLS tickets, address counts, and of
+// each slot what its worker and keeper know of each other.
 //
 // Owner      Master; mapped before the first fork, unmapped with it.  It lies in two files in memory - what keepers
 //            share apart from the rest - so that the image of a binary upgrade can map it again.
@@ -15,6 +15,7 @@
 #include "common/ipc/handover.h"
 #include "common/ipc/life.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/ticket_keys.h"
 
 namespace beamgate::master {
 
@@ -38,6 +39,7 @@ class SharedPages {
   metrics::Page& metrics(uint16_t slot) { return metrics_[slot]; }
   std::vector<const metrics::Page*> metrics_all() const;
   ipc::AddressTable& addresses() { return *addresses_; }
+  tls::TicketKeyPage& ticket_keys() { return *ticket_keys_; }
   ipc::Life& life(uint16_t slot) { return lives_[slot]; }
   ipc::Life& new_life(uint16_t slot);  // REQUIRES: no process of the slot lives.
 
@@ -52,6 +54,7 @@ class SharedPages {
   UniqueFd lives_file_;
   metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
   ipc::Life* lives_ = nullptr;        // The same.
+  tls::TicketKeyPage* ticket_keys_ = nullptr;
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;
 };
 

@@ -93,6 +93,7 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.metrics_all = std::move(plan.metrics_all);
   handover.addresses = plan.addresses;
   handover.address_seed = plan.address_seed;
+  handover.tickets = plan.tickets;
   handover.life = plan.life;
   handover.started_ms = plan.started_ms;
   return handover;

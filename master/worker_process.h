@@ -39,6 +39,7 @@ struct WorkerPlan {
   std::vector<const metrics::Page*> metrics_all;
   ipc::AddressTable* addresses = nullptr;
   uint64_t address_seed = 0;
+  const tls::TicketKeyPage* tickets = nullptr;
   int64_t started_ms = 0;
   ipc::Life* life = nullptr;                     // As new; null: no keeper.
   Identity identity;
