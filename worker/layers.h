@@ -13,6 +13,9 @@ namespace beamgate {
 namespace ws {
 class WebSockets;
 }
+namespace tls {
+class Contexts;
+}
 
 class Layers {
  public:
@@ -20,11 +23,14 @@ class Layers {
   ~Layers();
 
   ws::WebSockets& websockets();
+  tls::Contexts& tls_contexts();
 
   void end_turn();  // Behind Connections::end_turn().
   void reopen_logs();
   // No new requests on kept connections, WebSockets are closed with 1001 within `over_ms`.
   void drain(int64_t over_ms);
+  // The same for connections that another worker couldn't take: 1012, between `from_ms` and `until_ms` from now.
+  void finish_what_stays(int64_t from_ms, int64_t until_ms);
 
  private:
   struct Parts;

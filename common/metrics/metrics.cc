@@ -50,6 +50,9 @@ constexpr Row kRows[] = {
     {"upstream_requests_total", Kind::Counter, "Requests proxied to upstream servers."},
     {"upstream_failures_total", Kind::Counter, "Upstream attempts that failed."},
     {"upstream_connections_opened_total", Kind::Counter, "Connections opened to upstream servers."},
+    {"tls_handshakes_total", Kind::Counter, "TLS handshakes with clients that were completed."},
+    {"tls_handshakes_failed_total", Kind::Counter, "TLS handshakes with clients that failed."},
+    {"tls_sessions_resumed_total", Kind::Counter, "Completed TLS handshakes that resumed a session."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

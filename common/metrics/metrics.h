@@ -52,6 +52,9 @@ enum class Metric : uint16_t {
   UpstreamRequests,
   UpstreamFailures,
   UpstreamConnectionsOpened,
+  TlsHandshakes,
+  TlsHandshakesFailed,
+  TlsSessionsResumed,
   kCount,
 };
 

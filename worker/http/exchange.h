@@ -20,6 +20,10 @@
 #include "common/config/model.h"
 #include "worker/record/record.h"
 
+namespace beamgate::tls {
+class ServerSession;  // common/tls/server_session.h
+}
+
 namespace beamgate::http {
 
 struct Field {
@@ -44,6 +48,8 @@ struct Request {
 
   std::string remote_address;  // Text; the real client's where set_real_ip_from trusts the peer.
   bool trusted_peer = false;   // The peer is in set_real_ip_from: its X-Forwarded-* are believed.
+
+  const tls::ServerSession* tls = nullptr;  // The connection's; null: it is plain.
 
   // What matched; alive as long as `config`.
   std::shared_ptr<const config::Config> config;

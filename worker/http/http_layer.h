@@ -16,6 +16,7 @@
 
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/server_session.h"
 #include "worker/http/exchange.h"
 #include "worker/http/head_scan.h"
 #include "worker/http/router.h"
@@ -31,7 +32,7 @@ namespace beamgate::http {
 
 class AccessLogs;
 
-class HttpLayer final : public net::PhaseHandler, public Exchanges, private SessionOwner {
+class HttpLayer final : public net::PhaseHandler, public Exchanges, public tls::Contexts, private SessionOwner {
  public:
   static constexpr uint32_t kOutboundBytesMax = 16 << 20;
   static constexpr int kPipelinedPerTurn = 64;
@@ -52,8 +53,14 @@ class HttpLayer final : public net::PhaseHandler, public Exchanges, private Sess
   void drain();
   uint32_t in_flight() const { return in_flight_; }
 
+  // tls::Contexts
+  std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id) override;
+  std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id, std::string_view name) override;
+
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
+  void on_secured(record::Record& record) override;
+  void on_insecure(record::Record& record, std::string_view reason) override;
   size_t on_bytes(record::Record& record, std::span<const char> bytes) override;
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
@@ -79,6 +86,7 @@ class HttpLayer final : public net::PhaseHandler, public Exchanges, private Sess
                  const config::Server& server);
   void start_exchange(record::Record& record, std::string_view head, uint32_t field_lines);
   void dispatch(Session& session, record::Record& record);
+  bool check_transport(Session& session, const record::Record& record);
   bool check_access(Session& session, record::Record& record);
   void refuse_head(record::Record& record, std::string_view bytes, uint16_t status);
   void wait_for_request(record::Record& record, const config::Location& location);

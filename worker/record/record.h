@@ -26,6 +26,13 @@ struct ConnId {
 //   any             -- close_now(), Closing done --------> Free
 enum class Phase : uint8_t { Free, Http, WebSocket, Closing };
 
+// What is between the socket and the connection's bytes.
+enum class Transport : uint8_t {
+  Plain,
+  Tls,         // A session in the worker's heap (net/tls_links.h): the connection can't leave its process.
+  PlainOnTls,  // Plain bytes have come where TLS is spoken: the request is answered with 400.
+};
+
 enum class Protocol : uint8_t { None, Raw, Echo };
 
 // Why a socket is not read; it is read again when the set is empty.
@@ -127,7 +134,8 @@ struct alignas(64) Record {
   uint32_t move_page = 0;        // Descriptor of the page of decisions, plus 1.
   uint32_t move_place = 0;       // MovePlace, net/connections.h.
   uint32_t move_deadline_tick = 0;  // Its deadline, armed again when it thaws.
-  uint32_t reserved = 0;
+  Transport transport = Transport::Plain;
+  uint8_t reserved[3] = {};
 #ifdef BEAMGATE_RECORD_PADDING
   uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.
 #endif
