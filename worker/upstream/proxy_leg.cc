@@ -56,6 +56,7 @@ bool ProxyLeg::write_head(http::Exchange& exchange) {
   out_.set_body_limit(proxy_.buffer_bytes);
   body_ended_ = !request.has_body();
   collecting_ = !body_ended_ && !chunked_ && *request.content_length <= proxy_.buffer_bytes;
+  target_ = tls_target(request, exchange.record(), proxy_);
   return true;
 }
 
@@ -88,7 +89,7 @@ void ProxyLeg::connect() {
 }
 
 bool ProxyLeg::take_idle() {
-  while (std::unique_ptr<Connection> idle = peer_->take_idle()) {
+  while (std::unique_ptr<Connection> idle = peer_->take_idle(target_)) {
     // What can't be repeated is worth a look whether the backend has just closed.
     if (!idempotent_ && !idle->is_quiet()) continue;
     use(std::move(idle), true);
@@ -98,7 +99,7 @@ bool ProxyLeg::take_idle() {
 }
 
 bool ProxyLeg::open_fresh() {
-  auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this);
+  auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this, target_);
   if (!opened.ok()) {
     peer_failed(opened.error());
     return false;

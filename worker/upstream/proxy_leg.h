@@ -104,6 +104,7 @@ class ProxyLeg final : public ConnectionUser {
   const config::ProxyAction& proxy_;
   const bool chunked_;     // How the request body is framed.
   const bool idempotent_;
+  tls::Target target_;  // How its servers are spoken to.
   Group& group_;
   Peer* peer_ = nullptr;   // Counted in its in_use.
   std::unique_ptr<Connection> connection_;
