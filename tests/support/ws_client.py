@@ -37,8 +37,8 @@ class Closed(Exception):
 
 
 def connect(address, target="/", headers=(), subprotocols=(), extensions=None, timeout=10, source=None,
-            receive_buffer=None):
-    connection = Connection(address, timeout, source, receive_buffer)
+            receive_buffer=None, **socket):
+    connection = Connection(address, timeout, source, receive_buffer, **socket)
     try:
         key = ws_frame.make_key()
         connection.send(ws_frame.handshake(connection.host, target, key, headers, subprotocols, extensions))
