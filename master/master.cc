@@ -141,6 +141,7 @@ Result<void> Master::prepare_process() {
 
 void Master::tick() {
   bus_.expire(monotonic_ms());
+  if (pages_->ticket_keys().rotate(wall_ms())) log_.info("ticket_key_made", {});
   tick_timer_ = loop_.after(kTickMs, [this] { tick(); });
 }
 
@@ -312,6 +313,7 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.counted_keys = &pages_->counted_keys();
   plan.rates = &pages_->rates();
   plan.address_seed = address_seed_;
+  plan.tickets = &pages_->ticket_keys();
   plan.started_ms = started_ms_;
   if (keepers_) plan.life = &pages_->new_life(slot);
   plan.identity = identity_;

@@ -18,7 +18,9 @@ constexpr size_t kSystemPageBytesMax = 64 << 10;
 constexpr size_t whole_pages(size_t bytes) {
   return (bytes + kSystemPageBytesMax - 1) / kSystemPageBytesMax * kSystemPageBytesMax;
 }
-constexpr size_t kAddressesAt = whole_pages(kMetricsBytes);
+constexpr size_t kTicketKeysAt = whole_pages(kMetricsBytes);
+constexpr size_t kAddressesAt = kTicketKeysAt + whole_pages(sizeof(tls::TicketKeyPage));
+constexpr int kTicketKeysVersion = 1;    // Changes with tls::TicketKeyPage.
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 constexpr int kRateTableVersion = 1;     // Changes with RateTable.
 constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
@@ -49,7 +51,7 @@ void* map_file(const UniqueFd& file, size_t bytes, size_t offset = 0) {
 
 uint64_t SharedPages::layout() {
   std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kRateTableVersion) + ' ' +
-                     std::to_string(ipc::kSlotsMax);
+                     std::to_string(ipc::kSlotsMax) + ' ' + std::to_string(kTicketKeysVersion);
   for (size_t i = 0; i < static_cast<size_t>(metrics::Metric::kCount); ++i) {
     text += ' ';
     text += metrics::name_of(static_cast<metrics::Metric>(i));
@@ -85,6 +87,8 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
   std::unique_ptr<SharedPages> pages(new SharedPages);
   pages->metrics_ = static_cast<metrics::Page*>(map_file(file, kMetricsBytes));  // Zero bytes are zero counts.
   if (pages->metrics_ == nullptr) return system_error("can't map the metrics");
+  pages->ticket_keys_ = static_cast<tls::TicketKeyPage*>(map_file(file, sizeof(tls::TicketKeyPage), kTicketKeysAt));
+  if (pages->ticket_keys_ == nullptr) return system_error("can't map the keys of tickets");
   pages->lives_ = static_cast<ipc::Life*>(map_file(lives, kLivesBytes));
   if (pages->lives_ == nullptr) return system_error("can't map what keepers share");
   auto addresses = ipc::AddressTable::map(file.get(), kAddressesAt, ipc::kSlotsMax, fresh);
@@ -103,6 +107,7 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
 
 SharedPages::~SharedPages() {
   if (metrics_ != nullptr) munmap(metrics_, kMetricsBytes);
+  if (ticket_keys_ != nullptr) munmap(ticket_keys_, sizeof(tls::TicketKeyPage));
   if (lives_ != nullptr) munmap(lives_, kLivesBytes);
   if (rates_ != nullptr) munmap(rates_, sizeof(ipc::RateTable));
 }

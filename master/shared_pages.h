@@ -1,4 +1,4 @@
-// SharedPages: the memory that the master and all workers share: metrics, the counts and rates of limits, and of
+// SharedPages: the memory that the master and all workers share: metrics, keys of TLS tickets, counts and rates of limits, and of
 // each slot what its worker and keeper know of each other.
 //
 // Owner      Master; mapped before the first fork, unmapped with it.  It lies in two files in memory - what keepers
@@ -16,6 +16,7 @@
 #include "common/ipc/life.h"
 #include "common/ipc/rate_table.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/ticket_keys.h"
 
 namespace beamgate::master {
 
@@ -41,6 +42,7 @@ class SharedPages {
   ipc::AddressTable& addresses() { return *addresses_; }
   ipc::AddressTable& counted_keys() { return *counted_keys_; }
   ipc::RateTable& rates() { return *rates_; }
+  tls::TicketKeyPage& ticket_keys() { return *ticket_keys_; }
   ipc::Life& life(uint16_t slot) { return lives_[slot]; }
   ipc::Life& new_life(uint16_t slot);  // REQUIRES: no process of the slot lives.
 
@@ -55,6 +57,7 @@ class SharedPages {
   UniqueFd lives_file_;
   metrics::Page* metrics_ = nullptr;  // ipc::kSlotsMax of them.
   ipc::Life* lives_ = nullptr;        // The same.
+  tls::TicketKeyPage* ticket_keys_ = nullptr;
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> addresses_;
   std::unique_ptr<ipc::AddressTable, ipc::AddressTable::Unmap> counted_keys_;
   ipc::RateTable* rates_ = nullptr;

@@ -95,6 +95,7 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.counted_keys = plan.counted_keys;
   handover.rates = plan.rates;
   handover.address_seed = plan.address_seed;
+  handover.tickets = plan.tickets;
   handover.life = plan.life;
   handover.started_ms = plan.started_ms;
   return handover;

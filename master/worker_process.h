@@ -41,6 +41,7 @@ struct WorkerPlan {
   ipc::AddressTable* counted_keys = nullptr;
   ipc::RateTable* rates = nullptr;
   uint64_t address_seed = 0;
+  const tls::TicketKeyPage* tickets = nullptr;
   int64_t started_ms = 0;
   ipc::Life* life = nullptr;                     // As new; null: no keeper.
   Identity identity;

@@ -86,6 +86,8 @@ void Layers::follow() { parts_->proxy.follow(parts_->settings.current().http); }
 
 ws::WebSockets& Layers::websockets() { return parts_->websockets; }
 
+tls::Contexts& Layers::tls_contexts() { return parts_->http_layer; }
+
 void Layers::end_turn() {
   Parts& parts = *parts_;
   parts.http_layer.end_turn();
@@ -102,7 +104,12 @@ void Layers::reopen_logs() { parts_->access_logs.reopen(); }
 void Layers::drain(int64_t over_ms) {
   parts_->announced.drain();
   parts_->http_layer.drain();
-  parts_->websockets.drain(ws::kCloseGoingAway, over_ms);
+  parts_->websockets.drain(ws::kCloseGoingAway, 0, over_ms);
+}
+
+void Layers::finish_what_stays(int64_t from_ms, int64_t until_ms) {
+  parts_->http_layer.drain();
+  parts_->websockets.drain(ws::kCloseServiceRestart, from_ms, until_ms - from_ms);
 }
 
 }  // namespace beamgate

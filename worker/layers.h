@@ -13,6 +13,9 @@ namespace beamgate {
 namespace ws {
 class WebSockets;
 }
+namespace tls {
+class Contexts;
+}
 
 class Layers {
  public:
@@ -20,6 +23,7 @@ class Layers {
   ~Layers();
 
   ws::WebSockets& websockets();
+  tls::Contexts& tls_contexts();
 
   void follow();    // The settings in force are others now.
   void end_turn();  // Behind Connections::end_turn().
@@ -27,6 +31,8 @@ class Layers {
   void set_short_of_memory(bool is_short);  // No new request is taken.
   // No new requests on kept connections, WebSockets are closed with 1001 within `over_ms`.
   void drain(int64_t over_ms);
+  // The same for connections that another worker couldn't take: 1012, between `from_ms` and `until_ms` from now.
+  void finish_what_stays(int64_t from_ms, int64_t until_ms);
 
  private:
   struct Parts;

@@ -117,6 +117,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
   log_.inherit(std::move(handover.log), config.error_log_path, config.error_log_level);
   delivery_.set_websockets(layers_->websockets());
   connections_.set_life(life_);
+  connections_.set_tls(layers_->tls_contexts(), handover.tickets);
   apply_limits();
   // Nothing of what a predecessor left is undone any more: from here on its successor would take over from us.
   if (inherited != nullptr) adopt(*inherited);
@@ -209,6 +210,7 @@ void Worker::report(const Inherited& inherited, const net::Connections::Adopted&
   log_.notice("worker_adopted", {{"connections", adopted.connections},
                                  {"lost", adopted.lost},
                                  {"closed", adopted.blamed},
+                                 {"closed_tls", adopted.tls},
                                  {"us", monotonic_us() - began_us}});
 }
 
@@ -384,7 +386,8 @@ void Worker::on_stop(bool graceful) {
   if (state_ == State::Serving) drain();
 }
 
-// WebSockets get their Close spread over the time there is, so that the clients don't come back all at once.
+// WebSockets get their Close spread over the time there is, so that the clients don't come back all at once.  Those
+// that a move has left here go on for half of it: a successor is there, and nothing hurries them.
 void Worker::drain() {
   constexpr int64_t kPerConnectionMs = 5;
   state_ = State::Draining;
@@ -393,6 +396,7 @@ void Worker::drain() {
   bequeath();  // Before they close.
   const int64_t time_ms = settings_.current().worker_shutdown_timeout_ms;
   drain_until_ms_ = monotonic_ms() + time_ms;
+  if (emptied_by_) return layers_->finish_what_stays(time_ms / 2, time_ms * 8 / 10);
   layers_->drain(std::min(time_ms * 8 / 10, int64_t{connections_.active()} * kPerConnectionMs));
 }
 

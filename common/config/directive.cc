@@ -56,12 +56,17 @@ std::span<const Area> areas() {
       {"EVENTS", "Connection limits of a worker.", events_directives()},
       {"HTTP", "What all servers share.", http_directives()},
       {"SERVERS", "Addresses and names.", server_directives()},
+      {"TLS",
+       "How clients are served on addresses with \"listen ... ssl\".  The defaults are those of Mozilla's intermediate "
+       "profile.  Files are read by the master; workers, which need no right to them, are handed what is in them.",
+       ssl_directives()},
       {"LOCATIONS",
        "What answers which request.  A location has one action: return, proxy_pass, websocket, "
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",
        location_directives()},
       {"LIMITS", "How much one client may have of what all share.", limits_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
+      {"PROXYING OVER TLS", "What proxy_pass https://... goes by.", proxy_ssl_directives()},
       {"UPSTREAMS", "Groups of application servers.", upstream_directives()},
       {"WEBSOCKET", "Connections that BeamGate terminates.", websocket_directives()},
       {"WEBHOOKS", "HTTP applications that are called for a connection's events.", webhook_directives()},

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include "common/config/canonical.h"
+#include "common/config/embedded_file.h"
 #include "common/config/identity.h"
 #include "common/config/loader.h"
 #include "common/config/statement.h"
+#include "common/config/tls_contexts.h"
 
 namespace beamgate::config {
 namespace {
@@ -34,6 +36,7 @@ void share_listen_options(Http& http, const std::map<std::string, ListenSeen>& s
       listen.backlog = shared.backlog;
       listen.ipv6_only = shared.ipv6_only;
       listen.proxy_protocol = shared.proxy_protocol;
+      listen.tls = shared.tls;
     }
   }
 }
@@ -61,7 +64,11 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
     loader.run(reading.statements);
     if (!reading.diagnostics.has_errors()) {
       share_listen_options(loader.config->http, loader.listens);
+      check_tls_listens(loader.config->http, loader);
+    }
+    if (!reading.diagnostics.has_errors()) {
       assign_ids(loader.config->http);
+      embed_files(loader.files, reading.statements);
       loader.config->dump = canonical_text(reading.statements);
       result.config = loader.config;
     }

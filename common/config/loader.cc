@@ -1,14 +1,22 @@
 #include "common/config/loader.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "common/base/assert.h"
+#include "common/base/unique_fd.h"
 #include "common/config/directive.h"
 #include "common/config/lexer.h"
 #include "common/config/variables.h"
 
 namespace beamgate::config {
 namespace {
+
+constexpr size_t kNamedFileBytesMax = 4 << 20;
 
 constexpr Scopes outermost(Scopes scopes) {
   return scopes & (~scopes + 1);
@@ -154,6 +162,29 @@ void Loader::check_variables(const Frame& frame, const Template& text, Position 
     }
     if (!known) diagnostics.error(at, "unknown \"" + part.text + "\" variable");
   }
+}
+
+bool Loader::read_file(const std::string& path, Position at, std::string& bytes) {
+  files_at[path] = at;
+  const auto known = files.find(path);
+  if (known != files.end()) {
+    bytes = known->second;
+    return true;
+  }
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char buffer[16 << 10];
+  ssize_t got = file.valid() ? 1 : -1;
+  while (got > 0 && bytes.size() <= kNamedFileBytesMax) {
+    got = read(file.get(), buffer, sizeof buffer);
+    if (got > 0) bytes.append(buffer, static_cast<size_t>(got));
+  }
+  const char* why = got < 0 ? strerror(errno) : bytes.size() > kNamedFileBytesMax ? "it is too large" : nullptr;
+  if (why != nullptr) {
+    diagnostics.error(at, "cannot read \"" + path + "\": " + why);
+    return false;
+  }
+  files.emplace(path, bytes);
+  return true;
 }
 
 void Loader::check_pending() {

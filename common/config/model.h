@@ -16,6 +16,12 @@
 
 #include "common/config/template.h"
 #include "common/log/log.h"
+#include "common/tls/settings.h"
+
+namespace beamgate::tls {
+class ServerContext;  // common/tls/server_context.h
+class ClientContext;  // common/tls/client_context.h
+}  // namespace beamgate::tls
 
 namespace beamgate::config {
 
@@ -35,6 +41,7 @@ struct Listen {
   bool ipv6_only = true;
   bool default_server = false;
   bool proxy_protocol = false;  // Clients are announced by a PROXY protocol header.
+  bool tls = false;  // "ssl": for all servers of the address, whichever says it.
 };
 
 // "allow"/"deny" in order; the first match decides, none allows.
@@ -219,6 +226,13 @@ struct ProxyAction {
   std::vector<ProxyRewrite> cookie_domains;
   std::vector<ProxyRewrite> cookie_paths;
   int proxy_protocol = 0;              // Version of the header that announces the client; 0: none.
+
+  tls::ClientSettings tls_settings;    // proxy_ssl_...
+  bool https = false;                  // proxy_pass says https://.
+  std::shared_ptr<const tls::ClientContext> tls;  // Null unless it does.
+  std::string tls_host;                // The host of proxy_pass.
+  bool tls_server_name = false;        // Whether the server is told the name (SNI).
+  Template tls_name;                   // What the certificate is checked against; empty: proxy_pass's host.
 };
 
 struct StaticAction {
@@ -312,6 +326,8 @@ struct Server {
   uint64_t request_line_bytes_max = 8 << 10;  // One such buffer: a request line, or one field line.
   uint32_t header_fields_max = 100;
   bool underscores_in_headers = false;  // Fields with "_" in their names are not left out.
+  tls::ServerSettings tls_settings;     // ssl_...
+  std::shared_ptr<const tls::ServerContext> tls;  // Null: it has no certificates.
 };
 
 // Whom the names of "server name resolve" are asked of.

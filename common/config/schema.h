@@ -11,9 +11,11 @@ std::span<const Directive> main_directives();       // schema_main.cc
 std::span<const Directive> events_directives();     // schema_events.cc
 std::span<const Directive> http_directives();       // schema_http.cc
 std::span<const Directive> server_directives();     // schema_server.cc
+std::span<const Directive> ssl_directives();        // schema_ssl.cc
 std::span<const Directive> location_directives();   // schema_location.cc
 std::span<const Directive> limits_directives();     // schema_limits.cc
 std::span<const Directive> proxy_directives();      // schema_proxy.cc
+std::span<const Directive> proxy_ssl_directives();  // schema_proxy_ssl.cc
 std::span<const Directive> upstream_directives();   // schema_upstream.cc
 std::span<const Directive> websocket_directives();  // schema_websocket.cc
 std::span<const Directive> webhook_directives();    // schema_webhook.cc

@@ -5,6 +5,7 @@
 #include "common/config/regex.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
+#include "common/config/tls_contexts.h"
 
 namespace beamgate::config {
 namespace {
@@ -110,6 +111,8 @@ void enter_location(Setting& setting) {
   location.action = Action::None;
   location.return_action = {};
   location.proxy.upstream = nullptr;
+  location.proxy.https = false;
+  location.proxy.tls = nullptr;
   Frame frame;
   frame.scope = kLocation;
   frame.parent = &setting.frame;
@@ -123,6 +126,7 @@ void enter_location(Setting& setting) {
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
     location.action = Action::Static;
   }
+  make_proxy_tls(setting, location.proxy);
   siblings.push_back(std::move(location));
 }
 

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "common/config/embedded_file.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
 
@@ -65,6 +66,13 @@ void enter_events(Setting& setting) {
   setting.loader.run_block(frame, setting.statement.children);
 }
 
+// Under the path, which directives that name it look for first.
+void add_embedded_file(Setting& setting) {
+  std::string bytes;
+  if (!decode_embedded(setting.statement, bytes)) return setting.error("\"embedded_file\" has text that is no base64");
+  setting.loader.files[setting.arg(0)] = std::move(bytes);
+}
+
 constexpr Directive kRows[] = {
     {.name = "include",
      .scopes = kAnywhere,
@@ -74,6 +82,16 @@ constexpr Directive kRows[] = {
      .applies = Applies::Now,
      .help = "Reads other files in this place.  A relative path starts at the directory of the main "
              "configuration file; a pattern without a match is no error."},
+    {.name = "embedded_file",
+     .scopes = kMain,
+     .arity = at_least(2),
+     .phase = Phase::Define,
+     .repeatable = true,
+     .set = add_embedded_file,
+     .syntax = "path base64 ...",
+     .secret = true,
+     .help = "What is in a certificate's or key's file, which is then not read.  The master puts it into the "
+             "configuration that it hands to workers; hardly for people."},
     {.name = "user",
      .scopes = kMain,
      .arity = between(1, 2),

@@ -8,28 +8,26 @@
 namespace beamgate::config {
 namespace {
 
-// The parts of "http://host[:port][/uri]" or "http://unix:/path[:/uri]".
+// The parts of "http://host[:port][/uri]" or "http://unix:/path[:/uri]"; https:// likewise.
 struct Target {
+  bool https = false;
   std::string authority;  // "host", "host:port" or "unix:/path".
   std::string uri;
   bool has_uri = false;
 };
 
 bool split_target(std::string_view text, Target& out, std::string& error) {
-  static constexpr std::string_view kScheme = "http://";
-  if (text.starts_with("https://")) {
-    error = "https upstreams are not supported";
-    return false;
-  }
-  if (!text.starts_with(kScheme)) {
-    error = "expected http://host[:port][/uri], http://upstream or http://unix:/path[:/uri]";
+  out.https = text.starts_with("https://");
+  const std::string_view scheme = out.https ? "https://" : "http://";
+  if (!text.starts_with(scheme)) {
+    error = "expected http://host[:port][/uri], http://upstream or http://unix:/path[:/uri], or https://...";
     return false;
   }
   if (text.find('$') != std::string_view::npos) {
     error = "variables are not supported here";
     return false;
   }
-  text.remove_prefix(kScheme.size());
+  text.remove_prefix(scheme.size());
   const bool is_unix = text.starts_with("unix:");
   const size_t end = is_unix ? text.find(':', 5) : text.find_first_of("/?");
   out.authority = text.substr(0, end);
@@ -44,12 +42,20 @@ bool split_target(std::string_view text, Target& out, std::string& error) {
   return error.empty();
 }
 
+bool has_port(const std::string& authority) {
+  std::string host;
+  std::optional<uint16_t> port;
+  std::string error;
+  return split_authority(authority, host, port, error) && port.has_value();
+}
+
 // The upstream block of this name, or one made of the authority's addresses.
-std::shared_ptr<const Upstream> find_upstream(Setting& setting, const std::string& authority,
+std::shared_ptr<const Upstream> find_upstream(Setting& setting, std::string authority, bool https,
                                               std::string& error) {
   auto& upstreams = setting.loader.config->http.upstreams;
-  const auto known = upstreams.find(authority);
-  if (known != upstreams.end()) return known->second;
+  if (const auto block = upstreams.find(authority); block != upstreams.end()) return block->second;
+  if (https && !authority.starts_with("unix:") && !has_port(authority)) authority += ":443";
+  if (const auto known = upstreams.find(authority); known != upstreams.end()) return known->second;
   std::vector<Address> addresses;
   if (!server_addresses(authority, 80, setting.loader.names, addresses, error)) return nullptr;
 
@@ -75,10 +81,18 @@ std::shared_ptr<const Upstream> find_upstream(Setting& setting, const std::strin
   return upstream;
 }
 
-// What the default Host header says, as in nginx: no port when it is 80, "localhost" for a unix socket.
-std::string host_of(const std::string& authority) {
+// What the default Host header says, as in nginx: no port when it is the scheme's, "localhost" for a unix socket.
+std::string host_of(const std::string& authority, bool https) {
   if (authority.starts_with("unix:")) return "localhost";
-  return authority.ends_with(":80") ? authority.substr(0, authority.size() - 3) : authority;
+  const std::string_view usual = https ? ":443" : ":80";
+  return authority.ends_with(usual) ? authority.substr(0, authority.size() - usual.size()) : authority;
+}
+
+std::string name_of(const std::string& authority) {
+  std::string host;
+  std::optional<uint16_t> port;
+  std::string error;
+  return !authority.starts_with("unix:") && split_authority(authority, host, port, error) ? host : "localhost";
 }
 
 void set_proxy_pass(Setting& setting) {
@@ -91,12 +105,14 @@ void set_proxy_pass(Setting& setting) {
   }
   if (target.authority.starts_with("unix:")) {
     target.authority = "unix:" + setting.loader.absolute(target.authority.substr(5));
-    setting.replace(0, "http://" + target.authority + (target.has_uri ? ":" + target.uri : ""));
+    setting.replace(0, (target.https ? "https://" : "http://") + target.authority + (target.has_uri ? ":" + target.uri : ""));
   }
   ProxyAction& proxy = setting.frame.location->proxy;
-  proxy.upstream = find_upstream(setting, target.authority, error);
+  proxy.upstream = find_upstream(setting, target.authority, target.https, error);
   if (proxy.upstream == nullptr) return setting.fail(0, error);
-  proxy.host = host_of(target.authority);
+  proxy.https = target.https;
+  proxy.tls_host = name_of(target.authority);
+  proxy.host = host_of(target.authority, target.https);
   proxy.has_uri = target.has_uri;
   proxy.uri = target.uri;
   setting.choose(Action::Proxy);
@@ -197,10 +213,10 @@ constexpr Directive kRows[] = {
     {.name = "proxy_pass",
      .scopes = kLocation,
      .set = set_proxy_pass,
-     .syntax = "http://host[:port][/uri] | http://upstream[/uri] | http://unix:path[:/uri]",
+     .syntax = "http://host[:port][/uri] | http://upstream[/uri] | http://unix:path[:/uri] | https://...",
      .help =
          "Passes requests on.  With a URI, it takes the place of the location's prefix.  Names are resolved "
-         "when the configuration is read."},
+         "when the configuration is read.  With https://, servers are spoken to as proxy_ssl_... says."},
     {.name = "proxy_set_header",
      .scopes = kHttpServerLocation,
      .arity = exactly(2),

@@ -7,6 +7,7 @@
 #include "common/config/regex.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
+#include "common/config/tls_contexts.h"
 
 namespace beamgate::config {
 namespace {
@@ -20,12 +21,17 @@ struct ListenParameters {
   bool default_server = false;
   bool proxy_protocol = false;
   bool options = false;
+  bool tls = false;
 };
 
 bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
   const std::string& text = setting.arg(i);
   // Each worker has a socket of its own for each address, so these two only say what is so anyway.
   if (text == "reuseport" || text == "bind") return true;
+  if (text == "ssl") {
+    out.tls = true;
+    return true;
+  }
   if (text == "default_server" || text == "default") {
     out.default_server = true;
     return true;
@@ -50,13 +56,13 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
     return false;
   }
   static constexpr std::string_view kUnsupported[] = {
-      "ssl",    "http2",  "quic",     "deferred",     "so_keepalive",
+      "http2",  "quic",     "deferred",     "so_keepalive",
       "rcvbuf", "sndbuf", "fastopen", "setfib",         "accept_filter"};
   const std::string name = text.substr(0, text.find('='));
   if (std::find(std::begin(kUnsupported), std::end(kUnsupported), name) != std::end(kUnsupported)) {
     setting.fail(i, "the parameter \"" + name + "\" is not supported");
   } else {
-    setting.fail(i, "expected \"default_server\", \"backlog=number\", \"ipv6only=on|off\", \"proxy_protocol\" or \"reuseport\"");
+    setting.fail(i, "expected \"ssl\", \"default_server\", \"backlog=number\", \"ipv6only=on|off\", \"proxy_protocol\" or \"reuseport\"");
   }
   return false;
 }
@@ -76,8 +82,12 @@ void add_address(Setting& setting, const Address& address, const ListenParameter
   ListenSeen& seen = setting.loader.listens[address.text];
   if (parameters.options && seen.options) setting.error("duplicate listen options for " + address.text);
   const bool proxy_protocol = seen.listen.proxy_protocol || parameters.proxy_protocol;
+  const bool tls = seen.listen.tls || parameters.tls;
   if (parameters.options || !seen.options) seen.listen = listen;
   seen.listen.proxy_protocol = proxy_protocol;
+  seen.listen.tls = tls;
+  if (tls && proxy_protocol) setting.error("\"ssl\" and \"proxy_protocol\" at one address are not supported: " + address.text);
+  if (parameters.tls) setting.loader.tls_at.emplace(address.text, setting.statement.name.at);
   seen.options = seen.options || parameters.options;
   if (parameters.default_server) {
     if (seen.default_server.line != 0) setting.error("a duplicate default server for " + address.text);
@@ -196,6 +206,7 @@ void enter_server(Setting& setting) {
     server.name_regexes.emplace_back();
   }
   warn_of_conflicts(setting, server);
+  make_tls(setting, server);
   if (server.fallback.action == Action::Return) {
     if (!server.locations.empty()) {
       setting.warn_at(frame.action->name.at,
@@ -223,12 +234,12 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = add_listen,
      .syntax =
-         "address[:port] | port | unix:path [default_server] [backlog=number] [ipv6only=on|off] "
+         "address[:port] | port | unix:path [ssl] [default_server] [backlog=number] [ipv6only=on|off] "
          "[proxy_protocol] [reuseport]",
      .fallback_help = "80, or 8000 when not root",
      .help =
          "Where connections are accepted.  The default_server, else the first server of an address, answers "
-         "requests for names that no server has.  Each worker has a socket of its own for each address, "
+         "requests for names that no server has.  With ssl, all servers of the address speak TLS.  Each worker has a socket of its own for each address, "
          "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
          "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
          "that doesn't is closed.  Whether its address becomes the client's is for set_real_ip_from and "

@@ -17,6 +17,13 @@
 namespace beamgate::ipc {
 
 struct Life;
+}  // namespace beamgate::ipc
+
+namespace beamgate::tls {
+class TicketKeyPage;  // common/tls/ticket_keys.h
+}
+
+namespace beamgate::ipc {
 
 // Most workers at a time.  Slots come in twins: slot and slot ^ kTwin have the same listening sockets, so that a
 // worker and the one that replaces it can serve side by side while connections move.
@@ -57,6 +64,7 @@ struct Handover {
   AddressTable* counted_keys = nullptr;
   RateTable* rates = nullptr;
   uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in the tables above.
+  const tls::TicketKeyPage* tickets = nullptr;  // What TLS session tickets are sealed with; null: nobody makes keys.
   Life* life = nullptr;  // Shared with the keeper; null: the worker runs without one.
   UniqueFd config_text;     // What `config` was parsed from, as Prepare brings it; invalid: it came with the fork.
   std::optional<Predecessor> predecessor;  // Set for a successor.

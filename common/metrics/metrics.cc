@@ -61,6 +61,9 @@ constexpr Row kRows[] = {
     {"limit_req_refused_total", Kind::Counter, "Requests that limit_req has refused."},
     {"limit_conn_refused_total", Kind::Counter, "Requests that limit_conn has refused."},
     {"memory_limit_refused_total", Kind::Counter, "Requests refused because of memory_limit."},
+    {"tls_handshakes_total", Kind::Counter, "TLS handshakes with clients that were completed."},
+    {"tls_handshakes_failed_total", Kind::Counter, "TLS handshakes with clients that failed."},
+    {"tls_sessions_resumed_total", Kind::Counter, "Completed TLS handshakes that resumed a session."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

@@ -63,6 +63,9 @@ enum class Metric : uint16_t {
   LimitReqRefused,
   LimitConnRefused,
   MemoryLimitRefused,
+  TlsHandshakes,
+  TlsHandshakesFailed,
+  TlsSessionsResumed,
   kCount,
 };
 

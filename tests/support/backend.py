@@ -192,10 +192,19 @@ class Reset:
 
 class Backend:
     """unix=True listens on a unix socket.  host, port: where else than 127.0.0.1 and a free port, as one that is
-    started again has to.  Use as a context manager, or register close() as a cleanup."""
+    started again has to.  Use as a context manager, or register close() as a cleanup.
+
+    tls: an ssl.SSLContext to serve with; `handshakes` then tells of each what the client said of itself.
+    """
 
     def __init__(self, behaviour=None, secret=None, unix=False, keepalive=True, backlog=1024, timeout=30,
-                 host="127.0.0.1", port=0):
+                 host="127.0.0.1", port=0, tls=None):
+        self.tls = tls
+        self.handshakes = []      # (server name or None, whether a session was resumed, client's common name or None)
+        self.handshakes_failed = 0
+        self.names = {}
+        if tls is not None:
+            tls.sni_callback = lambda sock, name, context: self.names.update({id(sock): name})
         self.secret = secret      # One secret or a list; None: signatures are not checked.
         self.keepalive = keepalive
         self.timeout = timeout
@@ -222,7 +231,7 @@ class Backend:
             self.listener.bind((host, port))
             self.port = self.listener.getsockname()[1]
             self.address = f"{host}:{self.port}"
-            self.url = "http://" + self.address
+            self.url = ("https://" if tls else "http://") + self.address
         self.listener.listen(backlog)
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
@@ -289,7 +298,30 @@ class Backend:
                 self.changed.notify_all()
             threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
 
-    def _serve(self, sock, number):
+    def _secure(self, plain):
+        plain.settimeout(self.timeout)
+        sock = self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        with self.changed:
+            self.open.discard(plain)
+            self.open.add(sock)
+        try:
+            sock.do_handshake()
+        except OSError:
+            sock.close()
+            with self.changed:
+                self.open.discard(sock)
+                self.handshakes_failed += 1
+                self.changed.notify_all()
+            return None
+        subject = dict(pair[0] for pair in (sock.getpeercert() or {}).get("subject", ()))
+        with self.changed:
+            self.handshakes.append((self.names.pop(id(sock), None), sock.session_reused, subject.get("commonName")))
+        return sock
+
+    def _serve(self, plain, number):
+        sock = self._secure(plain) if self.tls is not None else plain
+        if sock is None:
+            return
         wire = Wire(sock, self.timeout)
         try:
             with contextlib.suppress(Ended, Timeout, OSError, ValueError):

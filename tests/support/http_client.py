@@ -74,9 +74,11 @@ def read_chunked(wire, timeout=None):
 
 
 class Connection:
-    def __init__(self, address, timeout=10, source=None, receive_buffer=None):
+    """socket: further options of wire.open_socket(), such as tls."""
+
+    def __init__(self, address, timeout=10, source=None, receive_buffer=None, **socket):
         self.host = "localhost" if address.startswith("unix:") else address
-        self.wire = Wire(open_socket(address, timeout, source, receive_buffer), timeout)
+        self.wire = Wire(open_socket(address, timeout, source, receive_buffer, **socket), timeout)
 
     def __enter__(self):
         return self
@@ -147,8 +149,8 @@ class Connection:
         return False
 
 
-def request(address, method, target, headers=(), body=None, timeout=10, source=None):
-    with Connection(address, timeout, source) as connection:
+def request(address, method, target, headers=(), body=None, timeout=10, source=None, **socket):
+    with Connection(address, timeout, source, **socket) as connection:
         return connection.request(method, target, headers, body)
 
 

@@ -5,6 +5,7 @@ Addresses are written as BeamGate prints them: "127.0.0.1:8080", "[::1]:8080", "
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 
@@ -27,8 +28,11 @@ def split_address(address):
     return host.strip("[]"), int(port)
 
 
-def open_socket(address, timeout=10, source=None, receive_buffer=None):
-    """A connected socket.  source: local IP address, receive_buffer: SO_RCVBUF in bytes."""
+def open_socket(address, timeout=10, source=None, receive_buffer=None, tls=None, name=None, session=None):
+    """A connected socket.  source: local IP address, receive_buffer: SO_RCVBUF in bytes.
+
+    tls: an ssl.SSLContext to speak TLS with, as to the server called `name`; session: to be resumed.
+    """
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         target = address[5:]
@@ -43,6 +47,8 @@ def open_socket(address, timeout=10, source=None, receive_buffer=None):
     sock.settimeout(timeout)
     try:
         sock.connect(target)
+        if tls is not None:
+            sock = tls.wrap_socket(sock, server_hostname=name, session=session, suppress_ragged_eofs=False)
     except BaseException:
         sock.close()
         raise
@@ -62,6 +68,7 @@ class Wire:
         self.timeout = timeout
         self.buffer = bytearray()
         self.ended = False
+        self.cut = False  # It ended without FIN, or without TLS's close_notify.
 
     def send(self, data, timeout=None):
         self.sock.settimeout(self.timeout if timeout is None else timeout)
@@ -84,6 +91,12 @@ class Wire:
             raise Timeout(f"nothing more came in time; unread: {bytes(self.buffer[:200])!r}") from None
         except (ConnectionResetError, BrokenPipeError):
             data = b""
+            self.cut = True
+        except ssl.SSLError as error:
+            if error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
+            data = b""
+            self.cut = True
         if not data:
             self.ended = True
             return False

@@ -21,6 +21,10 @@
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
 
+namespace beamgate::tls {
+class ServerSession;  // common/tls/server_session.h
+}
+
 namespace beamgate::http {
 
 struct Field {
@@ -50,6 +54,8 @@ struct Request {
   mutable std::string request_id;    // Once it has been asked for: 32 hex digits, of this request alone.
   const char* limit_req_status = "";   // PASSED, DELAYED, REJECTED, and the last two with _DRY_RUN.
   const char* limit_conn_status = "";  // PASSED, REJECTED, REJECTED_DRY_RUN.
+
+  const tls::ServerSession* tls = nullptr;  // The connection's; null: it is plain.
 
   // What matched; alive as long as `config`.
   std::shared_ptr<const config::Config> config;

@@ -167,7 +167,26 @@ void HttpLayer::wait_for_request(Record& record, const config::Location& locatio
 void HttpLayer::on_enter(Record& record) {
   record.outbound_limit = kOutboundBytesMax;
   const config::Server& server = router().default_server(record.listen_id);
+  const bool is_plain = record.transport == record::Transport::Plain;
+  const int64_t wait_ms = is_plain ? server.header_timeout_ms : server.tls_settings.handshake_timeout_ms;
+  connections_.set_deadline(record, monotonic_ms() + wait_ms);
+}
+
+void HttpLayer::on_secured(Record& record) {
+  const config::Server& server = router().default_server(record.listen_id);
   connections_.set_deadline(record, monotonic_ms() + server.header_timeout_ms);
+}
+
+void HttpLayer::on_insecure(Record& record, std::string_view reason) {
+  log_.info("tls_handshake_failed", {{"client", ClientAddress::of(record).text()}, {"reason", reason}});
+}
+
+std::shared_ptr<const tls::ServerContext> HttpLayer::context_of(uint32_t listen_id) {
+  return router().tls_context(listen_id);
+}
+
+std::shared_ptr<const tls::ServerContext> HttpLayer::context_of(uint32_t listen_id, std::string_view name) {
+  return router().tls_context(listen_id, name);
 }
 
 size_t HttpLayer::on_bytes(Record& record, std::span<const char> bytes) {
@@ -235,6 +254,7 @@ void HttpLayer::start_exchange(Record& record, std::string_view head, uint32_t f
   request.remote_address = ClientAddress::of(record).text();
   request.remote_port = record.peer_port;
   if (record.extras != record::kNull) request.announced = record::extras_of(connections_.arena(), record).announced;
+  request.tls = connections_.tls_of(record);
   if (!verdict.good()) {
     log_.info("request_refused", {{"client", request.remote_address}, {"reason", verdict.reason}});
     return session.refuse(verdict.status);
@@ -253,6 +273,7 @@ void HttpLayer::dispatch(Session& session, Record& record) {
     return session.respond(301, "text/plain", {}, {{"Location", absolute_location(request, target)}});
   }
   if (routed != 0) return session.respond_status(routed);
+  if (record.transport != record::Transport::Plain && !check_transport(session, record)) return;
   const config::Action action = request.location->action;
   if (short_of_memory_ && action != config::Action::Status && action != config::Action::Metrics) {
     metrics_.add(Metric::MemoryLimitRefused);
@@ -279,6 +300,25 @@ void HttpLayer::admit(Session& session, Record& record) {
   Handler* handler = handlers_[static_cast<size_t>(request.location->action)];
   if (handler == nullptr) return session.respond_status(404);
   session.run(*handler);
+}
+
+// False: the request is answered, because it came without TLS, or without a certificate that its server wants.
+bool HttpLayer::check_transport(Session& session, const Record& record) {
+  const Request& request = session.request();
+  if (record.transport == record::Transport::PlainOnTls) {
+    session.refuse(400, {}, "400 The plain HTTP request was sent to HTTPS port\n");
+    return false;
+  }
+  if (request.server->tls_settings.verify == tls::Verify::Off || request.server->tls == nullptr) return true;
+  if (!request.tls->context().trusts_like(*request.server->tls)) {
+    // The handshake was with another server, which has asked for other certificates.
+    session.respond_status(421);
+    return false;
+  }
+  const char* refusal = request.tls->client_refusal();
+  if (refusal == nullptr) return true;
+  session.refuse(400, {}, std::string("400 ") + refusal + '\n');
+  return false;
 }
 
 // The real client behind a trusted peer: what limits, allow and deny, and logs speak of.
@@ -316,6 +356,7 @@ void HttpLayer::refuse_head(Record& record, std::string_view bytes, uint16_t sta
   Request& request = session.request_to_fill();
   router().route_to_default(record.listen_id, request);
   request.remote_address = ClientAddress::of(record).text();
+  request.tls = connections_.tls_of(record);
   session.refuse(status);
 }
 
@@ -372,6 +413,8 @@ void HttpLayer::drain() {
   parts_.draining = true;
   connections_.for_each([this](Record& record) {
     if (record.phase != record::Phase::Http || record.carry_bytes > 0) return;
+    const tls::ServerSession* tls = connections_.tls_of(record);
+    if (tls != nullptr && tls->state() == tls::ServerSession::State::Handshaking) return;
     if (session_of(connections_.id_of(record)) == nullptr) connections_.close_gracefully(record);
   });
 }

@@ -18,6 +18,7 @@
 
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/server_session.h"
 #include "worker/http/exchange.h"
 #include "worker/http/head_scan.h"
 #include "worker/http/request_limits.h"
@@ -34,7 +35,7 @@ namespace beamgate::http {
 
 class AccessLogs;
 
-class HttpLayer final : public net::PhaseHandler, public Exchanges, private SessionOwner {
+class HttpLayer final : public net::PhaseHandler, public Exchanges, public tls::Contexts, private SessionOwner {
  public:
   static constexpr uint32_t kOutboundBytesMax = 16 << 20;
   static constexpr int kPipelinedPerTurn = 64;
@@ -66,8 +67,14 @@ class HttpLayer final : public net::PhaseHandler, public Exchanges, private Sess
   void drain();
   uint32_t in_flight() const { return in_flight_; }
 
+  // tls::Contexts
+  std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id) override;
+  std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id, std::string_view name) override;
+
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
+  void on_secured(record::Record& record) override;
+  void on_insecure(record::Record& record, std::string_view reason) override;
   size_t on_bytes(record::Record& record, std::span<const char> bytes) override;
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;
@@ -96,6 +103,7 @@ class HttpLayer final : public net::PhaseHandler, public Exchanges, private Sess
   void dispatch(Session& session, record::Record& record);
   void find_client(Request& request, const record::Record& record) const;
   void admit(Session& session, record::Record& record);
+  bool check_transport(Session& session, const record::Record& record);
   void refuse_head(record::Record& record, std::string_view bytes, uint16_t status);
   void wait_for_request(record::Record& record, const config::Location& location);
 

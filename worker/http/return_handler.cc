@@ -18,7 +18,7 @@ std::string absolute_location(const Request& request, std::string_view target) {
   // Host is taken as it came, with its port; the parser has seen to it that it is no more than that.
   const std::string_view host = request.field("host");
   if (host.empty()) return std::string(target);
-  std::string out = "http://";
+  std::string out = request.tls != nullptr ? "https://" : "http://";
   out += host;
   out += target;
   return out;

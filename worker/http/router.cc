@@ -37,6 +37,7 @@ Router::Router(std::shared_ptr<const config::Config> config) : config_(std::move
     for (const config::Listen& listen : server.listens) {
       Names& names = listens_[listen.id];
       if (names.fallback == nullptr || listen.default_server) names.fallback = &server;
+      names.tls = names.tls || listen.tls;
       add_names(server, names);
     }
   }
@@ -63,25 +64,38 @@ const Server& Router::default_server(uint32_t listen_id) const {
   return found == listens_.end() ? empty_ : *found->second.fallback;
 }
 
-const Server& Router::find_server(const Names& names, Request& request) {
-  if (const Server* server = lookup(names.exact, request.host)) return *server;
-  if (const Server* server = find_head(names.heads, request.host)) return *server;
-  if (const Server* server = find_tail(names.tails, request.host)) return *server;
+const Server& Router::find_server(const Names& names, std::string_view host, Groups& captures) {
+  if (const Server* server = lookup(names.exact, host)) return *server;
+  if (const Server* server = find_head(names.heads, host)) return *server;
+  if (const Server* server = find_tail(names.tails, host)) return *server;
   for (const NameRegex& candidate : names.regexes) {
     config::Captures groups;
-    const Result<bool> matched = candidate.regex->match(request.host, &groups);
+    const Result<bool> matched = candidate.regex->match(host, &groups);
     if (!matched.ok() || !matched.value()) continue;
-    append_captures(*candidate.regex, groups, request.captures);
+    append_captures(*candidate.regex, groups, captures);
     return *candidate.server;
   }
   return *names.fallback;
+}
+
+std::shared_ptr<const tls::ServerContext> Router::tls_context(uint32_t listen_id) const {
+  const auto found = listens_.find(listen_id);
+  return found == listens_.end() || !found->second.tls ? nullptr : found->second.fallback->tls;
+}
+
+std::shared_ptr<const tls::ServerContext> Router::tls_context(uint32_t listen_id, std::string_view name) const {
+  const auto found = listens_.find(listen_id);
+  if (found == listens_.end()) return nullptr;
+  Groups captures;
+  const Server& server = find_server(found->second, name, captures);
+  return server.tls != nullptr ? server.tls : found->second.fallback->tls;
 }
 
 uint16_t Router::route(uint32_t listen_id, Request& request) const {
   route_to_default(listen_id, request);
   const auto found = listens_.find(listen_id);
   if (found == listens_.end()) return 0;
-  const Server& server = find_server(found->second, request);
+  const Server& server = find_server(found->second, request.host, request.captures);
   request.server = &server;
   request.location = &server.fallback;
   // A server's own "return" comes before its locations, as nginx runs it.

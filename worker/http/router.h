@@ -29,6 +29,11 @@ class Router {
   // does not know has an empty server.
   const config::Server& default_server(uint32_t listen_id) const;
 
+  // How TLS is spoken at an address before a name is known, and with one; null: it is not.  A server without a context
+  // of its own is spoken for by the address's default server.
+  std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id) const;
+  std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id, std::string_view name) const;
+
   // Sets request.config, server, location and captures.  Returns 0, or 500 when a regex gave up, or 301 when
   // the path lacks the slash that the proxied location behind it ends with.
   uint16_t route(uint32_t listen_id, Request& request) const;
@@ -44,6 +49,7 @@ class Router {
   // The virtual servers of one listen address.
   struct Names {
     const config::Server* fallback = nullptr;
+    bool tls = false;
     std::unordered_map<std::string, const config::Server*> exact;
     std::unordered_map<std::string, const config::Server*> heads;  // "*.x" by "x".
     std::unordered_map<std::string, const config::Server*> tails;  // "x.*" by "x".
@@ -51,7 +57,8 @@ class Router {
   };
 
   static void add_names(const config::Server& server, Names& names);
-  static const config::Server& find_server(const Names& names, Request& request);
+  using Groups = std::vector<std::pair<std::string, std::string>>;  // Request::captures
+  static const config::Server& find_server(const Names& names, std::string_view host, Groups& captures);
 
   std::shared_ptr<const config::Config> config_;
   config::Server empty_;

@@ -171,16 +171,13 @@ void Session::end_body() {
   wait_for_handler();
 }
 
-void Session::refuse(uint16_t status, std::vector<ResponseField> fields) {
+void Session::refuse(uint16_t status, std::vector<ResponseField> fields, std::string text) {
   const Busy busy(*this);
   body_state_ = BodyState::Broken;
   keep_alive_ = false;
   if (response_ != ResponseState::Pending) return cut();
-  std::string body = std::to_string(status);
-  body += ' ';
-  body += reason_phrase(status);
-  body += '\n';
-  respond(status, "text/plain", body, std::move(fields));
+  if (text.empty()) text = std::to_string(status).append(1, ' ').append(reason_phrase(status)).append(1, '\n');
+  respond(status, "text/plain", text, std::move(fields));
 }
 
 void Session::begin_discard(record::Record& record) {

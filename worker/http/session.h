@@ -81,7 +81,8 @@ class Session final : public Exchange {
   bool held() const { return held_; }
   void wake();  // The time of wake_at() has come, and it isn't held.
   size_t take_body(record::Record& record, std::string_view bytes);
-  void refuse(uint16_t status, std::vector<ResponseField> fields = {});  // Answers and closes.
+  // Answers and closes; an empty text is that of the status.
+  void refuse(uint16_t status, std::vector<ResponseField> fields = {}, std::string text = {});
   void drained();                                                        // The connection's queue is empty.
   void deadline_passed();
   void peer_closed();            // FIN before the body was whole.

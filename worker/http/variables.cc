@@ -11,6 +11,7 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
+#include "common/tls/server_session.h"
 #include "worker/http/client_address.h"
 #include "worker/http/forwarded.h"
 #include "worker/net/proxy_header.h"
@@ -211,6 +212,36 @@ bool append_family(std::string_view name, const Scope& scope, std::string& out) 
   return true;
 }
 
+// URL-encoded PEM, for a field's value; nginx's set of bytes that stay.
+void append_escaped(std::string_view text, std::string& out) {
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', "0123456789ABCDEF"[byte >> 4], "0123456789ABCDEF"[byte & 15]};
+    }
+  }
+}
+
+// A PEM as the lines of one field: each but the first begins with a tab.
+void append_folded(std::string_view pem, std::string& out) {
+  while (pem.ends_with('\n')) pem.remove_suffix(1);
+  for (const char c : pem) {
+    out += c;
+    if (c == '\n') out += '\t';
+  }
+}
+
+// What the connection's TLS session says; nothing on a plain connection.
+template <auto get>
+void append_tls(const Scope& scope, std::string& out) {
+  if (scope.request.tls != nullptr) out += (scope.request.tls->*get)();
+}
+
+using Session = tls::ServerSession;
 using Append = void (*)(const Scope&, std::string&);
 
 struct Row {
@@ -245,13 +276,14 @@ constexpr Row kRows[] = {
     {"document_uri", [](const Scope& s, std::string& out) { out += s.request.path; }},
     {"host", append_host},
     {"hostname", [](const Scope&, std::string& out) { out += hostname(); }},
+    {"https", [](const Scope& s, std::string& out) { out += s.request.tls != nullptr ? "on" : ""; }},
     {"is_args", [](const Scope& s, std::string& out) { out += s.request.query.empty() ? "" : "?"; }},
     {"limit_conn_status", [](const Scope& s, std::string& out) { out += s.request.limit_conn_status; }},
     {"limit_req_status", [](const Scope& s, std::string& out) { out += s.request.limit_req_status; }},
     {"msec", [](const Scope&, std::string& out) { append_seconds(wall_ms(), out); }},
     {"pid", [](const Scope&, std::string& out) { out += std::to_string(getpid()); }},
     {"proxy_add_forwarded",
-     [](const Scope& s, std::string& out) { out += forwarded(s.request, s.record, "http"); }},
+     [](const Scope& s, std::string& out) { out += forwarded(s.request, s.record, s.request.tls != nullptr ? "https" : "http"); }},
     {"proxy_add_x_forwarded_for",
      [](const Scope& s, std::string& out) { out += forwarded_for(s.request, s.record); }},
     {"proxy_host", [](const Scope& s, std::string& out) { append_proxy_authority(s, false, out); }},
@@ -283,13 +315,34 @@ constexpr Row kRows[] = {
        if (s.outcome != nullptr) append_seconds(s.outcome->duration_us / 1'000, out);
      }},
     {"request_uri", [](const Scope& s, std::string& out) { out += s.request.target; }},
-    {"scheme", [](const Scope&, std::string& out) { out += "http"; }},
+    {"scheme", [](const Scope& s, std::string& out) { out += s.request.tls != nullptr ? "https" : "http"; }},
     {"server_addr", [](const Scope& s, std::string& out) { append_listen(s, false, out); }},
     {"server_name", append_server_name},
     {"server_port", [](const Scope& s, std::string& out) { append_listen(s, true, out); }},
     {"server_protocol",
      [](const Scope& s, std::string& out) {
        if (!s.request.method.empty()) out += s.request.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+     }},
+    {"ssl_cipher", append_tls<&Session::cipher>},
+    {"ssl_client_cert",
+     [](const Scope& s, std::string& out) {
+       if (s.request.tls != nullptr) append_folded(s.request.tls->client_certificate(), out);
+     }},
+    {"ssl_client_escaped_cert",
+     [](const Scope& s, std::string& out) {
+       if (s.request.tls != nullptr) append_escaped(s.request.tls->client_certificate(), out);
+     }},
+    {"ssl_client_fingerprint", append_tls<&Session::client_fingerprint>},
+    {"ssl_client_i_dn", append_tls<&Session::client_issuer>},
+    {"ssl_client_raw_cert", append_tls<&Session::client_certificate>},
+    {"ssl_client_s_dn", append_tls<&Session::client_subject>},
+    {"ssl_client_serial", append_tls<&Session::client_serial>},
+    {"ssl_client_verify", append_tls<&Session::client_verify>},
+    {"ssl_protocol", append_tls<&Session::protocol>},
+    {"ssl_server_name", append_tls<&Session::server_name>},
+    {"ssl_session_reused",
+     [](const Scope& s, std::string& out) {
+       if (s.request.tls != nullptr) out += s.request.tls->resumed() ? "r" : ".";
      }},
     {"status",
      [](const Scope& s, std::string& out) {

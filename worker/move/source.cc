@@ -329,7 +329,9 @@ void Source::give_away(const Batch& batch, uint64_t moved) {
 void Source::finish_if_done() {
   if (!batches_.empty()) return;
   const bool looked_at_all = cursor_ >= context_.connections.slots_touched();
-  const bool done = empties() ? context_.connections.active() == 0 : moved_ >= order_.count || looked_at_all || room_ == 0;
+  // Those with TLS stay, and are waited for when the worker is told to end.
+  const bool emptied = context_.connections.active() == context_.connections.rooted();
+  const bool done = empties() ? emptied : moved_ >= order_.count || looked_at_all || room_ == 0;
   if (!done) return;
   link_.send(End{});
   end(true, "");

@@ -100,6 +100,9 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   }
   Record& record = arena_.records()[slot];
   record::touch(arena_, record);
+  auto context = tls_.context_of(listen_id);
+  if (context != nullptr) fresh.transport = record::Transport::Tls;
+  const bool spoken = context == nullptr || tls_.open(slot, std::move(context), listen_id);
   fresh.saved_in_step = record.saved_in_step;
   fresh.generation = record.generation + 1;
   fresh.fd = socket.get();
@@ -112,7 +115,8 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   fresh.last_received_tick = wheel_.now_tick();
   fresh.outbound_limit = kNoLimitYet;
   record = fresh;
-  if (!poller_.add_client(record.fd, token_for(slot, record.generation), EPOLLIN).ok()) {
+  if (!spoken || !poller_.add_client(record.fd, token_for(slot, record.generation), EPOLLIN).ok()) {
+    tls_.close(slot);
     if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
     record.phase = Phase::Free;
     free_slots_.push_back(slot);
@@ -221,6 +225,7 @@ void Connections::release_record(Record& record) {
   record::touch(arena_, record);
   if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
+  if (record.transport == record::Transport::Tls) tls_.close(slot_of(record));
   wheel_.disarm(record);
   drop_carry(record);
   while (record.outbound_head != kNull) pop_frame(record);
@@ -288,10 +293,12 @@ void Connections::read(Record& record) {
     if (turn) commit_turn();
   });
   if (turn) write_turn(id);
+  if (record.transport == record::Transport::Tls && find(id) != nullptr) push_tls(record);
 }
 
 // True: bytes were dispatched, so what they have caused to be written is in the turn.
 bool Connections::receive(Record& record) {
+  if (record.transport == record::Transport::Tls) return receive_tls(record);
   const size_t carried = land_carry(record).size();
   const size_t room = std::min(record::Arena::kLandingBytes - carried, kReadBytes);
   const ssize_t received = recv(record.fd, arena_.landing() + carried, room, 0);
@@ -303,15 +310,18 @@ bool Connections::receive(Record& record) {
     dispatch(record, {arena_.landing(), carried + static_cast<size_t>(received)});
     return true;
   }
+  received_nothing(record, received);
+  return false;
+}
+
+void Connections::received_nothing(Record& record, ssize_t received) {
   if (received < 0) {
-    if (errno == EAGAIN || errno == EINTR) return false;
-    close_now(record);
-    return false;
+    if (errno != EAGAIN && errno != EINTR) close_now(record);
+    return;
   }
   record.flags |= record::kFlagPeerClosed;
   arm(record, false, record.flags & record::kFlagWantWrite);
   maybe_end(record);
-  return false;
 }
 
 // `bytes` are the whole of the carry and what came after it.
@@ -499,6 +509,7 @@ void Connections::close_now(Record& record) {
 }
 
 void Connections::begin_linger(Record& record) {
+  if (record.transport == record::Transport::Tls && !tls_ended(record)) return;
   if (record.flags & record::kFlagPeerClosed) return free_record(record);
   if (record.flags & record::kFlagWriteShut) return;
   record::touch(arena_, record);

@@ -16,6 +16,8 @@
 //            its commit: a worker may be killed at any moment, and its successor finds every connection as it was
 //            between two steps (adopt_all()).  Only the connection that is being served (Life::Now) can have bytes
 //            that the kernel has moved and the record doesn't know of; the kernel's counters tell how many.
+// TLS        A connection of Transport::Tls reads and writes through its session (tls_links.h, connections_tls.cc):
+//            its carry, turn and queue are plaintext, which is sealed when the kernel has room for it.
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
 #pragma once
 
@@ -37,6 +39,7 @@
 #include "worker/net/phase_handler.h"
 #include "worker/net/poller.h"
 #include "worker/net/timer_wheel.h"
+#include "worker/net/tls_links.h"
 #include "worker/record/arena.h"
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
@@ -90,12 +93,19 @@ class Connections final : public PollTarget {
   // that wait) has to go first.
   void set_on_free(std::function<void(record::Record&)> on_free) { on_free_ = std::move(on_free); }
 
+  // What is spoken at which address; without it everything is plain.  tickets may be null.
+  void set_tls(tls::Contexts& contexts, const tls::TicketKeyPage* tickets) { tls_.set_contexts(contexts, tickets); }
+
   // --- Coming and being found.
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
   record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
   bool has_room() const { return active_ < limits_.per_worker; }
   uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
+  uint32_t rooted() const { return tls_.count(); }  // Those of them that can't leave this process.
+  const tls::ServerSession* tls_of(const record::Record& record) const {
+    return record.transport == record::Transport::Tls ? &tls_.at(slot_of(record)) : nullptr;
+  }
   uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
   // The header of an announced connection has been read: from now on its peer is `client`.  False: the client has too
@@ -193,6 +203,7 @@ class Connections final : public PollTarget {
     uint32_t connections = 0;
     uint32_t lost = 0;      // Damaged, gone, or in the middle of what can't be gone on with.
     uint32_t blamed = 0;    // Closed because serving it has killed the worker.
+    uint32_t tls = 0;       // Closed because its session has died with the worker.
   };
   // Takes over every connection of a dead worker: same slots, same generations, same epoll set.  `from` is its
   // arena, its open step taken back; restored: slots whose epoll registration may be out of date for that.
@@ -245,6 +256,7 @@ class Connections final : public PollTarget {
   std::span<const char> land_carry(const record::Record& record);
   void read(record::Record& record);
   bool receive(record::Record& record);
+  void received_nothing(record::Record& record, ssize_t received);
   void dispatch(record::Record& record, std::span<const char> bytes);
   void keep_carry(record::Record& record, std::span<const char> rest);
   void drop_carry(record::Record& record);
@@ -264,6 +276,17 @@ class Connections final : public PollTarget {
   void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
   void flushed(record::Record& record, bool awaited);
+
+  // Counts what a write has moved: on a TLS connection not its plaintext but what went to the kernel.
+  void count_sent(record::Record& record, size_t bytes);
+  ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count);
+  bool receive_tls(record::Record& record);
+  bool receive_plain_on_tls(record::Record& record, std::span<const char> bytes);
+  void after_tls(record::Record& record, tls::ServerSession::State before);
+  bool push_tls(record::Record& record);
+  bool tls_waits(const record::Record& record) const;
+  bool tls_ended(record::Record& record);
+  ssize_t send_file_tls(const record::Record& record, int file, off_t& offset, size_t count);
 
   void write_round();
   void flush_batch(uint8_t flag);
@@ -297,6 +320,7 @@ class Connections final : public PollTarget {
   ipc::Life::Now nobody_watches_;
   ipc::Life::Now* now_ = &nobody_watches_;
   Turn turn_;
+  TlsLinks tls_;
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
   std::vector<record::ConnId> shared_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -63,6 +64,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
   if (limits_.keys != nullptr) limits_.keys->drop_slot(limits_.slot);
   const uint32_t slots = std::min({from.vault().slots_touched, from.slots(), arena_.slots()});
   std::vector<ConnId> living;
+  std::unordered_set<uint32_t> rootless;  // Slots of those whose TLS session is gone: no byte makes sense any more.
   ConnId served;
   for (uint32_t slot = 0; slot < slots; ++slot) {
     const Record& old = from.records()[slot];
@@ -89,12 +91,13 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     }
     const bool is_served = now.uid != 0 && now.slot == slot && now.uid == old.uid;
     const bool whole = copy_record(from, old, record, fill);
+    if (old.transport == record::Transport::Tls) rootless.insert(slot);
     ++active_;
     metrics_.add(metrics::Metric::ConnectionsActive);
     if (is_served) served = id_of(record);
     if (was_frozen) unfreeze(record);
     if (record::uid_slot(record.uid) != slot) slot_of_uid_[record.uid] = slot;
-    if (whole && (!is_served || reconcile(from, record))) {
+    if (whole && (!is_served || rootless.contains(slot) || reconcile(from, record))) {
       living.push_back(id_of(record));
       continue;
     }
@@ -111,6 +114,11 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     index_record(*record);
     if (record->phase != Phase::Closing) handler_of(*record).on_adopted(*record);
     if ((record = find(id)) == nullptr) continue;
+    if (rootless.contains(id.slot)) {
+      ++adopted.tls;
+      close_now(*record);
+      continue;
+    }
     const bool in_exchange = record->phase == Phase::Http && record->flags & record::kFlagExchange;
     const bool blamed = blame && id == served;
     if (!in_exchange && !blamed) {
@@ -132,10 +140,12 @@ bool Connections::copy_record(const Arena& from, const Record& old, Record& reco
   record.message = record.user = record.app_state = record.handshake = kNull;
   record.ws.sent_history = record.ws.received_history = kNull;
   record.subscriptions = record.hook_head = record.hook_tail = record.extras = kNull;
-  record.subscription_count = record.hook_messages = 0;
+  record.subscription_count = 0;
+  record.hook_messages = 0;
   record.flags = static_cast<uint8_t>(old.flags & ~kListFlags);
   record.pauses = static_cast<uint8_t>(old.pauses & ~(record::kPauseTurn | record::kPauseBus));
   record.timer_next = record.timer_previous = 0;
+  if (record.transport == record::Transport::Tls) record.transport = record::Transport::Plain;
   return copy_block(from, old.carry, old.carry_bytes, arena_, record.carry) &&
          copy_block(from, old.message, old.message_bytes, arena_, record.message) &&
          copy_text(from, old.user, arena_, record.user) && copy_text(from, old.app_state, arena_, record.app_state) &&

@@ -27,6 +27,12 @@ constexpr int kIovecsMax = 64;
 
 }  // namespace
 
+void Connections::count_sent(Record& record, size_t bytes) {
+  const uint64_t moved = record.transport == record::Transport::Tls ? tls_.take_written() : bytes;
+  record.bytes_sent += moved;
+  metrics_.add(Metric::BytesSent, moved);
+}
+
 bool Connections::in_turn(const Record& record) const { return turn_.id == id_of(record); }
 
 size_t Connections::outbound_queued(const Record& record) const {
@@ -181,7 +187,10 @@ void Connections::write_turn(ConnId id) {
     return serve(*record, ipc::Doing::Closing, [&] { begin_linger(*record); });
   }
   say_now(*record, ipc::Doing::Writing);
-  const ssize_t sent = ::send(record->fd, arena_.turn_buffer(), bytes, MSG_NOSIGNAL);
+  const iovec turn{arena_.turn_buffer(), bytes};
+  const bool tls = record->transport == record::Transport::Tls;
+  const ssize_t sent =
+      tls ? tls_.send(id.slot, record->fd, &turn, 1) : ::send(record->fd, turn.iov_base, bytes, MSG_NOSIGNAL);
   fault::linger();
   // An error other than a full buffer shows again when the socket is read.
   serve(*record, ipc::Doing::Writing, [&] { turn_written(*record, sent > 0 ? static_cast<size_t>(sent) : 0); });
@@ -191,8 +200,7 @@ void Connections::turn_written(Record& record, size_t written) {
   const size_t bytes = arena_.stage().turn_bytes;
   arena_.save(arena_.stage().turn_bytes);
   arena_.stage().turn_bytes = 0;
-  record.bytes_sent += written;
-  metrics_.add(Metric::BytesSent, written);
+  count_sent(record, written);
   if (written < bytes) {
     // What the kernel has begun mustn't be dropped from the queue, so its last byte marks the frame as begun.
     const size_t begun = written > 0 ? 1 : 0;
@@ -205,6 +213,7 @@ void Connections::turn_written(Record& record, size_t written) {
     return;
   }
   if (record.outbound_head != kNull) return;
+  if (tls_waits(record)) return arm(record, record.flags & record::kFlagReadArmed, true);
   if (record.phase == Phase::Closing) return begin_linger(record);
   handler_of(record).on_drained(record);
 }
@@ -218,13 +227,13 @@ Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, s
   }
   if (record.outbound_head != kNull) return Error{Code::WouldBlock, 0, "earlier output is still queued"};
   record::touch(arena_, record);
-  const ssize_t sent = sendfile(record.fd, file, &offset, count);
-  if (sent >= 0) {
-    record.bytes_sent += static_cast<uint64_t>(sent);
-    metrics_.add(Metric::BytesSent, static_cast<uint64_t>(sent));
-    return static_cast<size_t>(sent);
-  }
-  if (errno != EAGAIN && errno != EINTR) return system_error("sendfile failed");
+  const bool tls = record.transport == record::Transport::Tls;
+  const ssize_t sent = tls ? send_file_tls(record, file, offset, count) : sendfile(record.fd, file, &offset, count);
+  const Error failed = system_error("sendfile failed");
+  count_sent(record, sent > 0 ? static_cast<size_t>(sent) : 0);
+  if (tls_waits(record)) await_writable(record);
+  if (sent >= 0) return static_cast<size_t>(sent);
+  if (failed.sys_errno != EAGAIN && failed.sys_errno != EINTR) return failed;
   await_writable(record);
   return Error{Code::WouldBlock, 0, "the kernel's buffer is full"};
 }
@@ -237,6 +246,7 @@ void Connections::await_writable(Record& record) {
 // committed before it leaves.
 void Connections::flush(Record& record) {
   arena_.commit_turn();
+  if (record.transport == record::Transport::Tls && !push_tls(record)) return;
   const bool awaited = record.outbound_head != kNull || record.flags & record::kFlagWantWrite;
   const ConnId id = id_of(record);
   while (record.outbound_head != kNull) {
@@ -250,11 +260,8 @@ void Connections::flush(Record& record) {
       offset = 0;
       at = node->next;
     }
-    msghdr message{};
-    message.msg_iov = vectors;
-    message.msg_iovlen = count;
     say_now(record, ipc::Doing::Writing);
-    const ssize_t sent = sendmsg(record.fd, &message, MSG_NOSIGNAL);
+    const ssize_t sent = write_some(record, vectors, count);
     fault::linger();
     if (sent < 0 && errno == EINTR) continue;
     const bool full = sent < 0 && errno == EAGAIN;
@@ -263,6 +270,7 @@ void Connections::flush(Record& record) {
         consume_outbound(record, static_cast<size_t>(sent));
         if (record.outbound_head == kNull) flushed(record, awaited);
       } else if (full) {
+        count_sent(record, 0);  // Of what was sealed before, some may have left.
         arm(record, record.flags & record::kFlagReadArmed, true);
       } else {
         close_now(record);
@@ -273,15 +281,23 @@ void Connections::flush(Record& record) {
   serve(record, ipc::Doing::Writing, [&] { flushed(record, awaited); });
 }
 
+ssize_t Connections::write_some(const Record& record, const iovec* vectors, size_t count) {
+  if (record.transport == record::Transport::Tls) return tls_.send(slot_of(record), record.fd, vectors, count);
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(vectors);
+  message.msg_iovlen = count;
+  return sendmsg(record.fd, &message, MSG_NOSIGNAL);
+}
+
 void Connections::flushed(Record& record, bool awaited) {
+  if (tls_waits(record)) return arm(record, record.flags & record::kFlagReadArmed, true);
   if (record.flags & record::kFlagWantWrite) arm(record, record.flags & record::kFlagReadArmed, false);
   if (record.phase == Phase::Closing) return begin_linger(record);
   if (awaited) handler_of(record).on_drained(record);
 }
 
 void Connections::consume_outbound(Record& record, size_t bytes) {
-  record.bytes_sent += bytes;
-  metrics_.add(Metric::BytesSent, bytes);
+  count_sent(record, bytes);
   if (record.phase == Phase::Closing) set_deadline(record, monotonic_ms() + kFlushStallMs);
   while (bytes > 0) {
     const OutboundNode* node = arena_.at<OutboundNode>(record.outbound_head);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "worker/record/record.h"
 
@@ -17,6 +18,12 @@ class PhaseHandler {
   // The connection has just come into this phase, by adopt() or enter_phase(), before any of its bytes: the
   // layer sets its limits and its first deadline.  It may close the connection.
   virtual void on_enter(record::Record& record) { static_cast<void>(record); }
+
+  // A TLS handshake, which on_enter() came before, is done; or it has failed, and on_gone() follows.
+  virtual void on_secured(record::Record& record) { static_cast<void>(record); }
+  virtual void on_insecure(record::Record& record, std::string_view reason) {
+    static_cast<void>(record), static_cast<void>(reason);
+  }
 
   // Bytes from the peer, carry first.  They stay as they came, so that they can be handled once more should this
   // worker be killed meanwhile.  Returns how many were consumed; the rest is kept and offered again with more bytes behind it,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/tls/server_session.h"
 
 namespace beamgate::proto {
 namespace {
@@ -46,6 +47,20 @@ std::string forwarded_fields(const std::vector<http::Field>& fields, const std::
     if (!may_be_forwarded(name) || has_control_byte(field.value)) continue;
     out.append(name).append(": ").append(field.value).append("\r\n");
   }
+  return out;
+}
+
+std::string certificate_fields(const tls::ServerSession* tls) {
+  if (tls == nullptr || tls->context().verify() == tls::Verify::Off) return {};
+  std::string out;
+  const auto add = [&out](std::string_view name, const std::string& value) {
+    if (!value.empty() && !has_control_byte(value)) out.append(name).append(": ").append(value).append("\r\n");
+  };
+  add("beamgate-client-verify", tls->client_verify());
+  add("beamgate-client-subject", tls->client_subject());
+  add("beamgate-client-issuer", tls->client_issuer());
+  add("beamgate-client-serial", tls->client_serial());
+  add("beamgate-client-fingerprint", tls->client_fingerprint());
   return out;
 }
 

@@ -25,4 +25,7 @@ HandshakeText decode_handshake(std::string_view text);  // Views into `text`.
 // The lines of the listed fields, names in lower case.
 std::string forwarded_fields(const std::vector<http::Field>& fields, const std::vector<std::string>& listed);
 
+// What is known of the client's certificate, as lines of the same kind; empty where none was asked for.
+std::string certificate_fields(const tls::ServerSession* tls);
+
 }  // namespace beamgate::proto

@@ -59,7 +59,8 @@ void RawHandshake::begin(http::Exchange& exchange) {
   if (action.webhook == nullptr) return let_in(exchange, std::make_shared<hook::Actions>(), {});
 
   const http::Request& request = exchange.request();
-  const std::string fields = connect_fields(request) + forwarded_fields(request.fields, action.webhook->forward_headers);
+  const std::string fields = connect_fields(request) + forwarded_fields(request.fields, action.webhook->forward_headers) +
+                             certificate_fields(request.tls);
   const std::string id = connect_id(exchange.record().uid, exchange.record().keepalive_count);
   hook::Call call{.endpoint = action.webhook, .type = "beamgate.connect", .subject = subjects_.of(exchange.record()),
                   .channel = {}, .id = id, .content_type = "application/octet-stream", .body = {}};
@@ -126,7 +127,7 @@ bool RawHandshake::remember(http::Exchange& exchange) {
   std::string channel;
   std::string fields;
   if (action.webhook != nullptr) {
-    fields = forwarded_fields(request.fields, action.webhook->forward_headers);
+    fields = forwarded_fields(request.fields, action.webhook->forward_headers) + certificate_fields(request.tls);
   } else if (!action.publish.empty()) {
     http::expand(action.publish, request, exchange.record(), channel);
     if (!hub::Hub::valid_channel(channel)) {

@@ -27,6 +27,13 @@ struct ConnId {
 //   any             -- close_now(), Closing done --------> Free
 enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced };
 
+// What is between the socket and the connection's bytes.
+enum class Transport : uint8_t {
+  Plain,
+  Tls,         // A session in the worker's heap (net/tls_links.h): the connection can't leave its process.
+  PlainOnTls,  // Plain bytes have come where TLS is spoken: the request is answered with 400.
+};
+
 enum class Protocol : uint8_t { None, Raw, Echo };
 
 // Why a socket is not read; it is read again when the set is empty.
@@ -121,7 +128,9 @@ struct alignas(64) Record {
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;
   uint32_t messages_received = 0;
-  uint32_t subscription_count = 0;
+  uint16_t subscription_count = 0;
+  Transport transport = Transport::Plain;
+  uint8_t reserved = 0;
   uint32_t keepalive_count = 0;  // Requests answered on this connection.
   uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
   // While it is frozen: where its fate is written, for a successor too (move/decisions.h).

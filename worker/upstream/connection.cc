@@ -7,7 +7,8 @@
 namespace beamgate::upstream {
 
 Result<std::unique_ptr<Connection>> Connection::open(const config::Address& address, net::Poller& poller,
-                                                     Deadlines& deadlines, ConnectionUser& user) {
+                                                     Deadlines& deadlines, ConnectionUser& user,
+                                                     const tls::Target& target) {
   const int family = address.storage.ss_family;
   UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return system_error("can't make a socket");
@@ -15,16 +16,22 @@ Result<std::unique_ptr<Connection>> Connection::open(const config::Address& addr
     const int on = 1;
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  std::unique_ptr<Connection> connection(new Connection(std::move(socket), poller, deadlines, user));
+  std::unique_ptr<Connection> connection(new Connection(std::move(socket), poller, deadlines, user, target));
   Result<void> connecting = connection->connect_to(address);
   if (!connecting.ok()) return connecting.error();
   return connection;
 }
 
-Connection::Connection(UniqueFd socket, net::Poller& poller, Deadlines& deadlines, ConnectionUser& user)
-    : DeadlineTarget(deadlines), socket_(std::move(socket)), poller_(poller), user_(&user) {}
+Connection::Connection(UniqueFd socket, net::Poller& poller, Deadlines& deadlines, ConnectionUser& user,
+                       const tls::Target& target)
+    : DeadlineTarget(deadlines), socket_(std::move(socket)), poller_(poller), user_(&user), target_(target) {}
 
 Connection::~Connection() {
+  if (tls_ != nullptr) {
+    // A session whose connection ends without close_notify can't be resumed.
+    tls_->close();
+    static_cast<void>(push());
+  }
   if (registered_) poller_.remove(socket_.get(), *this);
 }
 
@@ -34,7 +41,14 @@ Result<void> Connection::connect_to(const config::Address& address) {
     if (errno != EINPROGRESS) return system_error("can't connect");
     connecting_ = true;
   }
-  interest_ = connecting_ ? EPOLLOUT : EPOLLIN;
+  if (target_.context != nullptr) {
+    // The first thing to do is to say hello, as soon as the socket can be written.
+    Result<void> begun = begin_tls(address);
+    if (!begun.ok()) return begun;
+    connecting_ = true;
+  }
+  wanted_ = connecting_ ? EPOLLOUT : EPOLLIN;
+  interest_ = wanted_;
   Result<void> added = poller_.add(socket_.get(), *this, interest_);
   registered_ = added.ok();
   return added;
@@ -45,12 +59,19 @@ Result<void> Connection::finish_connect() {
   socklen_t length = sizeof error;
   if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) return Error{Code::System, error, "can't connect"};
+  if (tls_ != nullptr) return shake_hands();
   connecting_ = false;
-  update_interest(EPOLLIN);
+  set_wanted(EPOLLIN);
   return {};
 }
 
-Result<size_t> Connection::send(std::string_view bytes) {
+Result<size_t> Connection::send(std::string_view bytes) { return tls_ != nullptr ? send_tls(bytes) : send_bytes(bytes); }
+
+Result<size_t> Connection::receive(std::span<char> into) {
+  return tls_ != nullptr ? receive_tls(into) : receive_bytes(into);
+}
+
+Result<size_t> Connection::send_bytes(std::string_view bytes) {
   for (;;) {
     const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent >= 0) return static_cast<size_t>(sent);
@@ -59,7 +80,7 @@ Result<size_t> Connection::send(std::string_view bytes) {
   }
 }
 
-Result<size_t> Connection::receive(std::span<char> into) {
+Result<size_t> Connection::receive_bytes(std::span<char> into) {
   for (;;) {
     const ssize_t received = recv(socket_.get(), into.data(), into.size(), 0);
     if (received > 0) return static_cast<size_t>(received);
@@ -77,14 +98,21 @@ bool Connection::is_quiet() const {
 void Connection::shut_write() { shutdown(socket_.get(), SHUT_WR); }
 
 void Connection::want_read(bool wanted) {
-  update_interest(wanted ? interest_ | EPOLLIN : interest_ & ~static_cast<uint32_t>(EPOLLIN));
+  set_wanted(wanted ? wanted_ | EPOLLIN : wanted_ & ~static_cast<uint32_t>(EPOLLIN));
 }
 
 void Connection::want_write(bool wanted) {
-  update_interest(wanted ? interest_ | EPOLLOUT : interest_ & ~static_cast<uint32_t>(EPOLLOUT));
+  set_wanted(wanted ? wanted_ | EPOLLOUT : wanted_ & ~static_cast<uint32_t>(EPOLLOUT));
 }
 
-void Connection::update_interest(uint32_t interest) {
+void Connection::set_wanted(uint32_t wanted) {
+  wanted_ = wanted;
+  update_interest();
+}
+
+void Connection::update_interest() {
+  const bool waits = tls_ != nullptr && !tls_->wire.pending().empty();
+  const uint32_t interest = wanted_ | (waits ? EPOLLOUT : 0u);
   if (interest == interest_) return;
   interest_ = interest;
   if (registered_) {
@@ -101,9 +129,84 @@ void Connection::on_ready(uint64_t, uint32_t events) {
     registered_ = false;
     return;
   }
+  if (!connecting_ && (events & EPOLLOUT) != 0 && tls_ != nullptr) {
+    static_cast<void>(push());  // An error shows again when the socket is read.
+    if ((wanted_ & EPOLLOUT) == 0) events &= ~static_cast<uint32_t>(EPOLLOUT);
+    if (events == 0) return;
+  }
   user_->on_connection_ready(*this, events);
 }
 
 void Connection::on_deadline() { user_->on_connection_deadline(*this); }
+
+// --- TLS.
+
+Result<void> Connection::begin_tls(const config::Address& address) {
+  tls_ = tls::ClientSession::open(target_, address.text);
+  if (tls_ == nullptr) return Error{Code::System, 0, "can't make a TLS session"};
+  return {};
+}
+
+// One step of it; the next is due when the socket is ready again.
+Result<void> Connection::shake_hands() {
+  char cipher[tls::Session::kRecordBytes];
+  char plain[kReceiveBytesMin];
+  size_t came = 0;
+  if (interest_ & EPOLLIN) {
+    const Result<size_t> received = receive_bytes(cipher);
+    if (received.ok()) came = received.value();
+    if (!received.ok() && received.error().code != Code::WouldBlock) return received.error();
+  }
+  const size_t spoken = tls_->receive({cipher, came}, plain);
+  Result<void> pushed = push();
+  if (tls_->state() == tls::Session::State::Failed) return Error{Code::Invalid, 0, tls_->failure()};
+  if (!pushed.ok()) return pushed;
+  if (spoken > 0) return Error{Code::Invalid, 0, "the backend spoke before it was asked"};
+  connecting_ = tls_->state() == tls::Session::State::Handshaking;
+  set_wanted(EPOLLIN);
+  return {};
+}
+
+Result<void> Connection::push() {
+  while (!tls_->wire.pending().empty()) {
+    const Result<size_t> sent = send_bytes(tls_->wire.pending());
+    if (!sent.ok() && sent.error().code != Code::WouldBlock) return sent.error();
+    if (!sent.ok()) break;
+    tls_->wire.took(sent.value());
+  }
+  if (tls_->wire.pending().empty()) std::string().swap(tls_->wire.output);
+  update_interest();
+  return {};
+}
+
+Result<size_t> Connection::send_tls(std::string_view bytes) {
+  Result<void> pushed = push();
+  if (!pushed.ok()) return pushed.error();
+  if (!tls_->wire.pending().empty()) return Error{Code::WouldBlock, 0, "the send buffer is full"};
+  const std::string_view part = bytes.substr(0, kSealBytes);
+  if (!tls_->send(part)) return Error{Code::System, 0, tls_->failure()};
+  pushed = push();
+  if (!pushed.ok()) return pushed.error();
+  return part.size();
+}
+
+// Only close_notify is an orderly end: without it somebody may have cut the stream.
+Result<size_t> Connection::receive_tls(std::span<char> into) {
+  BG_ASSERT(into.size() >= kReceiveBytesMin);
+  char cipher[tls::Session::kRecordBytes];
+  for (;;) {
+    if (tls_->state() == tls::Session::State::Closed) return Error{Code::Closed, 0, "the backend closed the connection"};
+    const Result<size_t> received = receive_bytes(cipher);
+    if (!received.ok() && received.error().code == Code::Closed) {
+      return Error{Code::System, 0, "the backend ended without close_notify"};
+    }
+    if (!received.ok()) return received;
+    const size_t got = tls_->receive({cipher, received.value()}, into);
+    Result<void> pushed = push();
+    if (got > 0) return got;
+    if (tls_->state() == tls::Session::State::Failed) return Error{Code::System, 0, tls_->failure()};
+    if (!pushed.ok()) return pushed.error();
+  }
+}
 
 }  // namespace beamgate::upstream

@@ -1,6 +1,7 @@
 #include "worker/upstream/peer.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace beamgate::upstream {
 
@@ -49,10 +50,13 @@ void Peer::keep(std::unique_ptr<Connection> connection) {
   idle_.push_back(std::move(connection));
 }
 
-std::unique_ptr<Connection> Peer::take_idle() {
-  if (idle_.empty()) return nullptr;
-  std::unique_ptr<Connection> connection = std::move(idle_.back());
-  idle_.pop_back();
+std::unique_ptr<Connection> Peer::take_idle(const tls::Target& target) {
+  const auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](const std::unique_ptr<Connection>& idle) {
+    return idle->speaks(target);
+  });
+  if (found == idle_.rend()) return nullptr;
+  std::unique_ptr<Connection> connection = std::move(*found);
+  idle_.erase(std::next(found).base());
   return connection;
 }
 

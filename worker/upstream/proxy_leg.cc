@@ -58,6 +58,7 @@ bool ProxyLeg::write_head(http::Exchange& exchange) {
   if (held_) out_.hold(proxy_.temp_path);
   body_ended_ = !request.has_body();
   collecting_ = held_ || (!body_ended_ && !chunked_ && *request.content_length <= proxy_.buffer_bytes);
+  target_ = tls_target(request, exchange.record(), proxy_);
   return true;
 }
 
@@ -99,7 +100,7 @@ void ProxyLeg::take_peer(Peer& peer) {
 }
 
 bool ProxyLeg::take_idle() {
-  while (std::unique_ptr<Connection> idle = peer_->take_idle()) {
+  while (std::unique_ptr<Connection> idle = peer_->take_idle(target_)) {
     // What can't be repeated is worth a look whether the backend has just closed.
     if (!idempotent_ && !idle->is_quiet()) continue;
     use(std::move(idle), true);
@@ -110,7 +111,7 @@ bool ProxyLeg::take_idle() {
 
 // False: it is over, or there is another server to try.
 bool ProxyLeg::open_fresh() {
-  auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this);
+  auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this, target_);
   if (!opened.ok()) {
     attempt_failed(config::kNextError, opened.error(), 502);
     return false;

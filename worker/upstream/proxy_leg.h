@@ -120,6 +120,7 @@ class ProxyLeg final : public ConnectionUser {
   bool chunked_;           // How the request body is framed.
   Attempts attempts_;
   const bool idempotent_;
+  tls::Target target_;  // How its servers are spoken to.
   Group& group_;
   uint32_t key_ = 0;       // For the choice of a server.
   Peer* peer_ = nullptr;   // Counted in its in_use.

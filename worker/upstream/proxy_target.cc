@@ -70,10 +70,18 @@ void append_target(const http::Request& request, const config::ProxyAction& prox
 bool rewrite_location(const config::Location& location, std::string& value) {
   const config::ProxyAction& proxy = location.proxy;
   const bool replaced = proxy.has_uri && is_prefix_match(location);
-  const std::string backend = "http://" + proxy.host + (replaced ? proxy.uri : "/");
+  const std::string backend = (proxy.tls != nullptr ? "https://" : "http://") + proxy.host + (replaced ? proxy.uri : "/");
   if (!value.starts_with(backend)) return false;
   value.replace(0, backend.size(), replaced ? location.pattern : "/");
   return true;
+}
+
+tls::Target tls_target(const http::Request& request, const record::Record& record, const config::ProxyAction& proxy) {
+  if (proxy.tls == nullptr) return {};
+  tls::Target target{proxy.tls, {}, proxy.tls_server_name};
+  http::expand(proxy.tls_name, request, record, target.name);
+  if (target.name.empty()) target.name = proxy.tls_host;
+  return target;
 }
 
 }  // namespace beamgate::upstream

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/config/model.h"
+#include "common/tls/client_session.h"
 #include "worker/http/exchange.h"
 
 namespace beamgate::upstream {
@@ -18,5 +19,8 @@ void append_target(const http::Request& request, const config::ProxyAction& prox
 // Rewrites a Location that points at the backend itself into one that points here; others stay, and it says
 // false.
 bool rewrite_location(const config::Location& location, std::string& value);
+
+// How the location's servers are spoken to for this request; without a context for proxy_pass http://...
+tls::Target tls_target(const http::Request& request, const record::Record& record, const config::ProxyAction& proxy);
 
 }  // namespace beamgate::upstream

@@ -296,15 +296,15 @@ void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
   }
 }
 
-void WebSockets::drain(uint16_t code, int64_t over_ms) {
-  const int64_t now_ms = context_.connections.now_ms();
+void WebSockets::drain(uint16_t code, int64_t after_ms, int64_t over_ms) {
+  const int64_t begin_ms = context_.connections.now_ms() + after_ms;
   drain_ = Drain{.active = true, .code = code};
   int64_t total = 0;
   context_.connections.for_each([&](Record& record) { total += is_open(record); });
   int64_t index = 0;
   context_.connections.for_each([&](Record& record) {
     if (!is_open(record)) return;
-    context_.connections.set_deadline(record, now_ms + over_ms * index / total);
+    context_.connections.set_deadline(record, begin_ms + over_ms * index / total);
     ++index;
   });
 }

@@ -64,8 +64,8 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   // websocket_close_timeout.  reason: UTF-8, cut to 123 bytes.  Idempotent.
   void close(record::Record& record, uint16_t code, std::string_view reason = {});
 
-  // Closes every connection with this code, spread evenly over `over_ms`.
-  void drain(uint16_t code, int64_t over_ms);
+  // Closes every connection with this code, spread evenly over `over_ms`, which begin in `after_ms`.
+  void drain(uint16_t code, int64_t after_ms, int64_t over_ms);
 
   // net::PhaseHandler
   void on_enter(record::Record& record) override;

@@ -463,7 +463,7 @@ TEST_F(WebSocketsTest, DrainSpreadsTheCloses) {
     clients.push_back(std::move(client_));
     ids.push_back(id_);
   }
-  websockets_->drain(kCloseGoingAway, 1000);
+  websockets_->drain(kCloseGoingAway, 0, 1000);
   const auto closing = [&] {
     int count = 0;
     for (const record::ConnId id : ids) count += connections_->find(id)->ws.close == record::CloseState::SentClose;

@@ -1,0 +1,83 @@
+#include "common/tls/session.h"
+
+namespace beamgate::tls {
+
+bool Session::attach(SSL_CTX* context) {
+  ERR_clear_error();
+  ssl_.reset(SSL_new(context));
+  BIO* bio = ssl_ == nullptr ? nullptr : make_bio(wire);
+  if (bio == nullptr) return false;
+  SSL_set_bio(ssl_.get(), bio, bio);
+  return true;
+}
+
+// What is wrong with the peer's certificate says more than that the handshake failed for it.
+void Session::fail() {
+  state_ = State::Failed;
+  const unsigned long code = ERR_peek_error();
+  const long verified = SSL_get_verify_result(ssl_.get());
+  const char* reason = ERR_reason_error_string(code);
+  if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
+    reason = X509_verify_cert_error_string(verified);
+  }
+  failure_ = reason != nullptr ? reason : "the stream has ended";
+  ERR_clear_error();
+}
+
+void Session::shake_hands() {
+  const int done = SSL_do_handshake(ssl_.get());
+  if (done == 1) {
+    state_ = State::Established;
+  } else if (SSL_get_error(ssl_.get(), done) != SSL_ERROR_WANT_READ) {
+    fail();
+  }
+}
+
+size_t Session::receive(std::span<const char> ciphertext, std::span<char> into) {
+  wire.input = ciphertext;
+  size_t got = 0;
+  ERR_clear_error();
+  if (state_ == State::Handshaking) shake_hands();
+  while (state_ == State::Established) {
+    size_t now = 0;
+    const int read = SSL_read_ex(ssl_.get(), into.data() + got, into.size() - got, &now);
+    if (read == 1) {
+      got += now;
+      continue;
+    }
+    const int why = SSL_get_error(ssl_.get(), read);
+    if (why == SSL_ERROR_WANT_READ) break;
+    if (why == SSL_ERROR_ZERO_RETURN) {
+      state_ = State::Closed;
+    } else {
+      fail();
+    }
+  }
+  wire.input = {};
+  return got;
+}
+
+// The wire takes everything, so there is no waiting in here.
+bool Session::send(std::string_view plaintext) {
+  if (state_ != State::Established && state_ != State::Closed) return false;
+  ERR_clear_error();
+  while (!plaintext.empty()) {
+    size_t written = 0;
+    if (SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &written) != 1) {
+      fail();
+      return false;
+    }
+    plaintext.remove_prefix(written);
+  }
+  return true;
+}
+
+void Session::close() {
+  if (said_goodbye_ || (state_ != State::Established && state_ != State::Closed)) return;
+  said_goodbye_ = true;
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+}  // namespace beamgate::tls

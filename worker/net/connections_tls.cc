@@ -1,0 +1,120 @@
+// The TLS part of Connections: what differs where a session stands between the socket and the connection's bytes.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "worker/net/connections.h"
+
+namespace beamgate::net {
+
+using metrics::Metric;
+using record::ConnId;
+using record::Phase;
+using record::Record;
+using record::Transport;
+using State = tls::ServerSession::State;
+
+namespace {
+
+constexpr char kHandshakeRecord = 0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record.
+
+}  // namespace
+
+// As receive(): true when bytes were dispatched.  What the session itself has to say is pushed by the caller.
+bool Connections::receive_tls(Record& record) {
+  const std::span<char> landing = tls_.landing();
+  const ssize_t received = recv(record.fd, landing.data(), landing.size(), 0);
+  if (received <= 0) return received_nothing(record, received), false;
+  const std::span<const char> bytes(landing.data(), static_cast<size_t>(received));
+  if (record.bytes_received == 0 && bytes[0] != kHandshakeRecord) return receive_plain_on_tls(record, bytes);
+  record.bytes_received += bytes.size();
+  record.last_received_tick = wheel_.now_tick();
+  metrics_.add(Metric::BytesReceived, bytes.size());
+  const ConnId id = id_of(record);
+  const size_t carried = land_carry(record).size();
+  const State before = tls_.at(id.slot).state();
+  const size_t got = tls_.receive(id.slot, bytes, {arena_.landing() + carried, record::Arena::kLandingBytes - carried});
+  if (before == State::Handshaking) {
+    const State now = tls_.at(id.slot).state();
+    if (now == State::Established || now == State::Closed) handler_of(record).on_secured(record);
+  }
+  const bool dispatches = got > 0 && find(id) != nullptr;
+  if (dispatches) dispatch(record, {arena_.landing(), carried + got});
+  if (find(id) != nullptr) after_tls(record, before);
+  return dispatches;
+}
+
+// A ClientHello can't begin like this, an HTTP request may: the layer answers it in plain text.
+bool Connections::receive_plain_on_tls(Record& record, std::span<const char> bytes) {
+  tls_.close(slot_of(record));
+  record.transport = Transport::PlainOnTls;
+  record.bytes_received += bytes.size();
+  record.last_received_tick = wheel_.now_tick();
+  metrics_.add(Metric::BytesReceived, bytes.size());
+  memcpy(arena_.landing(), bytes.data(), bytes.size());
+  dispatch(record, {arena_.landing(), bytes.size()});
+  return true;
+}
+
+// What the bytes have done to the session, once those that were good are dispatched.
+void Connections::after_tls(Record& record, State before) {
+  const uint32_t slot = slot_of(record);
+  const State now = tls_.at(slot).state();
+  if (before == State::Handshaking && now != State::Handshaking) {
+    metrics_.add(now == State::Failed ? Metric::TlsHandshakesFailed : Metric::TlsHandshakes);
+    if (now != State::Failed && tls_.at(slot).resumed()) metrics_.add(Metric::TlsSessionsResumed);
+  }
+  if (now == State::Failed) {
+    if (before == State::Handshaking) handler_of(record).on_insecure(record, tls_.at(slot).failure());
+    static_cast<void>(tls_.push(slot, record.fd));  // An alert says why, if it finds room.
+    count_sent(record, 0);
+    return close_now(record);
+  }
+  if (now != State::Closed) return;
+  // close_notify is the end of the peer's bytes, as FIN is on a plain connection.
+  record.flags |= record::kFlagPeerClosed;
+  arm(record, false, record.flags & record::kFlagWantWrite);
+  mark_ready(record);
+}
+
+// Writes what is sealed already.  False: it waits for the kernel, or the connection is gone.
+bool Connections::push_tls(Record& record) {
+  if (!tls_waits(record)) return true;
+  const TlsLinks::Push pushed = tls_.push(slot_of(record), record.fd);
+  serve(record, ipc::Doing::Writing, [&] {
+    count_sent(record, 0);
+    if (pushed == TlsLinks::Push::Full) arm(record, record.flags & record::kFlagReadArmed, true);
+    if (pushed == TlsLinks::Push::Failed) close_now(record);
+  });
+  return pushed == TlsLinks::Push::Done;
+}
+
+bool Connections::tls_waits(const Record& record) const {
+  return record.transport == Transport::Tls && tls_.waits(slot_of(record));
+}
+
+// close_notify comes behind everything else and before FIN.  False: it waits for the kernel.
+bool Connections::tls_ended(Record& record) {
+  if (record.flags & record::kFlagWriteShut) return true;
+  tls_.say_goodbye(slot_of(record));
+  const TlsLinks::Push pushed = tls_.push(slot_of(record), record.fd);
+  count_sent(record, 0);
+  if (pushed != TlsLinks::Push::Full) return true;
+  arm(record, record.flags & record::kFlagReadArmed, true);
+  return false;
+}
+
+// As sendfile(): the kernel can't seal, so the bytes come through here.
+ssize_t Connections::send_file_tls(const Record& record, int file, off_t& offset, size_t count) {
+  const std::span<char> piece = tls_.landing();
+  const ssize_t got = pread(file, piece.data(), std::min(piece.size(), count), offset);
+  if (got <= 0) return got;
+  const iovec vector{piece.data(), static_cast<size_t>(got)};
+  const ssize_t sent = tls_.send(slot_of(record), record.fd, &vector, 1);
+  if (sent > 0) offset += sent;
+  return sent;
+}
+
+}  // namespace beamgate::net
