@@ -33,7 +33,9 @@ Kind kind_of(const std::string& header) {
   for (size_t cut = 0; cut < header.size(); ++cut) {
     const Kind part = parse_proxy_header(header.substr(0, cut)).kind;
     EXPECT_NE(part, Kind::Complete) << cut;
-    if (whole.kind == Kind::Complete) EXPECT_EQ(part, Kind::NeedMore) << cut;
+    if (whole.kind == Kind::Complete) {
+      EXPECT_EQ(part, Kind::NeedMore) << cut;
+    }
   }
   return more.kind;
 }
