@@ -422,10 +422,10 @@ class Forwarding(ProxyCase):
         request = self.forwarded(get(*(name.encode() + b": evil" for name in names), b"X-Mine: good"))
         self.assertNotIn(b"evil", request.head)
         self.assertEqual(request.all("x-mine"), ["good"])
-        # A WebSocket's upgrade is for the gateway; to an ordinary location it is an ordinary request.
+        # Only a WebSocket's upgrade is passed on, and only as ours.
         request = self.forwarded(get(b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
                                      b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
-        self.assertEqual((request.all("upgrade"), request.all("connection")), ([], []))
+        self.assertEqual((request.all("upgrade"), request.all("connection")), (["websocket"], ["Upgrade"]))
         request = self.forwarded(get(b"Connection: upgrade, http2-settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"))
         self.assertEqual((request.all("upgrade"), request.all("http2-settings")), ([], []))
 
