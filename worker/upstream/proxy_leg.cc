@@ -5,6 +5,7 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "worker/upstream/pick_key.h"
+#include "worker/upstream/proxy_target.h"
 #include "worker/upstream/response_fields.h"
 
 namespace beamgate::upstream {
