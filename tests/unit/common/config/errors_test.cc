@@ -179,9 +179,9 @@ TEST(Errors, Listen) {
   EXPECT_THAT(in("server", "listen unix:;"), HasSubstr("expected a path after \"unix:\""));
   EXPECT_THAT(in("server", "listen unix:/" + std::string(200, 'x') + ";"), HasSubstr("at most 107 bytes"));
   EXPECT_EQ(in("server", "listen 2 ssl;"),
-            "f:2:10: invalid value \"ssl\" in \"listen\" directive: the parameter \"ssl\" is not supported");
+            "f:2:1: no \"ssl_certificate\" is defined for the \"listen ... ssl\" of 0.0.0.0:2");
   EXPECT_THAT(in("server", "listen 2 so_keepalive=on;"), HasSubstr("\"so_keepalive\" is not supported"));
-  EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"default_server\""));
+  EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"ssl\", \"default_server\""));
   EXPECT_THAT(in("server", "listen 2 backlog=0;"), HasSubstr("expected a number from 1 to 1048576"));
   EXPECT_EQ(in("server", "listen 2 reuseport bind backlog=5 ipv6only=on default_server;"), "no error");
 }
@@ -285,7 +285,9 @@ TEST(Errors, Limits) {
 }
 
 TEST(Errors, Proxying) {
-  EXPECT_THAT(in("location", "proxy_pass https://a;"), HasSubstr("https upstreams are not supported"));
+  EXPECT_EQ(in("location", "proxy_pass https://127.0.0.1;"), "no error");
+  EXPECT_THAT(in("location", "proxy_pass ftp://127.0.0.1;"), HasSubstr("expected http://host"));
+  EXPECT_THAT(in("server", "listen 2 ssl proxy_protocol;"), HasSubstr("at one address are not supported"));
   EXPECT_THAT(in("location", "proxy_pass 127.0.0.1;"), HasSubstr("expected http://host"));
   EXPECT_THAT(in("location", "proxy_pass http://$host;"), HasSubstr("variables are not supported here"));
   EXPECT_THAT(in("location", "proxy_pass 'http://127.0.0.1/a b';"), HasSubstr("space or control byte"));
