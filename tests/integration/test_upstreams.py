@@ -161,7 +161,7 @@ class NextUpstream(UpstreamCase):
         self.assertEqual(bad.requests[0].body, body)
         # Nothing of it has a name.
         self.assertEqual([path.name for path in gateway.directory.iterdir() if path.name not in
-                          ("beamgate.conf", "beamgate.pid")], [])
+                          ("beamgate.conf", "beamgate.pid", "beamgate.pid.keeper")], [])
 
     def test_killed_backends_cost_nothing_that_could_be_repeated(self):
         """Load on three backends, of which one at a time dies and comes back; every request has a number."""
