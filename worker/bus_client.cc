@@ -116,6 +116,8 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
       return handle<ipc::PublishAck>(frame, [this](const auto& message) { hub_->on_publish_ack(message); });
     case ipc::Kind::Gap:
       return handle<ipc::Gap>(frame, [this](const auto& message) { hub_->on_gap(message); });
+    case ipc::Kind::Missed:
+      return handle<ipc::Missed>(frame, [this](const auto& message) { hub_->on_missed(message); });
     case ipc::Kind::Request:
       return handle<ipc::Request>(frame, [this](const auto& message) { remote_->on_request(message); });
     case ipc::Kind::CallReply:

@@ -52,6 +52,7 @@ enum class Kind : uint16_t {
   MoveIn = 44,
   Recount = 45,
   Recounted = 46,
+  Missed = 47,
   // A dead master's keeper to a new master (master/keeper/estate.h).
   Estate = 64,
 };
@@ -307,6 +308,16 @@ struct KnownAll {
   uint32_t generation = 0;  // As in Ready.
   template <typename V, typename M>
   static void visit(V& v, M& m) { v(m.generation); }
+};
+
+// Publications of this channel up to and including `offset` went with the dead master on their way to this worker.
+// Unlike a Gap it ends nobody's subscription: the next offset tells those who count.
+struct Missed {
+  static constexpr Kind kKind = Kind::Missed;
+  uint64_t offset = 0;
+  std::string_view channel;
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.offset), v(m.channel); }
 };
 
 // Everything sent before KnownAll is answered by now, or was lost with the master that had read it.

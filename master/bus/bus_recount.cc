@@ -80,7 +80,7 @@ bool Bus::settle_account(Port& port, const Recount::Account& account) {
   const HubChannel* channel = channels_.find(account.channel);
   if (channel == nullptr || (channel->epoch == account.epoch && channel->offset == account.offset)) return true;
   log_.warn("bus_publications_lost", {{"worker", port.worker()}, {"channel", account.channel}});
-  port.send(ipc::Gap{channel->offset, account.channel});
+  port.send(ipc::Missed{channel->offset, account.channel});
   mark(port);
   return true;
 }

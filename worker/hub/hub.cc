@@ -313,6 +313,14 @@ void Hub::on_gap(const ipc::Gap& message) {
   }
 }
 
+void Hub::on_missed(const ipc::Missed& message) {
+  metrics_.add(Metric::HubGaps);
+  Channel* channel = find_channel(message.channel);
+  if (channel == nullptr) return;
+  arena_.save(block_of(*channel));
+  block_of(*channel).offset = channel->kept_from = message.offset;
+}
+
 void Hub::on_publish_ack(const ipc::PublishAck& message) {
   const auto found = waiting_.find(message.ticket);
   if (found == waiting_.end()) return;

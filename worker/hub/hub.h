@@ -137,6 +137,7 @@ class Hub {
   void on_interest_ack(const ipc::InterestAck& message);
   void on_deliver(const ipc::Deliver& message);
   void on_gap(const ipc::Gap& message);
+  void on_missed(const ipc::Missed& message);
   void on_publish_ack(const ipc::PublishAck& message);
   void on_room();
   void on_bus_lost();  // Fails every publication that waits.

@@ -75,7 +75,7 @@ struct BusRecountTest : testing::Test {
       ipc::Deliver deliver;
       ipc::PublishAck ack;
       ipc::InterestAck interest;
-      ipc::Gap gap;
+      ipc::Missed missed;
       if (frame.kind == ipc::Kind::Deliver && ipc::decode(frame.body, deliver)) {
         out.push_back(std::string(deliver.channel) + ' ' + std::to_string(deliver.offset) + ' ' +
                       std::string(deliver.payload.substr(0, 9)));
@@ -83,8 +83,8 @@ struct BusRecountTest : testing::Test {
         out.push_back("ack " + std::to_string(ack.offset) + ' ' + std::string(ack.epoch));
       } else if (frame.kind == ipc::Kind::InterestAck && ipc::decode(frame.body, interest)) {
         out.push_back("interest " + std::string(interest.channel));
-      } else if (frame.kind == ipc::Kind::Gap && ipc::decode(frame.body, gap)) {
-        out.push_back("gap " + std::to_string(gap.offset));
+      } else if (frame.kind == ipc::Kind::Missed && ipc::decode(frame.body, missed)) {
+        out.push_back("missed " + std::to_string(missed.offset));
       } else if (frame.kind == ipc::Kind::Recount) {
         out.push_back("recount");
       } else if (frame.kind == ipc::Kind::Recounted) {
@@ -119,7 +119,7 @@ TEST_F(BusRecountTest, NumbersGoOnBehindTheHighestThatAnybodyKnows) {
   EXPECT_EQ(events_.recounted, 1);
   EXPECT_FALSE(bus_.recounting());
   EXPECT_THAT(read(kA), ElementsAre("recount", "room 6 early", "ack 6 epoch", "recounted"));
-  EXPECT_THAT(read(kB), ElementsAre("recount", "gap 5", "room 6 early", "recounted"));
+  EXPECT_THAT(read(kB), ElementsAre("recount", "missed 5", "room 6 early", "recounted"));
   EXPECT_EQ(events_.ready[kA], 2u);
   EXPECT_TRUE(events_.misbehaved.empty());
 }
@@ -136,7 +136,7 @@ TEST_F(BusRecountTest, AnInterestThatWasNotConfirmedIsConfirmed) {
   EXPECT_TRUE(bus_.channels().find("new")->interested.contains(kA));
 }
 
-TEST_F(BusRecountTest, AnotherEpochIsAGap) {
+TEST_F(BusRecountTest, AnotherEpochIsMissedWholly) {
   kill_master();
   know(kA, "room", 5);
   know(kB, "room", 50, "other");
@@ -144,7 +144,7 @@ TEST_F(BusRecountTest, AnotherEpochIsAGap) {
   end_account(kB);
   turn(bus_);
   EXPECT_THAT(read(kA), ElementsAre("recount", "recounted"));
-  EXPECT_THAT(read(kB), ElementsAre("recount", "gap 5", "recounted"));
+  EXPECT_THAT(read(kB), ElementsAre("recount", "missed 5", "recounted"));
 }
 
 TEST_F(BusRecountTest, TheEndOfAFrameWhoseBeginningIsLostIsSkipped) {

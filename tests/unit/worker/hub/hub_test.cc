@@ -203,6 +203,17 @@ TEST_F(HubTest, ALostBusFailsWhatWaits) {
   EXPECT_FALSE(accepted);
 }
 
+TEST_F(HubTest, WhatADeadMasterTookAlongEndsNoSubscription) {
+  ASSERT_TRUE(hub_.subscribe(at(1), "a").ok());
+  confirm("a", 7);
+  deliverer_.delivered.clear();
+  hub_.on_missed({.offset = 9, .channel = "a"});
+  hub_.on_missed({.offset = 9, .channel = "nobody's"});
+  EXPECT_TRUE(deliverer_.delivered.empty());
+  EXPECT_EQ(hub_.offset_of("a"), 9u);
+  EXPECT_TRUE(hub_.is_subscribed(at(1), "a"));
+}
+
 TEST_F(HubTest, AnotherMasterIsToldEveryChannelAndFailsWhatTheDeadOneHad) {
   ASSERT_TRUE(hub_.subscribe(at(1), "old").ok());
   confirm("old", 7);
