@@ -385,7 +385,7 @@ class Protocols(TlsCase):
     def test_a_key_update_goes_unnoticed(self):
         gateway = self.serving("location / { return 200 again; }", more="keepalive_timeout 3s;")
         process = subprocess.Popen(["openssl", "s_client", "-connect", gateway.address(), "-tls1_3"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.stdout.close)
         request = b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n"
         process.stdin.write(request)
@@ -394,6 +394,7 @@ class Protocols(TlsCase):
         reader.read_until(b"again")
         process.stdin.write(b"K\n")
         process.stdin.flush()
+        reader.read_until(b"KEYUPDATE")  # What it reads together with the command it throws away.
         process.stdin.write(request)
         process.stdin.flush()
         reader.read_until(b"again")

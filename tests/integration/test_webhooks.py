@@ -203,7 +203,11 @@ class AnApplicationThatAnswers(Webhooks):
         for number in range(30):
             listener = self.connect("/open?room=r")
             publisher.send(str(number))
-            self.assertEqual(listener.recv(), str(number))
+            # Its worker may still be behind with what another one has delivered already.
+            heard = [listener.recv()]
+            while heard[-1] != str(number):
+                heard.append(listener.recv())
+            self.assertEqual(heard, [str(n) for n in range(number - len(heard) + 1, number + 1)])
             listener.wire.close()
 
     def test_without_an_application_messages_reach_the_channel(self):
