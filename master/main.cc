@@ -67,6 +67,11 @@ int send_signal(const CommandLine& line, const config::Config& config) {
   return 0;
 }
 
+master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
+  const auto load = [options = line.load] { return config::load(options); };
+  return {.load = load, .worker_main = worker::run, .title = &title, .program = program};
+}
+
 // Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone.
 std::optional<int> reattach(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
                             const master::Program& program) {
@@ -89,16 +94,14 @@ std::optional<int> reattach(const CommandLine& line, const config::LoadResult& l
   if (state.value().descriptors().size() != estate.descriptors.size()) return leave_alone("their keeper lacks descriptors");
   const config::LoadResult before = config::load_text(state.value().process.config);
   if (!before.ok()) return leave_alone(config::report(before));
-  const auto load = [options = line.load] { return config::load(options); };
-  master::Master master(before.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
+  master::Master master(before.config, options_of(line, title, program));
   return master.run(std::move(state).value(), std::move(estate), loaded.config->dump);
 }
 
 int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
           const master::Program& program) {
   if (const auto status = reattach(line, loaded, title, program)) return *status;
-  const auto load = [options = line.load] { return config::load(options); };
-  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
+  master::Master master(loaded.config, options_of(line, title, program));
   return master.run();
 }
 
@@ -119,8 +122,7 @@ int take_over(const CommandLine& line, master::Inheritance inheritance, master::
   if (!state.ok()) return give_back(state.error().message());
   const config::LoadResult loaded = config::load_text(state.value().process.config);
   if (!loaded.ok()) return give_back(config::report(loaded));
-  const auto load = [options = line.load] { return config::load(options); };
-  master::Master master(loaded.config, {.load = load, .worker_main = worker::run, .title = &title, .program = program});
+  master::Master master(loaded.config, options_of(line, title, program));
   return master.run(state.value(), std::move(inheritance));
 }
 

@@ -14,16 +14,13 @@
 #include "common/config/model.h"
 #include "common/metrics/metrics.h"
 
-namespace beamgate::ipc {
-
-struct Life;
-}  // namespace beamgate::ipc
-
 namespace beamgate::tls {
 class TicketKeyPage;  // common/tls/ticket_keys.h
 }
 
 namespace beamgate::ipc {
+
+struct Life;
 
 // Most workers at a time.  Slots come in twins: slot and slot ^ kTwin have the same listening sockets, so that a
 // worker and the one that replaces it can serve side by side while connections move.

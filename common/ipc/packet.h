@@ -9,8 +9,8 @@
 // Position Tells what was received before: a sender that was killed between sending and knowing it leaves a
 //          successor who sends the same bytes again, maybe cut otherwise; the receiver drops what it has.
 // Anew     A master that takes a dead one's place begins a stream of its own at a higher position than the dead one
-//          can have reached (kPacketAnew), and reads the worker's from the first packet
-//          on that is no continuation; what continues a frame holds nothing else in that direction.
+//          can have reached (kPacketAnew), and reads the worker's from the first packet on that is no continuation;
+//          what continues a frame holds nothing else in that direction.
 #pragma once
 
 #include <cstdint>

@@ -90,15 +90,15 @@ void MasterKeeper::end() {
 
 void MasterKeeper::keep() {
   if (title_ != nullptr) title_->set("master keeper process");
-  while (master_lives(-1)) accept_claim(socket_.descriptor());  // Closed at once: there is nothing to inherit.
+  while (master_lives()) accept_claim(socket_.descriptor());  // Closed at once: there is nothing to inherit.
   wait_for_heir(page_->will);
   _exit(0);
 }
 
 // Waits for its death or for somebody who asks.
-bool MasterKeeper::master_lives(int wait_ms_max) {
+bool MasterKeeper::master_lives() {
   pollfd watched[2] = {{master_.get(), POLLIN, 0}, {socket_.descriptor(), POLLIN, 0}};
-  while (poll(watched, 2, wait_ms_max) < 0 && errno == EINTR) continue;
+  while (poll(watched, 2, -1) < 0 && errno == EINTR) continue;
   return watched[0].revents == 0;
 }
 

@@ -44,7 +44,7 @@ class MasterKeeper {
  private:
   MasterKeeper() = default;
   [[noreturn]] void keep();
-  bool master_lives(int wait_ms_max);
+  bool master_lives();
   void wait_for_heir(int will);
 
   // Shared with the process.
