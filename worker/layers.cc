@@ -8,6 +8,7 @@
 #include "worker/api/status_handler.h"
 #include "worker/http/access_log.h"
 #include "worker/http/announced_clients.h"
+#include "worker/http/dispatcher.h"
 #include "worker/http/http_layer.h"
 #include "worker/http/return_handler.h"
 #include "worker/http/static_files.h"
@@ -24,21 +25,23 @@ namespace beamgate {
 struct Layers::Parts {
   explicit Parts(Context& context)
       : access_logs(context.log),
-        http_layer(context.connections, context.settings, context.metrics, context.log, &access_logs),
-        announced(context.connections, http_layer, context.metrics, context.log),
-        wake_timer(context.loop, [this] { http_layer.wake(monotonic_ms()); }),
+        dispatcher(context.connections, context.settings, context.metrics, context.log, &access_logs),
+        http_layer(context.connections, dispatcher, context.metrics, context.log),
+        announced(context.connections, dispatcher, context.metrics, context.log),
+        wake_timer(context.loop, [this] { dispatcher.wake(monotonic_ms()); }),
         websockets(context),
         operations(context, websockets),
         echo(websockets),
-        raw(context, http_layer, websockets, operations),
-        files(http_layer),
-        proxy(context.loop, context.poller, http_layer, context.log, context.metrics),
-        api_handler(context, http_layer, operations),
+        raw(context, dispatcher, websockets, operations),
+        files(dispatcher),
+        proxy(context.loop, context.poller, dispatcher, context.log, context.metrics),
+        api_handler(context, dispatcher, operations),
         status(context, proxy.pool()),
         metrics(context, proxy.pool()),
         settings(context.settings) {}
 
   http::AccessLogs access_logs;
+  http::Dispatcher dispatcher;
   http::HttpLayer http_layer;
   http::AnnouncedClients announced;
   uv::Timer wake_timer;
@@ -62,17 +65,17 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   context.connections.set_handler(record::Phase::Http, parts.http_layer);
   context.connections.set_handler(record::Phase::WebSocket, parts.websockets);
   context.connections.set_handler(record::Phase::Announced, parts.announced);
-  parts.http_layer.share_rates(context.rates, context.address_seed);
+  parts.dispatcher.share_rates(context.rates, context.address_seed);
 
   using config::Action;
-  parts.http_layer.set_handler(Action::Return, parts.returns);
-  parts.http_layer.set_handler(Action::Static, parts.files);
-  parts.http_layer.set_handler(Action::Proxy, parts.proxy);
-  parts.http_layer.set_handler(Action::WebSocket, parts.websockets);
-  parts.http_layer.set_handler(Action::Api, parts.api_handler);
-  parts.http_layer.set_handler(Action::Status, parts.status);
-  parts.http_layer.set_handler(Action::Metrics, parts.metrics);
-  parts.http_layer.set_handler(Action::LivePage, parts.live_page);
+  parts.dispatcher.set_handler(Action::Return, parts.returns);
+  parts.dispatcher.set_handler(Action::Static, parts.files);
+  parts.dispatcher.set_handler(Action::Proxy, parts.proxy);
+  parts.dispatcher.set_handler(Action::WebSocket, parts.websockets);
+  parts.dispatcher.set_handler(Action::Api, parts.api_handler);
+  parts.dispatcher.set_handler(Action::Status, parts.status);
+  parts.dispatcher.set_handler(Action::Metrics, parts.metrics);
+  parts.dispatcher.set_handler(Action::LivePage, parts.live_page);
 
   using Mode = config::WebSocketAction::Mode;
   parts.websockets.set_application(Mode::Echo, parts.echo);
@@ -91,23 +94,26 @@ tls::Contexts& Layers::tls_contexts() { return parts_->http_layer; }
 void Layers::end_turn() {
   Parts& parts = *parts_;
   parts.http_layer.end_turn();
-  const int64_t at_ms = parts.http_layer.next_wake_ms();
+  parts.access_logs.flush();
+  const int64_t at_ms = parts.dispatcher.next_wake_ms();
   if (at_ms == 0 || (at_ms == parts.wakes_at_ms && parts.wake_timer.active())) return;
   parts.wakes_at_ms = at_ms;
   parts.wake_timer.start(at_ms - monotonic_ms());
 }
 
-void Layers::set_short_of_memory(bool is_short) { parts_->http_layer.set_short_of_memory(is_short); }
+void Layers::set_short_of_memory(bool is_short) { parts_->dispatcher.set_short_of_memory(is_short); }
 
 void Layers::reopen_logs() { parts_->access_logs.reopen(); }
 
 void Layers::drain(int64_t over_ms) {
   parts_->announced.drain();
+  parts_->dispatcher.drain();
   parts_->http_layer.drain();
   parts_->websockets.drain(ws::kCloseGoingAway, 0, over_ms);
 }
 
 void Layers::finish_what_stays(int64_t from_ms, int64_t until_ms) {
+  parts_->dispatcher.drain();
   parts_->http_layer.drain();
   parts_->websockets.drain(ws::kCloseServiceRestart, from_ms, until_ms - from_ms);
 }

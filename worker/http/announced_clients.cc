@@ -30,7 +30,7 @@ void AnnouncedClients::drain() {
 }
 
 void AnnouncedClients::on_enter(Record& record) {
-  const config::Server& server = layer_.default_server(record.listen_id);
+  const config::Server& server = dispatcher_.default_server(record.listen_id);
   connections_.set_deadline(record, monotonic_ms() + server.header_timeout_ms);
 }
 
@@ -43,7 +43,7 @@ size_t AnnouncedClients::on_bytes(Record& record, std::span<const char> bytes) {
   }
   const record::Announcement announced{
       .peer = peer_of(record), .source = header.source, .destination = header.destination, .present = 1};
-  const config::RealIp& real_ip = layer_.default_server(record.listen_id).fallback.real_ip;
+  const config::RealIp& real_ip = dispatcher_.default_server(record.listen_id).fallback.real_ip;
   const bool believed = header.source.family != 0 && real_ip.by_proxy_protocol() &&
                         is_trusted(real_ip.trusted, ClientAddress::of(record));
   if (!connections_.announce(record, announced, believed ? header.source : announced.peer)) {

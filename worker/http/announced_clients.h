@@ -12,7 +12,7 @@
 
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
-#include "worker/http/http_layer.h"
+#include "worker/http/dispatcher.h"
 #include "worker/net/connections.h"
 #include "worker/net/phase_handler.h"
 
@@ -20,8 +20,8 @@ namespace beamgate::http {
 
 class AnnouncedClients final : public net::PhaseHandler {
  public:
-  AnnouncedClients(net::Connections& connections, HttpLayer& layer, metrics::Page& metrics, log::Log& log)
-      : connections_(connections), layer_(layer), metrics_(metrics), log_(log) {}
+  AnnouncedClients(net::Connections& connections, Dispatcher& dispatcher, metrics::Page& metrics, log::Log& log)
+      : connections_(connections), dispatcher_(dispatcher), metrics_(metrics), log_(log) {}
 
   void drain();  // The worker is about to end: who hasn't said anything yet goes.
 
@@ -38,7 +38,7 @@ class AnnouncedClients final : public net::PhaseHandler {
   void refuse(record::Record& record, const char* reason);
 
   net::Connections& connections_;
-  HttpLayer& layer_;
+  Dispatcher& dispatcher_;
   metrics::Page& metrics_;
   log::Log& log_;
 };

@@ -152,7 +152,7 @@ class Handler {
   virtual void handle(Exchange& exchange) = 0;
 };
 
-// Finds living exchanges and dispatches requests to handlers; implemented by HttpLayer (http/http_layer.h).
+// Finds living exchanges and dispatches requests to handlers; implemented by Dispatcher (http/dispatcher.h).
 class Exchanges {
  public:
   virtual ~Exchanges() = default;

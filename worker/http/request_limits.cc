@@ -93,12 +93,13 @@ RequestLimits::Verdict RequestLimits::check_rates(Request& request, const record
   return dry_run ? Verdict{} : verdict;
 }
 
-uint16_t RequestLimits::check_connections(Request& request, record::Record& record) {
+uint16_t RequestLimits::check_connections(ServedExchange& exchange) {
+  Request& request = exchange.request_to_fill();
   const config::Limits& limits = request.location->limits;
   for (const config::ConnectionLimit& limit : limits.connections) {
-    const uint64_t key = key_of(*limit.zone, request, record);
+    const uint64_t key = key_of(*limit.zone, request, exchange.record());
     if (key == 0) continue;
-    if (connections_.count_for(record, key, limit.connections)) {
+    if (exchange.count_for(key, limit.connections)) {
       if (*request.limit_conn_status == '\0') request.limit_conn_status = "PASSED";
       continue;
     }
@@ -106,7 +107,7 @@ uint16_t RequestLimits::check_connections(Request& request, record::Record& reco
     request.limit_conn_status = dry_run ? "REJECTED_DRY_RUN" : "REJECTED";
     report("limit_conn_refused", limits.connection_log_level, *limit.zone, request, dry_run);
     if (dry_run) continue;
-    connections_.uncount(record);
+    exchange.uncount();
     metrics_.add(Metric::LimitConnRefused);
     return limits.connection_status;
   }

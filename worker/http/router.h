@@ -4,7 +4,7 @@
 //            address's default server.
 // Location   Exact; else the longest prefix, whose nested locations are searched the same way; unless it is
 //            "^~" the regexes in the order written come before it.
-// Owner      HttpLayer; one per configuration generation, which it keeps alive.
+// Owner      Dispatcher; one per configuration generation, which it keeps alive.
 #pragma once
 
 #include <cstdint>

@@ -59,14 +59,14 @@ class HttpLayerTest : public LayerTest {
  protected:
   void start(const std::string& http = kServer) {
     LayerTest::start(http);
-    layer_->set_handler(config::Action::Api, handler_);
+    dispatcher_->set_handler(config::Action::Api, handler_);
     handler_.on_handle = [this](Exchange& exchange) {
       exchange_ = exchange.id();
       exchange.attach(std::make_unique<Probe>(seen_));
     };
   }
   Exchange& pending() {
-    Exchange* found = layer_->find(exchange_);
+    Exchange* found = dispatcher_->find(exchange_);
     EXPECT_NE(found, nullptr);
     return *found;
   }
@@ -134,8 +134,8 @@ TEST_F(HttpLayerTest, PipelinedRequestsAreAnsweredInOrderOneAtATime) {
   turn(3);
   ASSERT_EQ(ids.size(), 1u) << "the second waits for the first";
   for (size_t i = 0; i < 3; ++i) {
-    layer_->find(ids[i])->respond(200, "text/plain", "answer " + std::to_string(i));
-    EXPECT_EQ(layer_->find(ids[i]), nullptr);
+    dispatcher_->find(ids[i])->respond(200, "text/plain", "answer " + std::to_string(i));
+    EXPECT_EQ(dispatcher_->find(ids[i]), nullptr);
     EXPECT_EQ(body_of(receive()), "answer " + std::to_string(i));
     ASSERT_EQ(ids.size(), std::min<size_t>(i + 2, 3));
   }
@@ -401,7 +401,7 @@ TEST_F(HttpLayerTest, TheAttachmentEndsWithItsExchange) {
   client_.reset();
   const ExchangeId id = exchange_;
   pending().respond_status(200);
-  EXPECT_EQ(layer_->find(id), nullptr);
+  EXPECT_EQ(dispatcher_->find(id), nullptr);
   turn();
   EXPECT_EQ(seen_.destroyed, 1);
   // And with its connection.
@@ -409,7 +409,7 @@ TEST_F(HttpLayerTest, TheAttachmentEndsWithItsExchange) {
   send(kGet);
   turn();
   connections_->close_now(*record);
-  EXPECT_EQ(layer_->find(exchange_), nullptr);
+  EXPECT_EQ(dispatcher_->find(exchange_), nullptr);
   turn();
   EXPECT_EQ(seen_.destroyed, 2);
 }
@@ -519,7 +519,7 @@ TEST_F(HttpLayerTest, AClientThatStopsReadingIsCut) {
   pending().begin(ResponseHead{200, {}});
   while (pending().write(std::string(10'000, 'x'))) turn();
   turn();
-  if (Exchange* exchange = layer_->find(exchange_))
+  if (Exchange* exchange = dispatcher_->find(exchange_))
     static_cast<void>(exchange->write(std::string(1 << 20, 'x')));
   turn();
   pass(3'000);
@@ -542,12 +542,14 @@ TEST_F(HttpLayerTest, DrainingClosesIdleConnectionsAndEndsBusyOnes) {
   start();
   open();
   exchange("GET /r HTTP/1.1\r\nHost: a\r\n\r\n");
+  dispatcher_->drain();
   layer_->drain();
   EXPECT_TRUE(closed());
   start();
   open();
   send(kGet);
   turn();
+  dispatcher_->drain();
   layer_->drain();
   EXPECT_TRUE(alive());
   pending().respond_status(200);
@@ -609,7 +611,7 @@ TEST_F(HttpLayerTest, AnUpgradeHandsTheConnectionAndItsBytesOn) {
 TEST_F(HttpLayerTest, BodiesAreCollected) {
   start();
   handler_.on_handle = [this](Exchange& exchange) {
-    exchange.attach(collect_body(*layer_, exchange.id(), [](Exchange& done, std::string&& body) {
+    exchange.attach(collect_body(*dispatcher_, exchange.id(), [](Exchange& done, std::string&& body) {
       done.respond(200, "text/plain", "got " + body);
     }));
   };

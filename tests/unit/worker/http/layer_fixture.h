@@ -31,6 +31,7 @@ class LayerTest : public testing::Test {
   void stop() {
     connections_.reset();
     layer_.reset();
+    dispatcher_.reset();
     EXPECT_EQ(arena_.bytes_live(), 0u) << "a connection left something behind";
   }
 
@@ -40,9 +41,10 @@ class LayerTest : public testing::Test {
     settings_ = std::make_unique<Settings>(config_of(http));
     connections_ = std::make_unique<net::Connections>(arena_, poller_, page_, uint16_t{1});
     logs_ = std::make_unique<AccessLogs>(log_);
-    layer_ = std::make_unique<HttpLayer>(*connections_, *settings_, page_, log_, logs_.get());
+    dispatcher_ = std::make_unique<Dispatcher>(*connections_, *settings_, page_, log_, logs_.get());
+    layer_ = std::make_unique<HttpLayer>(*connections_, *dispatcher_, page_, log_);
     connections_->set_handler(record::Phase::Http, *layer_);
-    layer_->set_handler(config::Action::Return, return_);
+    dispatcher_->set_handler(config::Action::Return, return_);
   }
 
   record::Record* open() {
@@ -62,6 +64,7 @@ class LayerTest : public testing::Test {
       poller_.dispatch();
       connections_->end_turn();
       layer_->end_turn();
+      logs_->flush();
     }
   }
   void send(std::string_view bytes) {
@@ -112,6 +115,7 @@ class LayerTest : public testing::Test {
   std::unique_ptr<Settings> settings_;
   std::unique_ptr<net::Connections> connections_;
   std::unique_ptr<AccessLogs> logs_;
+  std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<HttpLayer> layer_;
   ReturnHandler return_;
   UniqueFd client_;

@@ -46,8 +46,8 @@ class StaticFilesTest : public LayerTest {
         "/sub; }"
         " location = /one { alias " +
         root + "/file.txt; } }");
-    files_ = std::make_unique<StaticFiles>(*layer_);
-    layer_->set_handler(config::Action::Static, *files_);
+    files_ = std::make_unique<StaticFiles>(*dispatcher_);
+    dispatcher_->set_handler(config::Action::Static, *files_);
     open();
   }
   void TearDown() override {

@@ -172,8 +172,8 @@ struct Node {
     delivery.set_websockets(websockets);
     connections.set_handler(record::Phase::Http, layer);
     connections.set_handler(record::Phase::WebSocket, websockets);
-    layer.set_handler(config::Action::Return, returns);
-    layer.set_handler(config::Action::WebSocket, websockets);
+    dispatcher.set_handler(config::Action::Return, returns);
+    dispatcher.set_handler(config::Action::WebSocket, websockets);
     websockets.set_application(config::WebSocketAction::Mode::Echo, echo);
     websockets.set_application(config::WebSocketAction::Mode::Raw, raw);
   }
@@ -218,11 +218,12 @@ struct Node {
   FakeWebhooks webhooks;
   Context context{.worker = number, .loop = loop, .log = log, .metrics = page, .settings = settings, .arena = arena,
                   .poller = poller, .connections = connections, .hub = hub, .remote = remote, .webhooks = webhooks};
-  http::HttpLayer layer{connections, settings, page, log, nullptr};
+  http::Dispatcher dispatcher{connections, settings, page, log, nullptr};
+  http::HttpLayer layer{connections, dispatcher, page, log};
   ws::WebSockets websockets{context};
   proto::ConnectionOps ops{context, websockets};
   proto::Echo echo{websockets};
-  proto::Raw raw{context, layer, websockets, ops};
+  proto::Raw raw{context, dispatcher, websockets, ops};
   http::ReturnHandler returns;
   std::vector<ipc::Moved> reports;
   std::vector<std::string> reasons;

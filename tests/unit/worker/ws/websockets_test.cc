@@ -103,7 +103,7 @@ class WebSocketsTest : public http::LayerTest {
     observer_ = std::make_unique<Observer>(*websockets_, *connections_);
     websockets_->set_application(config::WebSocketAction::Mode::Echo, *observer_);
     connections_->set_handler(record::Phase::WebSocket, *websockets_);
-    layer_->set_handler(config::Action::WebSocket, *websockets_);
+    dispatcher_->set_handler(config::Action::WebSocket, *websockets_);
   }
 
   std::string handshake(const std::string& fields = "", const std::string& behind = "") {

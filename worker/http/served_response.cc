@@ -1,0 +1,283 @@
+// The response of a served exchange: its head, its body on the way to framing, its end.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/clock.h"
+#include "common/version.h"
+#include "worker/http/served_exchange.h"
+#include "worker/http/status.h"
+
+namespace beamgate::http {
+namespace {
+
+using metrics::Metric;
+
+constexpr size_t kFileCopiedBytes = 32 << 10;
+
+Metric response_metric(uint16_t status) {
+  if (status < 300) return Metric::HttpResponses2xx;
+  if (status < 400) return Metric::HttpResponses3xx;
+  return status < 500 ? Metric::HttpResponses4xx : Metric::HttpResponses5xx;
+}
+
+// nginx adds add_header fields to these only.
+bool takes_added_fields(uint16_t status) {
+  switch (status) {
+    case 200:
+    case 201:
+    case 204:
+    case 206:
+    case 301:
+    case 302:
+    case 303:
+    case 304:
+    case 307:
+    case 308:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// What the handler has left to the configuration.
+void ServedExchange::decide_head(ResponseHead& head) { add_location_fields(head); }
+
+void ServedExchange::add_location_fields(ResponseHead& head) {
+  if (!takes_added_fields(head.status)) return;
+  for (const config::NameValue& added : request_.location->add_headers) {
+    std::string value;
+    expand(added.value, request_, record(), value);
+    if (!value.empty()) head.fields.push_back({added.name, std::move(value)});
+  }
+}
+
+// The head on its way, with a body that is whole behind it where `ends` says so.
+bool ServedExchange::start_response(ResponseHead& head, std::string_view body, bool ends) {
+  decide_head(head);
+  ResponseContext context;
+  context.method = request_.method;
+  context.version_minor = request_.version_minor;
+  context.keep_alive = keep_alive_ && may_keep();
+  context.date = parts_.date.now();
+  context.server = request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate";
+  const FramingChoice choice = choose_framing(head, context);
+  context.keep_alive = keep_alive_ = choice.keep_alive;
+  response_ = ResponseState::Streaming;
+  status_ = head.status;
+  framing_ = choice.framing;
+  length_left_ = choice.framing == Framing::Length ? *head.content_length : 0;
+  const config::Limits& limits = request_.location->limits;
+  if (framing_ != Framing::NoBody) paced_ = PacedBytes(limits.rate_bytes, limits.rate_after_bytes, monotonic_ms());
+  ++record().keepalive_count;
+  parts_.metrics.add(response_metric(head.status));
+  if (framing_ == Framing::NoBody) body = {};
+  if (!ends) return send_head(head, context, {}, framing_ == Framing::NoBody);
+  body_bytes_sent_ += body.size();
+  length_left_ = 0;
+  if (!paced_.limited()) return send_head(head, context, body, true);
+  return send_head(head, context, {}, false) && emit(body) && frame_end({});
+}
+
+void ServedExchange::respond(uint16_t status, std::string_view content_type, std::string_view body,
+                             std::vector<ResponseField> fields) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  ResponseHead head{status, std::move(fields), body.size()};
+  if (!content_type.empty() && status_has_body(status))
+    head.fields.push_back({"Content-Type", std::string(content_type)});
+  if (!start_response(head, body, true)) return cut();
+  end_response();
+}
+
+void ServedExchange::begin(ResponseHead head) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  if (!start_response(head, {}, false)) cut();
+}
+
+// Every byte of a streamed body, in order.
+bool ServedExchange::write_body(std::string_view bytes) {
+  if (framing_ == Framing::Length) {
+    // More than was promised would be taken for the next response.
+    if (bytes.size() > length_left_) return false;
+    length_left_ -= bytes.size();
+  }
+  body_bytes_sent_ += bytes.size();
+  return frame_body(bytes);
+}
+
+// Framed bytes on their way out: at once, or as limit_rate allows.
+bool ServedExchange::emit(std::string_view framed) {
+  if (!paced_.limited()) return send_bytes(framed);
+  paced_.add(framed);
+  return pump_paced();
+}
+
+bool ServedExchange::pump_paced() {
+  const int64_t now = monotonic_ms();
+  const size_t in_queue = queued();
+  const size_t room = in_queue < kHighWaterBytes ? kHighWaterBytes - in_queue : 0;
+  const std::string_view part = paced_.allowed(now, room);
+  if (!part.empty() && !send_bytes(part)) return false;
+  paced_.went(part.size());
+  if (waiting() > 0 && !wake_due_) {
+    // A slow reader wakes us as well, by drained(); then there is nothing to do at this time.
+    wake_due_ = true;
+    parts_.wakes.add(paced_.next_ms(now), id());
+  }
+  return true;
+}
+
+void ServedExchange::wake() {
+  wake_due_ = false;
+  if (!live()) return;
+  const Busy busy(*this);
+  if (!pump_paced()) return cut();
+  room_again();
+}
+
+// What waits for room goes on, if there is some.  REQUIRES: a Busy is held.
+void ServedExchange::room_again() {
+  if (waiting() > 0) return;
+  if (finishing_) {
+    if (!all_gone()) return;
+    finishing_ = false;
+    response_ = ResponseState::Complete;
+    return;
+  }
+  if (file_.file.valid()) return pump_file();
+  if (!writer_waits_ || !has_room()) return;
+  writer_waits_ = false;
+  arm_deadline();
+  if (attachment_ != nullptr) attachment_->on_writable();
+}
+
+bool ServedExchange::write(std::string_view bytes) {
+  if (response_ != ResponseState::Streaming || lost_) return false;
+  if (framing_ == Framing::NoBody || bytes.empty()) return true;
+  const Busy busy(*this);
+  if (!write_body(bytes)) {
+    cut();
+    return false;
+  }
+  if (has_room()) return true;
+  writer_waits_ = true;
+  arm_deadline();
+  return false;
+}
+
+void ServedExchange::finish() { finish_with_trailers({}); }
+
+void ServedExchange::finish_with_trailers(const std::vector<ResponseField>& trailers) {
+  if (response_ != ResponseState::Streaming || lost_) return;
+  const Busy busy(*this);
+  if (length_left_ > 0 || !frame_end(trailers)) return cut();
+  end_response();
+}
+
+// All of it is on its way.  REQUIRES: a Busy is held.
+void ServedExchange::end_response() {
+  writer_waits_ = false;
+  finishing_ = !all_gone();
+  if (finishing_) return arm_deadline();
+  response_ = ResponseState::Complete;
+}
+
+void ServedExchange::inform(uint16_t status, const std::vector<ResponseField>& fields) {
+  if (response_ != ResponseState::Pending || lost_ || request_.version_minor == 0) return;
+  const Busy busy(*this);
+  if (!send_interim(status, fields)) cut();
+}
+
+void ServedExchange::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
+  if (response_ != ResponseState::Streaming || lost_) return;
+  if (framing_ == Framing::NoBody || count == 0) return finish();
+  file_ = FileBody{std::move(file), offset, count};
+  pump_file();
+}
+
+// As much of the file as the connection takes now; drained() goes on.
+void ServedExchange::pump_file() {
+  const Busy busy(*this);
+  // A small one leaves with its head in one write; a large one needs no copy.
+  const bool copy = file_.remaining <= kFileCopiedBytes || framing_ != Framing::Length || paced_.limited() ||
+                    !sends_files();
+  const bool sound = copy ? copy_file() : send_file();
+  if (!sound) return cut();  // The file has shrunk since its length was promised, or its disk fails.
+  if (file_.remaining > 0) return arm_deadline();
+  file_ = FileBody{};
+  finish();
+}
+
+bool ServedExchange::copy_file() {
+  if (parts_.file_scratch == nullptr) parts_.file_scratch = std::make_unique<char[]>(kFileCopiedBytes);
+  char* piece = parts_.file_scratch.get();
+  while (file_.remaining > 0 && has_room()) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(file_.remaining, kFileCopiedBytes));
+    const ssize_t got = pread(file_.file.get(), piece, wanted, static_cast<off_t>(file_.offset));
+    if (got <= 0 || !write_body({piece, static_cast<size_t>(got)})) return false;
+    file_.offset += static_cast<uint64_t>(got);
+    file_.remaining -= static_cast<uint64_t>(got);
+  }
+  return true;
+}
+
+void ServedExchange::abort() {
+  if (lost_) return;
+  if (response_ == ResponseState::Pending) return respond_status(502);
+  if (response_ != ResponseState::Streaming) return;
+  const Busy busy(*this);
+  cut();
+}
+
+void ServedExchange::drop() {
+  if (!live()) return;
+  const Busy busy(*this);
+  status_ = 444;
+  cut();
+}
+
+// REQUIRES: a Busy is held.
+void ServedExchange::cut() {
+  keep_alive_ = false;
+  finishing_ = false;
+  file_ = FileBody{};
+  // A body that only the end of the connection delimits would seem whole.
+  reset_ = response_ == ResponseState::Streaming && framing_ == Framing::UntilClose && !tunnel_;
+  response_ = ResponseState::Cut;
+}
+
+// REQUIRES: a Busy is held.
+bool ServedExchange::switch_protocols(const std::vector<ResponseField>& fields) {
+  if (body_state_ != BodyState::Complete) return refuse(400), false;
+  if (!send_switching(fields)) return cut(), false;
+  status_ = 101;
+  return true;
+}
+
+void ServedExchange::upgrade(const std::vector<ResponseField>& fields, record::Phase phase) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  if (!switch_protocols(fields)) return;
+  response_ = ResponseState::Upgraded;
+  hand_over(phase);
+}
+
+void ServedExchange::tunnel(const std::vector<ResponseField>& fields) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  if (!switch_protocols(fields)) return;
+  response_ = ResponseState::Streaming;
+  framing_ = Framing::UntilClose;
+  tunnel_ = true;
+  keep_alive_ = false;
+  body_state_ = BodyState::Reading;
+  end_delivered_ = false;
+  arm_deadline();
+  open_tunnel();
+}
+
+}  // namespace beamgate::http
