@@ -10,7 +10,7 @@
 #include "worker/http/announced_clients.h"
 #include "worker/http/dispatcher.h"
 #include "worker/http/http_layer.h"
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 #include "worker/http/static_files.h"
 #include "worker/net/connections.h"
 #include "worker/proto/connection_ops.h"
@@ -50,7 +50,6 @@ struct Layers::Parts {
   proto::ConnectionOps operations;
   proto::Echo echo;
   proto::Raw raw;
-  http::ReturnHandler returns;
   http::StaticFiles files;
   upstream::ProxyHandler proxy;
   api::ApiHandler api_handler;
@@ -68,7 +67,6 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   parts.dispatcher.share_rates(context.rates, context.address_seed);
 
   using config::Action;
-  parts.dispatcher.set_handler(Action::Return, parts.returns);
   parts.dispatcher.set_handler(Action::Static, parts.files);
   parts.dispatcher.set_handler(Action::Proxy, parts.proxy);
   parts.dispatcher.set_handler(Action::WebSocket, parts.websockets);

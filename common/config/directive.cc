@@ -16,6 +16,7 @@ struct ScopeName {
 constexpr ScopeName kScopeNames[] = {
     {kMain, "main"},         {kEvents, "events"},     {kHttp, "http"},       {kServer, "server"},
     {kLocation, "location"}, {kUpstream, "upstream"}, {kWebhook, "webhook"},
+    {kServerIf, "if in server"}, {kLocationIf, "if in location"},
 };
 
 // Levenshtein's distance with a row of the table at a time.
@@ -61,9 +62,16 @@ std::span<const Area> areas() {
        "profile.  Files are read by the master; workers, which need no right to them, are handed what is in them.",
        ssl_directives()},
       {"LOCATIONS",
-       "What answers which request.  A location has one action: return, proxy_pass, websocket, "
+       "What answers which request.  A location has one action: proxy_pass, websocket, "
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",
        location_directives()},
+      {"REWRITING",
+       "What changes a request before it is answered.  set, rewrite, return, break and if run in the order written: those of "
+       "a server before its locations are searched, those of a location when it was found.  A path that has become "
+       "another one is searched again, ten times at most.",
+       rewrite_directives()},
+      {"VARIABLES", "Variables that the configuration makes, besides those of set and of regular expressions' groups.",
+       map_directives()},
       {"LIMITS", "How much one client may have of what all share.", limits_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
       {"PROXYING OVER TLS", "What proxy_pass https://... goes by.", proxy_ssl_directives()},

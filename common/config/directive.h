@@ -22,6 +22,8 @@ inline constexpr Scopes kServer = 1 << 3;
 inline constexpr Scopes kLocation = 1 << 4;
 inline constexpr Scopes kUpstream = 1 << 5;
 inline constexpr Scopes kWebhook = 1 << 6;
+inline constexpr Scopes kServerIf = 1 << 7;    // "if" in a server,
+inline constexpr Scopes kLocationIf = 1 << 8;  // and in a location.
 inline constexpr Scopes kAnywhere = ~Scopes{0};
 inline constexpr Scopes kHttpServerLocation = kHttp | kServer | kLocation;
 

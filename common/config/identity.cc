@@ -28,6 +28,7 @@ const char* modifier(LocationMatch match) {
     case LocationMatch::RegexNoCase:
       return "~* ";
     case LocationMatch::Prefix:
+    case LocationMatch::Named:  // "@" is part of its name.
       break;
   }
   return "";

@@ -6,6 +6,7 @@
 #include "common/config/embedded_file.h"
 #include "common/config/identity.h"
 #include "common/config/loader.h"
+#include "common/config/map_cycles.h"
 #include "common/config/statement.h"
 #include "common/config/tls_contexts.h"
 
@@ -65,6 +66,7 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
     if (!reading.diagnostics.has_errors()) {
       share_listen_options(loader.config->http, loader.listens);
       check_tls_listens(loader.config->http, loader);
+      refuse_map_cycles(loader);
     }
     if (!reading.diagnostics.has_errors()) {
       assign_ids(loader.config->http);

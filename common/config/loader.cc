@@ -89,6 +89,7 @@ void Loader::run_block(Frame& frame, std::vector<Statement>& statements) {
   for (const Phase phase : {Phase::Define, Phase::Set, Phase::Enter}) {
     for (size_t i = 0; i < statements.size(); ++i) {
       if (rows[i] == nullptr || rows[i]->phase != phase) continue;
+      frame.order = i;
       Setting setting(*this, frame, *rows[i], statements[i]);
       rows[i]->set(setting);
     }
@@ -152,15 +153,16 @@ void Loader::check_variables(const Frame& frame, const Template& text, Position 
   for (const Template::Part& part : text.parts()) {
     if (!part.variable || is_known_variable(part.text)) continue;
     // What is inherited may meet any location's regex; a location knows its own and those around it.
-    if (frame.scope != kLocation) {
+    if (frame.scope != kLocation && frame.scope != kLocationIf) {
       pending_.push_back({part.text, at});
       continue;
     }
-    bool known = false;
+    bool known = declared.contains(part.text);
     for (const Frame* f = &frame; f != nullptr && !known; f = f->parent) {
       known = std::find(f->captures.begin(), f->captures.end(), part.text) != f->captures.end();
     }
-    if (!known) diagnostics.error(at, "unknown \"" + part.text + "\" variable");
+    // It may still be made by a "set" further down.
+    if (!known) pending_.push_back({part.text, at, true});
   }
 }
 
@@ -189,7 +191,8 @@ bool Loader::read_file(const std::string& path, Position at, std::string& bytes)
 
 void Loader::check_pending() {
   for (const PendingVariable& pending : pending_) {
-    if (!captures.contains(pending.name)) {
+    const bool known = declared.contains(pending.name) || (!pending.own && captures.contains(pending.name));
+    if (!known) {
       diagnostics.error(pending.at, "unknown \"" + pending.name + "\" variable");
     }
   }

@@ -61,6 +61,8 @@ class Loader {
   std::map<std::string, ListenSeen> listens;  // By address text.
   std::set<std::pair<std::string, std::string>> names_taken;  // Address text and server name.
   std::set<std::string, std::less<>> captures;                // Of all regexes.
+  std::set<std::string, std::less<>> declared;                // Variables made by set and map.
+  std::map<std::string, Position, std::less<>> maps_at;       // Where each map's variable is declared.
 
   // The bytes of a file that a directive names: as the text brings them ("embedded_file"), else read.  False, with
   // an error at `at`, when neither can be.
@@ -73,6 +75,7 @@ class Loader {
   struct PendingVariable {
     std::string name;
     Position at;
+    bool own = false;  // No regular expression here or around it has this name.
   };
 
   const Directive* find_row(const Frame& frame, const Statement& statement);

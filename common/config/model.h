@@ -14,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "common/config/script.h"
 #include "common/config/template.h"
+#include "common/config/value_map.h"
 #include "common/log/log.h"
 #include "common/tls/settings.h"
 
@@ -24,8 +26,6 @@ class ClientContext;  // common/tls/client_context.h
 }  // namespace beamgate::tls
 
 namespace beamgate::config {
-
-class Regex;  // common/config/regex.h
 
 // A socket address with its text; numeric, resolved when the configuration is read.
 struct Address {
@@ -176,11 +176,6 @@ struct Upstream {
   uint32_t keepalive_requests = 10'000;
 };
 
-struct ReturnAction {
-  uint16_t status = 0;
-  Template text;  // The body, or the URL of a redirect (301, 302, 303, 307, 308).
-};
-
 // What "proxy_next_upstream" lists; a set of them.
 enum NextUpstream : uint32_t {
   kNextError = 1 << 0,
@@ -220,6 +215,7 @@ struct ProxyAction {
   bool request_buffering = false;      // The whole body is read first, into a file when it is large.
   std::string temp_path = "/tmp";      // Where that file is made; it never has a name.
   bool pass_trailers = false;
+  bool intercept_errors = false;       // Answers that error_page knows are replaced.
   std::vector<std::string> hide_headers;
   std::vector<std::string> pass_headers;
   std::vector<ProxyRewrite> redirects = {{.standard = true}};  // The first that fits.
@@ -269,9 +265,26 @@ struct ApiAction {
   std::vector<std::string> keys;  // api_key; empty: only reachable as allow/deny says.
 };
 
-enum class Action : uint8_t { None, Return, Proxy, Static, WebSocket, Api, Status, Metrics, LivePage };
+enum class Action : uint8_t { None, Proxy, Static, WebSocket, Api, Status, Metrics, LivePage };
 
-enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase };
+enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase, Named /* @x */ };
+
+// "try_files": the first of several files that there is, else another path or a status.
+struct TryFiles {
+  std::vector<Template> names;  // Empty: there is no try_files.
+  Template elsewhere;           // "/path?args" or "@location", unless there is a status.
+  uint16_t status = 0;
+};
+
+// "error_page": where the answers with these statuses come from.
+struct ErrorPage {
+  static constexpr uint16_t kKeep = 0;    // Without "=": the answer has the error's status.
+  static constexpr uint16_t kTheirs = 1;  // "=": it has the status of what answers instead.
+
+  std::vector<uint16_t> statuses;
+  uint16_t response = kKeep;  // Else the status to answer with ("=200").
+  Template target;            // "/path?args", "@location", or the URL of a redirect.
+};
 
 struct AccessLog {
   // How a variable's bytes are written: \xHH, as within a JSON string, or as they are.
@@ -293,8 +306,13 @@ struct Location {
   // prefix does not keep the regexes of the level above from being tried.
   std::vector<Location> locations;
 
+  Script script;                        // Of this block; not inherited.
+  TryFiles try_files;                   // Likewise.
+  std::vector<ErrorPage> error_pages;
+  bool recursive_error_pages = false;
+  bool internal = false;                // Requests from outside find nothing (404).
+
   Action action = Action::None;
-  ReturnAction return_action;
   ProxyAction proxy;
   StaticAction file;
   WebSocketAction websocket;
@@ -320,7 +338,7 @@ struct Server {
   std::vector<std::string> names;       // Lower case; "*.x", "x.*", "~regex" and "" as in nginx.
   std::vector<std::shared_ptr<const Regex>> name_regexes;  // Parallel to names; null for plain ones.
   std::vector<Location> locations;      // In the order written.
-  Location fallback;                    // The server's own settings: requests that no location matches.
+  Location fallback;                    // Its script comes before the search of a location.  The server's own settings: requests that no location matches.
   int64_t header_timeout_ms = 60'000;   // client_header_timeout: a whole request head.
   uint64_t header_bytes_max = 32 << 10; // large_client_header_buffers: number x size.
   uint64_t request_line_bytes_max = 8 << 10;  // One such buffer: a request line, or one field line.
@@ -344,6 +362,7 @@ struct Http {
   std::map<std::string, std::shared_ptr<const Webhook>> webhooks;
   std::map<std::string, std::shared_ptr<const Upstream>> upstreams;
   std::map<std::string, std::shared_ptr<const LimitZone>> limit_zones;
+  std::map<std::string, std::shared_ptr<const ValueMap>, std::less<>> maps;  // By the variable's name.
 };
 
 struct Config {

@@ -13,6 +13,8 @@ std::span<const Directive> http_directives();       // schema_http.cc
 std::span<const Directive> server_directives();     // schema_server.cc
 std::span<const Directive> ssl_directives();        // schema_ssl.cc
 std::span<const Directive> location_directives();   // schema_location.cc
+std::span<const Directive> rewrite_directives();    // schema_rewrite.cc
+std::span<const Directive> map_directives();        // schema_map.cc
 std::span<const Directive> limits_directives();     // schema_limits.cc
 std::span<const Directive> proxy_directives();      // schema_proxy.cc
 std::span<const Directive> proxy_ssl_directives();  // schema_proxy_ssl.cc

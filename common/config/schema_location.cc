@@ -39,7 +39,10 @@ bool split_matcher(Setting& setting, Location& location) {
       return true;
     }
   }
-  if (setting.count() == 1) return true;
+  if (setting.count() == 1) {
+    if (location.pattern.starts_with('@')) location.match = LocationMatch::Named;
+    return true;
+  }
   setting.fail(0, "expected \"=\", \"^~\", \"~\" or \"~*\"");
   return false;
 }
@@ -60,8 +63,9 @@ bool compile_pattern(Setting& setting, Frame& frame, Location& location) {
 
 // False, with an error, when the pattern makes no sense here.
 bool check_pattern(Setting& setting, const Location& location) {
-  if (location.pattern.starts_with('@')) {
-    setting.fail(0, "named locations are not supported");
+  if (location.match == LocationMatch::Named) {
+    if (setting.frame.scope == kServer && location.pattern.size() > 1) return true;
+    setting.error("a named location belongs into a server");
     return false;
   }
   if (!is_regex(location.match) && !location.pattern.starts_with('/')) {
@@ -109,7 +113,8 @@ void enter_location(Setting& setting) {
   location.locations.clear();
   location.regex = nullptr;
   location.action = Action::None;
-  location.return_action = {};
+  location.script.clear();
+  location.try_files = {};
   location.proxy.upstream = nullptr;
   location.proxy.https = false;
   location.proxy.tls = nullptr;
@@ -118,44 +123,18 @@ void enter_location(Setting& setting) {
   frame.parent = &setting.frame;
   frame.server = setting.frame.server;
   frame.location = &location;
+  frame.script = &location.script;
   if (!split_matcher(setting, location) || !check_pattern(setting, location)) return;
   if (is_regex(location.match) && !compile_pattern(setting, frame, location)) return;
   if (is_duplicate(siblings, location)) setting.error("duplicate location \"" + location.pattern + "\"");
   inherit_alias(location, outer);
   setting.loader.run_block(frame, setting.statement.children);
+  order_script(location.script);
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
     location.action = Action::Static;
   }
   make_proxy_tls(setting, location.proxy);
   siblings.push_back(std::move(location));
-}
-
-bool is_redirect(uint64_t status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-void set_return(Setting& setting) {
-  ReturnAction& action = setting.frame.location->return_action;
-  const std::string& first = setting.arg(0);
-  const bool url = setting.count() == 1 && (first.starts_with("http://") || first.starts_with("https://") ||
-                                            first.starts_with("$scheme"));
-  uint64_t status = 302;
-  if (!url) {
-    const auto number = parse_number(first);
-    if (!number.has_value() || *number < 200 || *number > 599) {
-      return setting.fail(0, "expected a status from 200 to 599, or the URL of a redirect");
-    }
-    status = *number;
-  }
-  Template text;
-  const bool has_text = url || setting.count() == 2;
-  if (has_text && !setting.parse_template(url ? 0 : 1, text)) return;
-  if (has_text && is_redirect(status) && text.source().find_first_of("\r\n") != std::string::npos) {
-    return setting.fail(url ? 0 : 1, "a URL has no line break");
-  }
-  action.status = static_cast<uint16_t>(status);
-  action.text = std::move(text);
-  setting.choose(Action::Return);
 }
 
 void set_root(Setting& setting) {
@@ -216,21 +195,15 @@ constexpr Directive kRows[] = {
      .phase = Phase::Enter,
      .repeatable = true,
      .set = enter_location,
-     .syntax = "[= | ~ | ~* | ^~] pattern",
+     .syntax = "[= | ~ | ~* | ^~] pattern | @name",
      .help = "Settings for requests whose path matches: = the whole path; ~ and ~* a regular expression, "
              "with and "
              "without regard to case; ^~ a prefix after which no regular expression is tried; else a prefix. "
              " The "
              "longest prefix is found first, then the first regular expression that matches wins over it.  A "
-             "pattern with braces needs quotes."},
-    {.name = "return",
-     .scopes = kServer | kLocation,
-     .arity = between(1, 2),
-     .set = set_return,
-     .syntax = "status [text | URL] | URL",
-     .help = "Answers at once.  Text and URL may contain variables.  In a server it answers all requests."},
+             "pattern with braces needs quotes.  @name is for error_page and try_files."},
     {.name = "root",
-     .scopes = kHttpServerLocation,
+     .scopes = kHttpServerLocation | kLocationIf,
      .set = set_root,
      .syntax = "directory",
      .help = "Directory of files to serve; the request's path is appended."},
@@ -262,7 +235,7 @@ constexpr Directive kRows[] = {
      .syntax = "address[/bits] | unix: | all",
      .help = "Answers clients with 403; see allow."},
     {.name = "add_header",
-     .scopes = kHttpServerLocation,
+     .scopes = kHttpServerLocation | kLocationIf,
      .arity = between(2, 3),
      .repeatable = true,
      .set = add_response_header,

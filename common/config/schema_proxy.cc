@@ -100,8 +100,10 @@ void set_proxy_pass(Setting& setting) {
   std::string error;
   if (!split_target(setting.arg(), target, error)) return setting.fail(0, error);
   const LocationMatch match = setting.frame.location->match;
-  if (target.has_uri && (match == LocationMatch::Regex || match == LocationMatch::RegexNoCase)) {
-    return setting.fail(0, "a location given by a regular expression can't have a URI part here");
+  const bool by_regex = match == LocationMatch::Regex || match == LocationMatch::RegexNoCase;
+  if (target.has_uri && (by_regex || match == LocationMatch::Named || setting.frame.scope == kLocationIf)) {
+    return setting.fail(0, "no URI part can stand here in a location that is named or given by a regular expression, or "
+                           "in \"if\"");
   }
   if (target.authority.starts_with("unix:")) {
     target.authority = "unix:" + setting.loader.absolute(target.authority.substr(5));
@@ -211,7 +213,7 @@ constexpr auto kProxy = &Location::proxy;
 
 constexpr Directive kRows[] = {
     {.name = "proxy_pass",
-     .scopes = kLocation,
+     .scopes = kLocation | kLocationIf,
      .set = set_proxy_pass,
      .syntax = "http://host[:port][/uri] | http://upstream[/uri] | http://unix:path[:/uri] | https://...",
      .help =
@@ -357,6 +359,12 @@ constexpr Directive kRows[] = {
      .syntax = "off | path replacement",
      .help = "How the Path of a response's cookies is changed: what begins with path begins with replacement "
              "instead."},
+    {.name = "proxy_intercept_errors",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kProxy, &ProxyAction::intercept_errors>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether an application's answers with statuses that error_page knows are replaced by what it says."},
 };
 static_assert(sound(kRows));
 

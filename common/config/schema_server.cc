@@ -199,6 +199,7 @@ void enter_server(Setting& setting) {
   frame.parent = &setting.frame;
   frame.server = &server;
   frame.location = &server.fallback;
+  frame.script = &server.fallback.script;
   listen_by_default(setting.statement);
   setting.loader.run_block(frame, setting.statement.children);
   if (server.names.empty()) {
@@ -207,15 +208,8 @@ void enter_server(Setting& setting) {
   }
   warn_of_conflicts(setting, server);
   make_tls(setting, server);
-  if (server.fallback.action == Action::Return) {
-    if (!server.locations.empty()) {
-      setting.warn_at(frame.action->name.at,
-                      "\"return\" answers all requests of the server, its locations are not used");
-    }
-    server.locations.clear();
-  } else if (!server.fallback.file.root.empty()) {
-    server.fallback.action = Action::Static;
-  }
+  order_script(server.fallback.script);
+  if (!server.fallback.file.root.empty()) server.fallback.action = Action::Static;
   setting.loader.config->http.servers.push_back(std::move(server));
 }
 

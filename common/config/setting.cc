@@ -1,6 +1,9 @@
 #include "common/config/setting.h"
 
+#include <algorithm>
+
 #include "common/config/loader.h"
+#include "common/config/variables.h"
 
 namespace beamgate::config {
 
@@ -34,6 +37,21 @@ bool Setting::parse_template(size_t i, Template& out) {
   }
   loader.check_variables(frame, out, at(i));
   return true;
+}
+
+std::string Setting::declare_variable(size_t i) {
+  const std::string name = arg(i).starts_with('$') ? arg(i).substr(1) : "";
+  const auto is_name_byte = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  const bool well_formed = !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
+                           std::all_of(name.begin(), name.end(), is_name_byte);
+  if (!well_formed || is_known_variable(name)) {
+    fail(i, well_formed ? "this variable has its value from the request" : "expected the name of a variable, with \"$\"");
+    return {};
+  }
+  loader.declared.insert(name);
+  return name;
 }
 
 std::string Setting::path(size_t i) {

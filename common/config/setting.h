@@ -31,6 +31,8 @@ struct Frame {
   std::map<std::string_view, const Statement*> said;  // First statement of each name.
   std::set<std::string_view> begun;                   // Lists that have an entry of this block.
   std::vector<std::string> captures;                  // Names given by this block's regexes.
+  Script* script = nullptr;                           // In server, location and if.
+  size_t order = 0;                                   // Of the statement being set, within its block.
 };
 
 class Loader;
@@ -60,6 +62,9 @@ class Setting {
 
   // Parses argument i with its variables; false after it has reported an error.
   bool parse_template(size_t i, Template& out);
+
+  // The name of "$name", argument i, which is known as a variable from then on; empty after an error.
+  std::string declare_variable(size_t i);
 
   // The path of argument i, made absolute; the dump then says so as well.
   std::string path(size_t i);

@@ -45,6 +45,11 @@ DEATHS = re.compile(r"\[alert\].*\bworker_(?:exited|died)\b.*")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def end_with_parent():
+    """For a child's preexec_fn."""
+    libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
+
+
 def binary():
     path = os.environ.get("BEAMGATE_BINARY")
     if not path:
@@ -176,7 +181,7 @@ class Gateway:
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=self.env, cwd=self.directory, start_new_session=True,
-            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, SIGKILL))
+            preexec_fn=end_with_parent)
         self.sessions.append(self.process.pid)
         self.readers.append(threading.Thread(target=self._read_stderr, args=(self.process.stderr,), daemon=True))
         self.readers[-1].start()

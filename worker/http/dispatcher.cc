@@ -5,7 +5,7 @@
 #include "worker/http/access_log.h"
 #include "worker/http/client_address.h"
 #include "worker/http/forwarded.h"
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 #include "worker/http/target.h"
 #include "worker/settings.h"
 

@@ -37,7 +37,8 @@ struct Request {
   std::string_view method;
   std::string_view target;  // request_uri: as received.
   std::string path;         // uri: percent-decoded, dot segments and double slashes merged.
-  std::string_view query;   // args: without "?", as received.
+  std::string query;        // args: without "?", as received.
+  bool rewritten = false;   // path and query are not what target says.
   int version_minor = 1;    // HTTP/1.x
   std::vector<Field> fields;
   std::string host;  // Lower case, without port.
@@ -62,7 +63,7 @@ struct Request {
   const config::Server* server = nullptr;
   const config::Location* location = nullptr;
   std::vector<std::pair<std::string, std::string>>
-      captures;  // "1", "2", ... and names, of the location's regex.
+      captures;  // "1", "2", ... and names, of regular expressions; what "set" has set.  The last counts.
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
   // The first field of that name (case-insensitive); empty when there is none.

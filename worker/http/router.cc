@@ -91,18 +91,28 @@ std::shared_ptr<const tls::ServerContext> Router::tls_context(uint32_t listen_id
   return server.tls != nullptr ? server.tls : found->second.fallback->tls;
 }
 
-uint16_t Router::route(uint32_t listen_id, Request& request) const {
+void Router::route_to_server(uint32_t listen_id, Request& request) const {
   route_to_default(listen_id, request);
   const auto found = listens_.find(listen_id);
-  if (found == listens_.end()) return 0;
+  if (found == listens_.end()) return;
   const Server& server = find_server(found->second, request.host, request.captures);
   request.server = &server;
   request.location = &server.fallback;
-  // A server's own "return" comes before its locations, as nginx runs it.
-  if (server.fallback.action == config::Action::Return) return 0;
-  const LocationMatch match = find_location(server.locations, request.path, request.captures);
-  if (match.location != nullptr) request.location = match.location;
+}
+
+uint16_t Router::route_to_location(Request& request) {
+  const LocationMatch match = find_location(request.server->locations, request.path, request.captures);
+  request.location = match.location != nullptr ? match.location : &request.server->fallback;
   return match.status;
+}
+
+bool Router::route_to_named(std::string_view name, Request& request) {
+  for (const config::Location& location : request.server->locations) {
+    if (location.match != config::LocationMatch::Named || location.pattern != name) continue;
+    request.location = &location;
+    return true;
+  }
+  return false;
 }
 
 void Router::route_to_default(uint32_t listen_id, Request& request) const {

@@ -2,6 +2,7 @@
 //
 // Server     Listen address, then name: exact, longest "*.x", longest "x.*", first regex as written, else the
 //            address's default server.
+// Order      The server first, then its script, then a location: what calls this may change the path in between.
 // Location   Exact; else the longest prefix, whose nested locations are searched the same way; unless it is
 //            "^~" the regexes in the order written come before it.
 // Owner      Dispatcher; one per configuration generation, which it keeps alive.
@@ -34,9 +35,15 @@ class Router {
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id) const;
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id, std::string_view name) const;
 
-  // Sets request.config, server, location and captures.  Returns 0, or 500 when a regex gave up, or 301 when
-  // the path lacks the slash that the proxied location behind it ends with.
-  uint16_t route(uint32_t listen_id, Request& request) const;
+  // Sets request.config, server and location, which is the server's own until one is searched, and captures.
+  void route_to_server(uint32_t listen_id, Request& request) const;
+
+  // Sets request.location and captures, by the path.  Returns 0, or 500 when a regex gave up, or 301 when the path
+  // lacks the slash that the proxied location behind it ends with.
+  static uint16_t route_to_location(Request& request);
+
+  // The same for "@name"; false when the server has none of that name.
+  static bool route_to_named(std::string_view name, Request& request);
 
   // Sets what the default server says, for a request that can't be routed.
   void route_to_default(uint32_t listen_id, Request& request) const;

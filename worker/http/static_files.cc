@@ -6,7 +6,7 @@
 #include "common/base/clock.h"
 #include "worker/http/multipart_ranges.h"
 #include "worker/http/preconditions.h"
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 #include "worker/http/target.h"
 
 namespace beamgate::http {

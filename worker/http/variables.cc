@@ -199,6 +199,28 @@ bool append_capture(const Scope& scope, std::string_view name, std::string& out)
   return true;
 }
 
+bool append_mapped(const Scope& scope, std::string_view name, std::string& out) {
+  if (scope.request.config == nullptr) return false;
+  const auto& maps = scope.request.config->http.maps;
+  const auto found = maps.find(name);
+  if (found == maps.end()) return false;
+  const config::ValueMap& map = *found->second;
+  std::string text;
+  expand(map.source, scope, text);
+  config::Captures groups;
+  for (const config::Template::Part& part : map.find(text, groups).parts()) {
+    std::string_view group;
+    if (!part.variable) {
+      out += part.text;
+    } else if (groups.find(part.text, group)) {
+      out += group;
+    } else {
+      append_variable(part.text, scope, out);
+    }
+  }
+  return true;
+}
+
 bool append_family(std::string_view name, const Scope& scope, std::string& out) {
   if (name.starts_with("http_")) {
     append_field(scope, name.substr(5), out);
@@ -369,13 +391,16 @@ void append_variable(std::string_view name, const VariableScope& scope, std::str
   const auto row = std::lower_bound(std::begin(kRows), std::end(kRows), name,
                                     [](const Row& a, std::string_view wanted) { return a.name < wanted; });
   if (row != std::end(kRows) && row->name == name) return row->append(scope, out);
-  if (append_capture(scope, name, out)) return;
+  if (append_capture(scope, name, out) || append_mapped(scope, name, out)) return;
   static_cast<void>(append_family(name, scope, out));
 }
 
 void expand(const config::Template& text, const Request& request, const record::Record& record,
             std::string& out) {
-  const VariableScope scope{request, record};
+  expand(text, {request, record}, out);
+}
+
+void expand(const config::Template& text, const VariableScope& scope, std::string& out) {
   for (const config::Template::Part& part : text.parts()) {
     if (part.variable) {
       append_variable(part.text, scope, out);

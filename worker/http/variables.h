@@ -31,6 +31,9 @@ struct VariableScope {
 // Appends the value of a variable.
 void append_variable(std::string_view name, const VariableScope& scope, std::string& out);
 
+// Expands $variables of an exchange, which may have ended.
+void expand(const config::Template& text, const VariableScope& scope, std::string& out);
+
 // The request line as received, "GET / HTTP/1.1"; empty for a request that could not be parsed.
 void append_request_line(const Request& request, std::string& out);
 

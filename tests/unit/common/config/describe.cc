@@ -120,6 +120,7 @@ void describe(Writer& w, const ProxyAction& proxy) {
   w.field("proxy.read_timeout", proxy.read_timeout_ms);
   w.field("proxy.buffer", proxy.buffer_bytes);
   w.field("proxy.next_upstream", proxy.next_upstream);
+  w.field("proxy.intercept_errors", proxy.intercept_errors);
   w.field("proxy.next_upstream_tries", proxy.next_upstream_tries);
   w.field("proxy.next_upstream_timeout", proxy.next_upstream_timeout_ms);
   w.field("proxy.http_minor", proxy.http_minor);
@@ -182,14 +183,47 @@ void describe(Writer& w, const Limits& limits) {
   w.field("limit_rate_after", limits.rate_after_bytes);
 }
 
+void describe(Writer& w, const Location& location);
+
+void describe(Writer& w, const Script& script) {
+  for (const Step& step : script) {
+    w.field("step", step.kind);
+    w.field("set", step.variable);
+    w.field("set.value", step.value);
+    w.field("rewrite.regex", step.rewrite.regex ? step.rewrite.regex->pattern() : "");
+    w.field("rewrite.replacement", step.rewrite.replacement);
+    w.field("rewrite.keep_args", step.rewrite.keep_args);
+    w.field("rewrite.flag", step.rewrite.flag);
+    w.field("return.status", step.answer.status);
+    w.field("return.has_text", step.answer.has_text);
+    w.field("return.text", step.answer.text);
+    w.field("if.test", step.condition.test);
+    w.field("if.negated", step.condition.negated);
+    w.field("if.subject", step.condition.subject);
+    w.field("if.operand", step.condition.operand);
+    w.field("if.regex", step.condition.regex ? step.condition.regex->pattern() : "");
+    describe(w, step.body);
+    if (step.location != nullptr) describe(w, *step.location);
+  }
+}
+
 void describe(Writer& w, const Location& location) {
   w.field("location", location.pattern);
   w.field("id", location.id);
   w.field("match", location.match);
   w.field("regex", location.regex ? location.regex->pattern() : "");
   w.field("action", location.action);
-  w.field("return.status", location.return_action.status);
-  w.field("return.text", location.return_action.text);
+  describe(w, location.script);
+  for (const Template& name : location.try_files.names) w.field("try_files", name);
+  w.field("try_files.elsewhere", location.try_files.elsewhere);
+  w.field("try_files.status", location.try_files.status);
+  for (const ErrorPage& page : location.error_pages) {
+    for (const uint16_t status : page.statuses) w.field("error_page", status);
+    w.field("error_page.response", page.response);
+    w.field("error_page.target", page.target);
+  }
+  w.field("recursive_error_pages", location.recursive_error_pages);
+  w.field("internal", location.internal);
   describe(w, location.proxy);
   w.field("file.root", location.file.root);
   w.field("file.alias", location.file.alias);
@@ -277,6 +311,13 @@ std::string describe(const Config& config) {
   w.field("resolver.ipv6", config.http.resolver.ipv6);
   w.field("memory_limit", config.memory_limit_bytes);
   for (const auto& [name, zone] : config.http.limit_zones) describe(w, *zone);
+  for (const auto& [name, map] : config.http.maps) {
+    w.field("map", name);
+    w.field("map.source", map->source);
+    w.field("map.hostnames", map->hostnames);
+    w.field("map.fallback", map->fallback);
+    w.field("map.values", map->values().size());
+  }
   for (const Server& server : config.http.servers) describe(w, server);
   return w.text();
 }

@@ -124,7 +124,9 @@ TEST(Inheritance, ActionsStayWhereTheyAre) {
   EXPECT_EQ(locations[0].action, Action::Proxy);
   EXPECT_EQ(locations[0].locations[0].action, Action::None);
   EXPECT_EQ(locations[0].locations[0].proxy.upstream, nullptr);
-  EXPECT_EQ(locations[0].locations[1].action, Action::Return);
+  EXPECT_TRUE(locations[0].locations[0].script.empty());
+  ASSERT_EQ(locations[0].locations[1].script.size(), 1u);
+  EXPECT_EQ(locations[0].locations[1].script[0].kind, Step::Kind::Return);
   EXPECT_EQ(locations[1].locations[0].websocket.mode, WebSocketAction::Mode::Raw);
 }
 
@@ -140,7 +142,7 @@ TEST(Inheritance, FilesAreServedWhereNothingElseAnswers) {
   EXPECT_EQ(server.fallback.action, Action::Static);
   EXPECT_EQ(server.locations[0].action, Action::Static);
   EXPECT_EQ(server.locations[0].file.root, "/srv");
-  EXPECT_EQ(server.locations[1].action, Action::Return);
+  EXPECT_EQ(server.locations[1].script.size(), 1u);
   EXPECT_EQ(server.locations[2].file.alias, "/other");
   EXPECT_EQ(server.locations[2].file.root, "");
   EXPECT_EQ(server.locations[3].file.root, "/own");
@@ -151,15 +153,14 @@ TEST(Inheritance, FilesAreServedWhereNothingElseAnswers) {
   EXPECT_EQ(aliased.locations[2].file.alias, "");
 }
 
-TEST(Inheritance, AReturnOfTheServerAnswersEverything) {
-  const LoadResult result = load_text(
+TEST(Inheritance, AServersScriptIsNotThatOfItsLocations) {
+  const auto config = must_load(
       "http { server { listen 1; return 301 https://$host$request_uri; location / { return 200; } } }");
-  ASSERT_TRUE(result.ok()) << report(result);
-  const Server& server = result.config->http.servers[0];
-  EXPECT_EQ(server.fallback.action, Action::Return);
-  EXPECT_EQ(server.fallback.return_action.status, 301);
-  EXPECT_TRUE(server.locations.empty());
-  EXPECT_EQ(result.warnings.size(), 1u);
+  const Server& server = config->http.servers[0];
+  ASSERT_EQ(server.fallback.script.size(), 1u);
+  EXPECT_EQ(server.fallback.script[0].answer.status, 301);
+  ASSERT_EQ(server.locations.at(0).script.size(), 1u);
+  EXPECT_EQ(server.locations[0].script[0].answer.status, 200);
 }
 
 TEST(Inheritance, AWebhookIsInheritedAndTakenBack) {

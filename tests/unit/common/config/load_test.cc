@@ -307,9 +307,9 @@ TEST(Load, WebSockets) {
 TEST(Load, OtherActions) {
   const auto config = sample();
   const Location& exact = location_of(*config, "/exact");
-  EXPECT_EQ(exact.action, Action::Return);
-  EXPECT_EQ(exact.return_action.status, 200);
-  EXPECT_EQ(exact.return_action.text.source(), "hello\n$remote_addr\ttab");
+  ASSERT_EQ(exact.script.size(), 1u);
+  EXPECT_EQ(exact.script[0].answer.status, 200);
+  EXPECT_EQ(exact.script[0].answer.text.source(), "hello\n$remote_addr\ttab");
   EXPECT_EQ(exact.add_headers.at(0).value.source(), "a \"quoted\" value; {}");
   EXPECT_TRUE(exact.add_headers[0].always);
   const Location& files = location_of(*config, "/static/");
@@ -333,10 +333,12 @@ TEST(Load, Returns) {
     location =/d { return 307 /e; } location ~*^/f { return 200; } } })")
                           .config;
   ASSERT_NE(config, nullptr);
-  EXPECT_EQ(location_of(*config, "/a").return_action.status, 404);
-  EXPECT_TRUE(location_of(*config, "/a").return_action.text.empty());
-  EXPECT_EQ(location_of(*config, "/b").return_action.status, 302);
-  EXPECT_EQ(location_of(*config, "/b").return_action.text.source(), "https://x/$1");
+  const auto answer_of = [&](const char* pattern) { return location_of(*config, pattern).script.at(0).answer; };
+  EXPECT_EQ(answer_of("/a").status, 404);
+  EXPECT_FALSE(answer_of("/a").has_text);
+  EXPECT_EQ(answer_of("/b").status, 302);
+  EXPECT_EQ(answer_of("/b").text.source(), "https://x/$1");
+  EXPECT_TRUE(answer_of("/c").has_text);
   EXPECT_EQ(location_of(*config, "/d").match, LocationMatch::Exact);  // The modifier may touch the pattern.
   EXPECT_EQ(location_of(*config, "^/f").match, LocationMatch::RegexNoCase);
 }

@@ -112,7 +112,23 @@ http {
         location /metrics { metrics on; }
         location / { live_page on; }
     }
-    server { listen 8083; return 301 https://$host$request_uri; }
+    map $http_user_agent $kind { default plain; "~*bot (?<bot>\w+)" $bot; "odd;key" x; }
+    map $host $tenant { hostnames; volatile; .example.com $kind; www.example.* w; }
+    server {
+        listen 8083;
+        set $base /files$arg_x;
+        if ($http_x_forwarded_proto = http) { return 301 https://$host$request_uri; }
+        rewrite "^/old/(\d{2})$" /new/$1? last;
+        error_page 404 /404.html; error_page 502 504 =200 @fallback; recursive_error_pages on;
+        location /new/ {
+            if ($request_method !~ ^(GET|HEAD)$) { return 405; }
+            if (!-f $base) { proxy_pass http://app; break; }
+            try_files $uri $uri/ /index.php?$args; root www; rewrite ^ /x break;
+        }
+        location = /404.html { internal; root www; try_files /errors$uri =404; }
+        location @fallback { proxy_pass http://app; proxy_intercept_errors on; }
+    }
+    server { listen 8084; return 301 https://$host$request_uri; }
 }
 )conf";
 

@@ -11,7 +11,7 @@
 #include "common/config/load.h"
 #include "worker/http/access_log.h"
 #include "worker/http/http_layer.h"
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 #include "worker/settings.h"
 
 namespace beamgate::http {
@@ -44,7 +44,6 @@ class LayerTest : public testing::Test {
     dispatcher_ = std::make_unique<Dispatcher>(*connections_, *settings_, page_, log_, logs_.get());
     layer_ = std::make_unique<HttpLayer>(*connections_, *dispatcher_, page_, log_);
     connections_->set_handler(record::Phase::Http, *layer_);
-    dispatcher_->set_handler(config::Action::Return, return_);
   }
 
   record::Record* open() {
@@ -117,7 +116,6 @@ class LayerTest : public testing::Test {
   std::unique_ptr<AccessLogs> logs_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<HttpLayer> layer_;
-  ReturnHandler return_;
   UniqueFd client_;
   record::ConnId id_;
   int64_t now_ = monotonic_ms();

@@ -21,7 +21,8 @@ Routed route(const Router& router, std::string_view host, std::string_view path,
   request.host = host;
   request.path = path;
   Routed out;
-  out.status = router.route(router.config()->http.servers[0].listens[listen].id, request);
+  router.route_to_server(router.config()->http.servers[0].listens[listen].id, request);
+  out.status = Router::route_to_location(request);
   out.name = request.server->names.empty() ? "" : request.server->names[0];
   out.pattern = request.location->pattern;
   out.captures = request.captures;

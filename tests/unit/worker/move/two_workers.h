@@ -23,7 +23,7 @@
 #include "worker/context.h"
 #include "worker/hook/webhooks.h"
 #include "worker/http/http_layer.h"
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
 #include "worker/move/moves.h"
@@ -172,7 +172,6 @@ struct Node {
     delivery.set_websockets(websockets);
     connections.set_handler(record::Phase::Http, layer);
     connections.set_handler(record::Phase::WebSocket, websockets);
-    dispatcher.set_handler(config::Action::Return, returns);
     dispatcher.set_handler(config::Action::WebSocket, websockets);
     websockets.set_application(config::WebSocketAction::Mode::Echo, echo);
     websockets.set_application(config::WebSocketAction::Mode::Raw, raw);
@@ -224,7 +223,6 @@ struct Node {
   proto::ConnectionOps ops{context, websockets};
   proto::Echo echo{websockets};
   proto::Raw raw{context, dispatcher, websockets, ops};
-  http::ReturnHandler returns;
   std::vector<ipc::Moved> reports;
   std::vector<std::string> reasons;
   Moves moves{context, [this](const ipc::Moved& moved) {

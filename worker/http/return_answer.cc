@@ -1,4 +1,4 @@
-#include "worker/http/return_handler.h"
+#include "worker/http/return_answer.h"
 
 #include "worker/http/static_files.h"
 
@@ -7,11 +7,11 @@ namespace {
 
 constexpr uint16_t kCloseSilently = 444;
 
+}  // namespace
+
 bool is_redirect(uint16_t status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
-
-}  // namespace
 
 std::string absolute_location(const Request& request, std::string_view target) {
   if (!target.starts_with('/') || target.starts_with("//")) return std::string(target);
@@ -24,17 +24,17 @@ std::string absolute_location(const Request& request, std::string_view target) {
   return out;
 }
 
-void ReturnHandler::handle(Exchange& exchange) {
-  const Request& request = exchange.request();
-  const config::ReturnAction& action = request.location->return_action;
+void answer_redirect(Exchange& exchange, uint16_t status, std::string_view target) {
+  exchange.respond(status, "text/plain", {}, {{"Location", absolute_location(exchange.request(), target)}});
+}
+
+void answer_return(Exchange& exchange, const config::ReturnAction& action) {
   if (action.status == kCloseSilently) return exchange.drop();
+  const Request& request = exchange.request();
   std::string text;
   expand(action.text, request, exchange.record(), text);
-  if (is_redirect(action.status)) {
-    std::vector<ResponseField> fields{{"Location", absolute_location(request, text)}};
-    return exchange.respond(action.status, "text/plain", {}, std::move(fields));
-  }
-  if (text.empty() && action.status >= 300) return exchange.respond_status(action.status);
+  if (is_redirect(action.status)) return answer_redirect(exchange, action.status, text);
+  if (!action.has_text && action.status >= 300) return exchange.respond_status(action.status);
   exchange.respond(action.status, media_type(*request.location, request.path), text);
 }
 

@@ -1,0 +1,38 @@
+#include "worker/http/try_files.h"
+
+#include "worker/http/file_open.h"
+#include "worker/http/static_files.h"
+
+namespace beamgate::http {
+namespace {
+
+bool exists(const config::Location& location, std::string_view path) {
+  const bool wants_directory = path.ends_with('/');
+  std::string root;
+  std::string relative;
+  // An alias stands for the location's prefix; a name beside it has no file.
+  const bool aliased = !location.file.alias.empty();
+  if (aliased && !path.starts_with(location.pattern)) return false;
+  if (!locate_file(location, path, root, relative)) return false;
+  const Result<OpenedFile> file = open_beneath(root, relative);
+  return file.ok() && file.value().directory() == wants_directory;
+}
+
+}  // namespace
+
+TryOutcome try_files(const config::TryFiles& files, Request& request, const record::Record& record) {
+  for (const config::Template& name : files.names) {
+    std::string path;
+    expand(name, request, record, path);
+    if (!path.starts_with('/')) path.insert(0, "/");
+    if (!exists(*request.location, path)) continue;
+    request.rewritten = request.rewritten || path != request.path;
+    request.path = std::move(path);
+    return {.found = true};
+  }
+  TryOutcome out{.status = files.status};
+  if (out.status == 0) expand(files.elsewhere, request, record, out.elsewhere);
+  return out;
+}
+
+}  // namespace beamgate::http
