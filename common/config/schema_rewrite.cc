@@ -236,8 +236,8 @@ constexpr Directive kRows[] = {
              "proxy_intercept_errors is on: a path, which is asked for by GET; a named location, which gets the request as "
              "it was; or a URL, to which the client is sent, with 302 unless another of 301, 303, 307 or 308 is given.  The "
              "status stays, or is the response given; with = alone, that of what answers instead.  497 stands for a plain "
-             "request to a TLS address.  Inherited only by blocks without an error_page of their own.  A request whose body "
-             "has been read in part gets no page of a named location."},
+             "request to a TLS address.  Inherited only by blocks without an error_page of their own.  A named location isn't "
+             "asked when the request's body has been passed on already and is no longer held."},
     {.name = "recursive_error_pages",
      .scopes = kHttpServerLocation,
      .set = store_flag<&Location::recursive_error_pages>,

@@ -5,8 +5,6 @@
 #include "worker/http/access_log.h"
 #include "worker/http/client_address.h"
 #include "worker/http/forwarded.h"
-#include "worker/http/return_answer.h"
-#include "worker/http/target.h"
 #include "worker/settings.h"
 
 namespace beamgate::http {
@@ -22,7 +20,9 @@ Dispatcher::Dispatcher(net::Connections& connections, Settings& settings, metric
       log_(log),
       logs_(logs),
       parts_{connections, metrics},
-      limits_(metrics, log) {}
+      limits_(metrics, log) {
+  parts_.error_pages = this;
+}
 
 Dispatcher::~Dispatcher() = default;
 
@@ -78,23 +78,24 @@ void Dispatcher::introduce(Request& request, const Record& record) {
 void Dispatcher::dispatch(ServedExchange& exchange) {
   Request& request = exchange.request_to_fill();
   Record& record = exchange.record();
-  const uint16_t routed = router().route(record.listen_id, request);
-  record.location_id = request.location->id;
-  exchange.begin_body();
-  if (routed == 301) {
-    std::string target = encode_path(request.path) + "/";
-    if (!request.query.empty()) (target += '?') += request.query;
-    return exchange.respond(301, "text/plain", {}, {{"Location", absolute_location(request, target)}});
-  }
-  if (routed != 0) return exchange.respond_status(routed);
+  router().route_to_server(record.listen_id, request);
+  arrive(exchange);
   if (record.transport != record::Transport::Plain && !check_transport(exchange, record)) return;
+  find_client(request, record);
+  route(exchange);
+}
+
+// The request's location is known for good: whether it may be served now.
+void Dispatcher::serve(ServedExchange& exchange) {
+  Request& request = exchange.request_to_fill();
   const config::Action action = request.location->action;
   if (short_of_memory_ && action != config::Action::Status && action != config::Action::Metrics) {
     metrics_.add(Metric::MemoryLimitRefused);
     return exchange.refuse(503, {{"Retry-After", "1"}});
   }
-  find_client(request, record);
-  const RequestLimits::Verdict rates = limits_.check_rates(request, record, monotonic_ms());
+  find_client(request, exchange.record());
+  if (*request.limit_req_status != '\0') return admit(exchange);  // It has been asked before an error_page.
+  const RequestLimits::Verdict rates = limits_.check_rates(request, exchange.record(), monotonic_ms());
   if (rates.status != 0) return exchange.respond_status(rates.status);
   if (rates.delay_ms > 0) return exchange.hold(monotonic_ms() + rates.delay_ms);
   admit(exchange);
@@ -103,7 +104,7 @@ void Dispatcher::dispatch(ServedExchange& exchange) {
 // What is left to ask once the request's rate is fine, be it now or after it was held back.
 void Dispatcher::admit(ServedExchange& exchange) {
   Request& request = exchange.request_to_fill();
-  const uint16_t refused = limits_.check_connections(exchange);
+  const uint16_t refused = *request.limit_conn_status == '\0' ? limits_.check_connections(exchange) : 0;
   if (refused != 0) return exchange.respond_status(refused);
   ClientAddress client = ClientAddress::of(exchange.record());
   ClientAddress::parse(request.remote_address, client);
@@ -111,6 +112,10 @@ void Dispatcher::admit(ServedExchange& exchange) {
   const uint64_t body_bytes_max = request.location->body_bytes_max;
   if (body_bytes_max > 0 && request.content_length.value_or(0) > body_bytes_max) return exchange.refuse(413);
   if (request.path == "*") return exchange.respond(204, {}, {});
+  if (!request.location->try_files.names.empty()) {
+    const TryOutcome tried = try_files(request.location->try_files, request, exchange.record());
+    if (!tried.found) return go_elsewhere(exchange, tried);
+  }
   Handler* handler = handlers_[static_cast<size_t>(request.location->action)];
   if (handler == nullptr) return exchange.respond_status(404);
   exchange.run(*handler);
@@ -120,6 +125,7 @@ void Dispatcher::admit(ServedExchange& exchange) {
 bool Dispatcher::check_transport(ServedExchange& exchange, const Record& record) {
   const Request& request = exchange.request();
   if (record.transport == record::Transport::PlainOnTls) {
+    if (has_page(exchange, kPlainOnTls)) return static_cast<void>(show_page(exchange, kPlainOnTls)), false;
     exchange.refuse(400, {}, "400 The plain HTTP request was sent to HTTPS port\n");
     return false;
   }

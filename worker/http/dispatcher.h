@@ -15,8 +15,10 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "worker/http/request_limits.h"
+#include "worker/http/rewriter.h"
 #include "worker/http/router.h"
 #include "worker/http/served_exchange.h"
+#include "worker/http/try_files.h"
 
 namespace beamgate {
 class Settings;
@@ -26,6 +28,9 @@ namespace beamgate::http {
 
 class AccessLogs;
 
+// nginx's number for a plain request to a TLS address, as error_page says it.
+inline constexpr uint16_t kPlainOnTls = 497;
+
 // Knows the exchanges of the connections in its phase.
 class Carrier {
  public:
@@ -33,7 +38,7 @@ class Carrier {
   virtual ServedExchange* exchange_of(ExchangeId id) = 0;  // Null: there is none of that name.
 };
 
-class Dispatcher final : public Exchanges {
+class Dispatcher final : public Exchanges, private ErrorPages {
  public:
   // `logs` may be null: nothing is logged.
   Dispatcher(net::Connections& connections, Settings& settings, metrics::Page& metrics, log::Log& log,
@@ -74,6 +79,18 @@ class Dispatcher final : public Exchanges {
   static constexpr size_t kPhases = 16;
 
   ServedExchange* served(ExchangeId id);
+
+  // dispatcher_routing.cc: from the path to the location that serves it.
+  void route(ServedExchange& exchange);
+  void search(ServedExchange& exchange);
+  void arrive(ServedExchange& exchange);
+  bool answered(ServedExchange& exchange, const Direction& direction);
+  bool go_to_named(ServedExchange& exchange, std::string_view name);
+  void go_elsewhere(ServedExchange& exchange, const TryOutcome& tried);
+  bool has_page(ServedExchange& exchange, uint16_t status) override;
+  bool show_page(ServedExchange& exchange, uint16_t status) override;
+
+  void serve(ServedExchange& exchange);
   void admit(ServedExchange& exchange);
   void find_client(Request& request, const record::Record& record) const;
   bool check_transport(ServedExchange& exchange, const record::Record& record);

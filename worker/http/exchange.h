@@ -39,6 +39,10 @@ struct Request {
   std::string path;         // uri: percent-decoded, dot segments and double slashes merged.
   std::string query;        // args: without "?", as received.
   bool rewritten = false;   // path and query are not what target says.
+  bool in_place = false;    // Rewritten with "break": path is not the one by which location was found.
+  int searches = 0;         // Of a location, and redirections within the server.
+  bool internal = false;    // error_page, try_files or rewrite has brought it where it is.
+  bool error_page = false;  // What answers is the page of an error.
   int version_minor = 1;    // HTTP/1.x
   std::vector<Field> fields;
   std::string host;  // Lower case, without port.
@@ -99,6 +103,8 @@ class Attachment {
   // Exchange::resume_body().
   virtual size_t on_body(std::string_view bytes);  // Default: takes and forgets.
   virtual void on_body_end() {}
+  // All that on_body() has taken, if it is still here: another handler may have to be given it.
+  virtual std::optional<std::string_view> body_so_far() const { return std::nullopt; }
   virtual void on_writable() {}  // There is room again after write() said wait.
 };
 
@@ -118,7 +124,10 @@ class Exchange {
   // A whole response.  HEAD, 204 and 304 send no body, framing is right all the same.
   virtual void respond(uint16_t status, std::string_view content_type, std::string_view body,
                        std::vector<ResponseField> fields = {}) = 0;
-  void respond_status(uint16_t status);  // With a short plain body.
+  // In the gateway's own words, unless error_page has others.
+  virtual void respond_status(uint16_t status);
+  // Whether error_page has something to say instead of an answer with this status.
+  virtual bool has_error_page(uint16_t) { return false; }
 
   // A streamed response.  write() queues all of it; false: wait for on_writable() before the next.
   virtual void begin(ResponseHead head) = 0;

@@ -145,9 +145,9 @@ Direction run_rewrite(const Rewrite& rewrite, Run& run) {
   if (!target.starts_with('/') || args.size() > kPathBytesMax) return {Next::Failed};
   run.request.path = std::move(target);
   run.request.query = std::move(args);
-  run.request.rewritten = true;
+  run.request.rewritten = run.request.internal = true;
   run.path_changed = rewrite.flag != Rewrite::Flag::Break;
-  run.stopped = rewrite.flag == Rewrite::Flag::Break;
+  run.stopped = run.request.in_place = rewrite.flag == Rewrite::Flag::Break;
   run.last = rewrite.flag == Rewrite::Flag::Last;
   return {};
 }

@@ -103,6 +103,7 @@ void Router::route_to_server(uint32_t listen_id, Request& request) const {
 uint16_t Router::route_to_location(Request& request) {
   const LocationMatch match = find_location(request.server->locations, request.path, request.captures);
   request.location = match.location != nullptr ? match.location : &request.server->fallback;
+  request.in_place = false;
   return match.status;
 }
 

@@ -27,10 +27,15 @@ void ServedExchange::begin_body() {
 
 void ServedExchange::run(Handler& handler) {
   const Busy busy(*this);
+  was_run_ = true;
   handler.handle(*this);
   if (!live()) return;
   if (attachment_ == nullptr && response_ == ResponseState::Pending) return respond_status(500);
-  if (body_state_ == BodyState::Complete) {
+  if (!give_body_again()) {
+    body_paused_ = true;
+    return wait_for_handler();
+  }
+  if (body_state_ == BodyState::Complete || body_forgotten_) {
     give_body_end();
     return wait_for_handler();
   }
@@ -54,6 +59,43 @@ void ServedExchange::wait_for_handler() {
   arm_deadline();
 }
 
+bool ServedExchange::has_whole_body() const {
+  if (!request_.has_body()) return true;
+  if (body_state_ == BodyState::Broken) return false;
+  return received_ == 0 || (attachment_ != nullptr && body_again_.empty() && attachment_->body_so_far().has_value());
+}
+
+// What was taken so far, to be taken once more.  False: the handler wants to go on later.
+bool ServedExchange::give_body_again() {
+  if (body_again_.empty() || attachment_ == nullptr) return true;
+  std::string body = std::move(body_again_);
+  body_again_.clear();
+  do {
+    resume_asked_ = false;
+    const size_t taken = attachment_->on_body(body);
+    BG_ASSERT(taken <= body.size());
+    if (!live()) return true;
+    body.erase(0, taken);
+  } while (!body.empty() && resume_asked_);
+  body_again_ = std::move(body);
+  return body_again_.empty();
+}
+
+void ServedExchange::run_again(WithBody with_body) {
+  if (with_body == WithBody::Yes && received_ > 0) body_again_ = *attachment_->body_so_far();
+  if (attachment_ != nullptr) retired_.push_back(std::move(attachment_));
+  end_delivered_ = writer_waits_ = false;
+  if (with_body == WithBody::Yes) {
+    if (body_paused_) go_on_reading();
+    body_paused_ = false;
+    return;
+  }
+  body_again_.clear();
+  body_forgotten_ = true;
+  request_.content_length.reset();
+  request_.chunked = false;
+}
+
 void ServedExchange::hold(int64_t until_ms) {
   held_ = true;
   stop_reading();
@@ -68,7 +110,7 @@ void ServedExchange::release() {
 
 size_t ServedExchange::give_body(std::string_view data, bool& go_on) {
   resume_asked_ = go_on = false;
-  const bool wanted = attachment_ != nullptr && body_state_ == BodyState::Reading;
+  const bool wanted = attachment_ != nullptr && body_state_ == BodyState::Reading && !body_forgotten_;
   size_t taken = wanted ? attachment_->on_body(data) : data.size();
   BG_ASSERT(taken <= data.size());
   // Answered while looking at it: the rest of it is not looked at any more.
@@ -108,6 +150,7 @@ void ServedExchange::refuse(uint16_t status, std::vector<ResponseField> fields, 
   body_state_ = BodyState::Broken;
   keep_alive_ = false;
   if (response_ != ResponseState::Pending) return cut();
+  if (text.empty() && has_error_page(status)) return respond_status(status);
   if (text.empty()) text = std::to_string(status).append(1, ' ').append(reason_phrase(status)).append(1, '\n');
   respond(status, "text/plain", text, std::move(fields));
 }
@@ -123,6 +166,12 @@ void ServedExchange::discard_rest() {
 void ServedExchange::resume_body() {
   resume_asked_ = true;
   if (!body_paused_ || lost_) return;
+  if (!body_again_.empty()) {
+    const Busy busy(*this);
+    if (!give_body_again()) return;
+    body_paused_ = false;
+    if (body_state_ == BodyState::Complete && live()) return give_body_end();
+  }
   body_paused_ = false;
   arm_deadline();
   go_on_reading();
@@ -225,7 +274,9 @@ void ServedExchange::clear() {
   status_ = 0;
   keep_alive_ = true;
   lost_ = tunnel_ = reset_ = end_delivered_ = body_paused_ = resume_asked_ = continue_due_ = writer_waits_ = false;
-  held_ = finishing_ = wake_due_ = false;
+  held_ = finishing_ = wake_due_ = body_forgotten_ = was_run_ = false;
+  answer_status_ = 0;
+  body_again_.clear();
   paced_ = PacedBytes();
   length_left_ = received_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
   file_ = FileBody{};

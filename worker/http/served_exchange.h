@@ -30,6 +30,17 @@
 
 namespace beamgate::http {
 
+class ServedExchange;
+
+// Finds what answers instead of an error; implemented by the dispatcher.
+class ErrorPages {
+ public:
+  virtual ~ErrorPages() = default;
+  virtual bool has_page(ServedExchange& exchange, uint16_t status) = 0;
+  // False: nothing does.
+  virtual bool show_page(ServedExchange& exchange, uint16_t status) = 0;
+};
+
 // What all exchanges of a worker share.
 struct ExchangeParts {
   net::Connections& connections;
@@ -39,6 +50,7 @@ struct ExchangeParts {
   std::string head_scratch;  // A response head on its way to the connection.
   std::unique_ptr<char[]> file_scratch;
   bool draining = false;  // The worker is about to end: no connection is kept.
+  ErrorPages* error_pages = nullptr;
 };
 
 class ServedExchange : public Exchange {
@@ -63,6 +75,13 @@ class ServedExchange : public Exchange {
   Request& request_to_fill() { return request_; }
   virtual void begin_body();  // Once request().location is known.
   void run(Handler& handler);
+  // Its answer has this status, whatever its handler says; 0: what its handler says.
+  void set_answer_status(uint16_t status) { answer_status_ = status; }
+  // Another handler is to be run instead of the one that was, with all of the request's body or without any.
+  enum class WithBody : bool { No, Yes };
+  void run_again(WithBody with_body);
+  bool was_run() const { return was_run_; }
+  bool has_whole_body() const;
   // Nothing is read and nobody is asked until then (limit_req); afterwards release(), and as if it had just come.
   void hold(int64_t until_ms);
   void release();
@@ -93,6 +112,8 @@ class ServedExchange : public Exchange {
   bool live() const { return number_ != 0 && !lost_ && response_ <= ResponseState::Streaming; }
 
   // --- Exchange
+  void respond_status(uint16_t status) override;
+  bool has_error_page(uint16_t status) override;
   const Request& request() const override { return request_; }
   ExchangeId id() const override { return ExchangeId{connection_, number_}; }
   record::Record& record() override;
@@ -197,6 +218,7 @@ class ServedExchange : public Exchange {
   bool write_body(std::string_view bytes);
   void end_response();
   void give_body_end();
+  bool give_body_again();
   void wait_for_handler();
   bool switch_protocols(const std::vector<ResponseField>& fields);
   void pump_file();
@@ -214,9 +236,13 @@ class ServedExchange : public Exchange {
   std::vector<std::unique_ptr<Attachment>> retired_;
 
   uint16_t status_ = 0;
+  uint16_t answer_status_ = 0;
   bool tunnel_ = false;
   bool reset_ = false;  // Cut so that it can't be taken for an ordinary end.
   bool end_delivered_ = false;
+  bool body_forgotten_ = false;  // Whoever answers gets nothing of it.
+  bool was_run_ = false;
+  std::string body_again_;       // Taken by a handler before; to be given to this one first.
   bool body_paused_ = false;   // The attachment took less than it was given.
   bool resume_asked_ = false;  // ... and has called resume_body() since.
   bool writer_waits_ = false;  // write() has said so; on_writable() is owed.

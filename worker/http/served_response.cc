@@ -43,11 +43,15 @@ bool takes_added_fields(uint16_t status) {
 }  // namespace
 
 // What the handler has left to the configuration.
-void ServedExchange::decide_head(ResponseHead& head) { add_location_fields(head); }
+void ServedExchange::decide_head(ResponseHead& head) {
+  if (answer_status_ != 0) head.status = answer_status_;
+  add_location_fields(head);
+}
 
 void ServedExchange::add_location_fields(ResponseHead& head) {
-  if (!takes_added_fields(head.status)) return;
+  const bool usual = takes_added_fields(head.status);
   for (const config::NameValue& added : request_.location->add_headers) {
+    if (!usual && !added.always) continue;
     std::string value;
     expand(added.value, request_, record(), value);
     if (!value.empty()) head.fields.push_back({added.name, std::move(value)});
@@ -90,6 +94,19 @@ void ServedExchange::respond(uint16_t status, std::string_view content_type, std
     head.fields.push_back({"Content-Type", std::string(content_type)});
   if (!start_response(head, body, true)) return cut();
   end_response();
+}
+
+bool ServedExchange::has_error_page(uint16_t status) {
+  return response_ == ResponseState::Pending && !lost_ && parts_.error_pages != nullptr &&
+         parts_.error_pages->has_page(*this, status);
+}
+
+void ServedExchange::respond_status(uint16_t status) {
+  if (response_ != ResponseState::Pending || lost_) return;
+  const Busy busy(*this);
+  if (parts_.error_pages != nullptr && parts_.error_pages->show_page(*this, status)) return;
+  answer_status_ = 0;
+  Exchange::respond_status(status);
 }
 
 void ServedExchange::begin(ResponseHead head) {

@@ -82,7 +82,9 @@ bool Session::send(std::string_view head, std::string_view body) {
   return !lost_ && parts_.connections.send(record(), head, body);
 }
 
-bool Session::send_bytes(std::string_view framed) { return send(framed); }
+bool Session::send_bytes(std::string_view framed) {
+  return !lost_ && parts_.connections.send_through(record(), framed);
+}
 
 size_t Session::queued() const { return parts_.connections.outbound_queued(its_record()); }
 

@@ -115,7 +115,9 @@ void StaticFiles::serve(Exchange& exchange, OpenedFile file, std::string_view na
   const std::string type(media_type(*request.location, name));
   ResponseHead head{200, {{"Last-Modified", format_http_date(modified)}, {"ETag", validators.etag}}, bytes};
 
-  if (const uint16_t status = check_preconditions(request, validators)) {
+  // The page of an error is shown as it is, whatever the client has of another file.
+  const bool conditional = !request.error_page;
+  if (const uint16_t status = conditional ? check_preconditions(request, validators) : 0) {
     if (status == 412) return exchange.respond_status(412);
     head.status = status;
     head.content_length.reset();
@@ -123,7 +125,7 @@ void StaticFiles::serve(Exchange& exchange, OpenedFile file, std::string_view na
     return exchange.finish();
   }
   RangeAnswer ranges;
-  if (request.method == "GET" && range_applies(request, validators)) {
+  if (conditional && request.method == "GET" && range_applies(request, validators)) {
     ranges = parse_ranges(request.field("range"), bytes);
   }
   head.fields.push_back({"Accept-Ranges", "bytes"});

@@ -133,6 +133,9 @@ class Connections final : public PollTarget {
   // Copies: into the turn buffer during the record's own turn, else into a frame.
   [[nodiscard]] bool send(record::Record& record, std::string_view bytes);
   [[nodiscard]] bool send(record::Record& record, std::string_view head, std::string_view body);
+  // As send(), but what the kernel takes at once is not copied, and has left before the step is committed: for bytes
+  // that nobody would go on with after a crash, such as those of an exchange.
+  [[nodiscard]] bool send_through(record::Record& record, std::string_view bytes);
   // Shares: takes a reference of its own.  Leaves at the end of the loop turn, or with the next round.
   [[nodiscard]] bool send_frame(record::Record& record, record::Ref frame);
   // Part of a file, kernel to kernel, behind everything sent before.  Advances offset and returns the bytes
@@ -273,6 +276,7 @@ class Connections final : public PollTarget {
   bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
   bool append_frame(record::Record& record, record::Ref frame);  // The caller marks the record.
   void pop_frame(record::Record& record);
+  size_t gather_outbound(const record::Record& record, std::span<iovec> vectors) const;
   void consume_outbound(record::Record& record, size_t bytes);
   void flush(record::Record& record);
   void flushed(record::Record& record, bool awaited);

@@ -23,7 +23,8 @@ using record::Phase;
 using record::Record;
 using record::Ref;
 
-constexpr int kIovecsMax = 64;
+constexpr size_t kIovecsMax = 64;
+constexpr size_t kThroughBytesMin = 8 << 10;  // Less is copied: it leaves with what else the turn has for the client.
 
 }  // namespace
 
@@ -58,6 +59,41 @@ bool Connections::send(Record& record, std::string_view head, std::string_view b
   memcpy(to, head.data(), head.size());
   if (!body.empty()) memcpy(to + head.size(), body.data(), body.size());
   turn_.bytes += size;
+  return true;
+}
+
+// Gathers what is queued; returns how many vectors that takes.
+size_t Connections::gather_outbound(const Record& record, std::span<iovec> vectors) const {
+  size_t count = 0;
+  size_t offset = record.outbound_offset;
+  for (Ref at = record.outbound_head; at != kNull && count < vectors.size();) {
+    const OutboundNode* node = arena_.at<OutboundNode>(at);
+    const std::span<char> bytes = record::frame_bytes(arena_, node->frame).subspan(offset);
+    vectors[count++] = {bytes.data(), bytes.size()};
+    offset = 0;
+    at = node->next;
+  }
+  return count;
+}
+
+bool Connections::send_through(Record& record, std::string_view bytes) {
+  iovec vectors[kIovecsMax];
+  const bool waits = in_turn(record) || (record.flags & record::kFlagWantWrite) != 0 || tls_waits(record);
+  const size_t queued = waits ? 0 : gather_outbound(record, vectors);
+  if (waits || bytes.size() < kThroughBytesMin || queued == kIovecsMax) return send(record, bytes);
+  if (bytes.size() > outbound_room(record)) return false;
+  vectors[queued] = {const_cast<char*>(bytes.data()), bytes.size()};
+  record::touch(arena_, record);
+  const ssize_t sent = write_some(record, vectors, queued + 1);
+  // An error other than a full buffer shows again when the queue is written.
+  size_t written = sent > 0 ? static_cast<size_t>(sent) : 0;
+  const size_t of_queue = std::min<size_t>(written, record.outbound_bytes);
+  consume_outbound(record, of_queue);
+  written -= of_queue;
+  count_sent(record, written);
+  if (written == bytes.size() && !tls_waits(record)) return true;
+  if (written < bytes.size() && !queue_copy(record, bytes.substr(written), {})) return false;
+  await_writable(record);
   return true;
 }
 
@@ -251,15 +287,7 @@ void Connections::flush(Record& record) {
   const ConnId id = id_of(record);
   while (record.outbound_head != kNull) {
     iovec vectors[kIovecsMax];
-    size_t count = 0;
-    size_t offset = record.outbound_offset;
-    for (Ref at = record.outbound_head; at != kNull && count < kIovecsMax;) {
-      const OutboundNode* node = arena_.at<OutboundNode>(at);
-      const std::span<char> bytes = record::frame_bytes(arena_, node->frame).subspan(offset);
-      vectors[count++] = {bytes.data(), bytes.size()};
-      offset = 0;
-      at = node->next;
-    }
+    const size_t count = gather_outbound(record, vectors);
     say_now(record, ipc::Doing::Writing);
     const ssize_t sent = write_some(record, vectors, count);
     fault::linger();

@@ -11,6 +11,7 @@ class ProxyAttachment final : public http::Attachment {
 
   size_t on_body(std::string_view bytes) override { return leg_.on_body(bytes); }
   void on_body_end() override { leg_.on_body_end(); }
+  std::optional<std::string_view> body_so_far() const override { return leg_.body_so_far(); }
   void on_writable() override { leg_.on_client_writable(); }
 
  private:

@@ -300,6 +300,7 @@ void ProxyLeg::deliver(ResponseParser::State state, std::string_view body) {
   if (state == State::Switched) return begin_tunnel(*client, body);
   if (!begun_) {
     if (pass_to_another()) return connect();
+    if (intercepts(*client)) return fail(parser_->head().status);
     begin_response(*client, state == State::Complete ? body.size() : SIZE_MAX);
   }
   bool room = true;
@@ -338,6 +339,12 @@ bool ProxyLeg::pass_to_another() {
   out_.rewind();
   take_peer(*other);
   return true;
+}
+
+// "proxy_intercept_errors": error_page answers instead.
+bool ProxyLeg::intercepts(http::Exchange& client) const {
+  const uint16_t status = parser_->head().status;
+  return proxy_.intercept_errors && status >= 300 && client.has_error_page(status);
 }
 
 // A body that is here completely needs no chunks, whatever the backend thought.

@@ -68,6 +68,7 @@ class ProxyLeg final : public ConnectionUser {
   // From the attachment.
   size_t on_body(std::string_view bytes);
   void on_body_end();
+  std::optional<std::string_view> body_so_far() const { return out_.body(); }
   void on_client_writable();
   void detach();
 
@@ -98,6 +99,7 @@ class ProxyLeg final : public ConnectionUser {
   void deliver(ResponseParser::State state, std::string_view body);
   void pass_interims();
   bool pass_to_another();
+  bool intercepts(http::Exchange& client) const;
   void begin_response(http::Exchange& exchange, size_t whole_body_bytes);
   void complete_response();
   void connection_lost(const Error& error);

@@ -53,18 +53,23 @@ bool is_prefix_match(const config::Location& location) {
 }  // namespace
 
 void append_target(const http::Request& request, const config::ProxyAction& proxy, std::string& out) {
-  if (!proxy.has_uri || request.location == nullptr || !is_prefix_match(*request.location)) {
+  const bool replaces_prefix =
+      proxy.has_uri && !request.in_place && request.location != nullptr && is_prefix_match(*request.location);
+  if (!replaces_prefix && !request.rewritten) {
     const std::string_view target = origin_form(request.target);
     if (target.empty() || target[0] == '?') out += '/';
     append_raw(target, out);
     return;
   }
-  out += proxy.uri;
-  const std::string_view path = request.path;
-  append_path(path.substr(std::min(path.size(), request.location->pattern.size())), out);
+  std::string_view path = request.path;
+  if (replaces_prefix) {
+    out += proxy.uri;
+    path.remove_prefix(std::min(path.size(), request.location->pattern.size()));
+  }
+  append_path(path, out);
   if (request.query.empty()) return;
   out += '?';
-  append_raw(request.query.substr(0, request.query.find('#')), out);
+  append_raw(std::string_view(request.query).substr(0, request.query.find('#')), out);
 }
 
 bool rewrite_location(const config::Location& location, std::string& value) {

@@ -1,7 +1,8 @@
 // Proxy target: which URI the backend is asked for, and how its redirects are turned back.
 //
 // Source   nginx's proxy_pass: without a URI the request's own target goes on as received; with one, the
-//          part of the normalised path that the location matched is replaced by it.  proxy_redirect default.
+//          part of the normalised path that the location matched is replaced by it.  What a rewrite has made of the
+//          path goes on encoded again.  proxy_redirect default.
 #pragma once
 
 #include <string>

@@ -33,6 +33,7 @@ Result<void> RequestBuffer::append_body(std::string_view body, bool chunked) {
     return file_->append(body);
   }
   make_room(body.size());
+  framed_ = framed_ || chunked;
   if (chunked) {
     char size[24];
     const int length = snprintf(size, sizeof size, "%zx\r\n", body.size());
@@ -41,6 +42,11 @@ Result<void> RequestBuffer::append_body(std::string_view body, bool chunked) {
   bytes_.append(body);
   if (chunked) bytes_.append("\r\n");
   return {};
+}
+
+std::optional<std::string_view> RequestBuffer::body() const {
+  if (dropped_ || stream_ || framed_ || file_ != nullptr) return std::nullopt;
+  return std::string_view(bytes_).substr(head_bytes_, static_cast<size_t>(body_bytes_));
 }
 
 void RequestBuffer::append_end(bool chunked) {

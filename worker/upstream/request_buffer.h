@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ class RequestBuffer {
   // The body is here, and its length, with which the head is to be written once more.
   void replace_head(std::string_view head);  // REQUIRES: nothing was sent.
   uint64_t body_bytes() const { return body_bytes_; }
+  // The body as it was appended, if all of it is still in memory and without framing.
+  std::optional<std::string_view> body() const;
 
   // How many bytes of body fit now, framing left out.
   size_t body_room() const;
@@ -57,6 +60,7 @@ class RequestBuffer {
   std::unique_ptr<BodyFile> file_;
   bool dropped_ = false;
   bool stream_ = false;
+  bool framed_ = false;  // With chunks' sizes in between.
 };
 
 }  // namespace beamgate::upstream

@@ -144,8 +144,9 @@ TEST(Errors, NumberOfErrorsIsBounded) {
 }
 
 TEST(Errors, OneActionForEachLocation) {
-  EXPECT_EQ(in("location", "return 200;\nproxy_pass http://127.0.0.1;"),
-            "f:3:1: \"proxy_pass\" is a second action for this location, after \"return\" at f:2");
+  EXPECT_EQ(in("location", "status;\nproxy_pass http://127.0.0.1;"),
+            "f:3:1: \"proxy_pass\" is a second action for this location, after \"status\" at f:2");
+  EXPECT_EQ(in("location", "return 200;\nproxy_pass http://127.0.0.1;"), "no error");
   EXPECT_EQ(in("location", "websocket echo;\n api on;"),
             "f:3:2: \"api\" is a second action for this location, after \"websocket\" at f:2");
   EXPECT_EQ(in("location", "status;\nmetrics off;"), "no error");
@@ -212,7 +213,7 @@ TEST(Errors, Locations) {
       "f:2:12: invalid value \"a(\" in \"location\" directive: missing closing parenthesis at offset 2");
   EXPECT_THAT(in("server", "location ! /a { }"), HasSubstr("expected \"=\", \"^~\", \"~\" or \"~*\""));
   EXPECT_THAT(in("server", "location a { }"), HasSubstr("expected a pattern that starts with \"/\""));
-  EXPECT_THAT(in("server", "location @a { }"), HasSubstr("named locations are not supported"));
+  EXPECT_THAT(in("server", "location /b { location @a { } }"), HasSubstr("a named location belongs into a server"));
   EXPECT_EQ(in("server", "location /a {\nlocation /b { } }"),
             "f:3:1: location \"/b\" is outside location \"/a\"");
   EXPECT_EQ(in("server", "location = /a {\nlocation /a/b { } }"),
@@ -295,7 +296,7 @@ TEST(Errors, Proxying) {
   EXPECT_THAT(in("location", "proxy_pass http://;"), HasSubstr("expected a host"));
   EXPECT_THAT(in("location", "proxy_pass http://nowhere.invalid;"), HasSubstr("f:2:12: invalid value"));
   EXPECT_THAT(in("server", "location ~ x { proxy_pass http://127.0.0.1/y; }"),
-              HasSubstr("can't have a URI part"));
+              HasSubstr("no URI part can stand here"));
   EXPECT_EQ(in("server", "location ~ x { proxy_pass http://127.0.0.1; }"), "no error");
   EXPECT_THAT(in("upstream", "server ::1;"), HasSubstr("expected a host"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 weight=0;"), HasSubstr("expected a number from 1 to 65535"));
