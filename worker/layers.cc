@@ -69,6 +69,7 @@ Layers::Layers(Context& context) : parts_(std::make_unique<Parts>(context)) {
   using config::Action;
   parts.dispatcher.set_handler(Action::Static, parts.files);
   parts.dispatcher.set_handler(Action::Proxy, parts.proxy);
+  parts.dispatcher.set_handler(Action::Fastcgi, parts.proxy);
   parts.dispatcher.set_handler(Action::WebSocket, parts.websockets);
   parts.dispatcher.set_handler(Action::Api, parts.api_handler);
   parts.dispatcher.set_handler(Action::Status, parts.status);

@@ -62,7 +62,7 @@ std::span<const Area> areas() {
        "profile.  Files are read by the master; workers, which need no right to them, are handed what is in them.",
        ssl_directives()},
       {"LOCATIONS",
-       "What answers which request.  A location has one action: proxy_pass, websocket, "
+       "What answers which request.  A location has one action: proxy_pass, fastcgi_pass, websocket, "
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",
        location_directives()},
       {"REWRITING",
@@ -75,6 +75,10 @@ std::span<const Area> areas() {
       {"LIMITS", "How much one client may have of what all share.", limits_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
       {"PROXYING OVER TLS", "What proxy_pass https://... goes by.", proxy_ssl_directives()},
+      {"FASTCGI",
+       "Passing requests on to scripts, such as PHP's.  The timeouts, bounds and retries are those of PROXYING, for "
+       "servers that speak FastCGI.",
+       fastcgi_directives()},
       {"UPSTREAMS", "Groups of application servers.", upstream_directives()},
       {"WEBSOCKET", "Connections that BeamGate terminates.", websocket_directives()},
       {"WEBHOOKS", "HTTP applications that are called for a connection's events.", webhook_directives()},

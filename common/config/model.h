@@ -109,6 +109,8 @@ struct Webhook {
   std::string name;
   std::string url;           // http:// or https://
   std::string unix_socket;   // Path of a unix socket to connect to instead of the URL's host; may be empty.
+  std::vector<Address> fastcgi;  // The first is spoken to in FastCGI; none: HTTP, as the URL says.
+  std::string script_filename;   // What they are to run.
   std::vector<std::string> secrets;  // Decoded keys; the first signs, the second is added during rotation.
   int64_t timeout_ms = 10'000;          // A whole call.
   int64_t connect_timeout_ms = 2'000;
@@ -198,12 +200,9 @@ struct ProxyRewrite {
   Template to;
 };
 
-struct ProxyAction {
+// What passing a request to a server has in common, whatever is spoken to it; each protocol has its own directives.
+struct BackendAction {
   std::shared_ptr<const Upstream> upstream;
-  std::string host;             // The authority of proxy_pass, for the default Host header.
-  bool has_uri = false;         // "proxy_pass http://b/x": the location's prefix is replaced by uri.
-  std::string uri;
-  std::vector<NameValue> set_headers;  // proxy_set_header; an empty value removes the field.
   int64_t connect_timeout_ms = 60'000;
   int64_t send_timeout_ms = 60'000;
   int64_t read_timeout_ms = 60'000;
@@ -211,13 +210,20 @@ struct ProxyAction {
   uint32_t next_upstream = kNextError | kNextTimeout;
   uint32_t next_upstream_tries = 0;    // 0: every server once.
   int64_t next_upstream_timeout_ms = 0;  // After it no other server is tried; 0: no limit.
-  int http_minor = 1;                  // Of HTTP/1.x, as the request says.
   bool request_buffering = false;      // The whole body is read first, into a file when it is large.
   std::string temp_path = "/tmp";      // Where that file is made; it never has a name.
-  bool pass_trailers = false;
   bool intercept_errors = false;       // Answers that error_page knows are replaced.
   std::vector<std::string> hide_headers;
   std::vector<std::string> pass_headers;
+};
+
+struct ProxyAction : BackendAction {
+  std::string host;             // The authority of proxy_pass, for the default Host header.
+  bool has_uri = false;         // "proxy_pass http://b/x": the location's prefix is replaced by uri.
+  std::string uri;
+  std::vector<NameValue> set_headers;  // proxy_set_header; an empty value removes the field.
+  int http_minor = 1;                  // Of HTTP/1.x, as the request says.
+  bool pass_trailers = false;
   std::vector<ProxyRewrite> redirects = {{.standard = true}};  // The first that fits.
   std::vector<ProxyRewrite> cookie_domains;
   std::vector<ProxyRewrite> cookie_paths;
@@ -229,6 +235,23 @@ struct ProxyAction {
   std::string tls_host;                // The host of proxy_pass.
   bool tls_server_name = false;        // Whether the server is told the name (SNI).
   Template tls_name;                   // What the certificate is checked against; empty: proxy_pass's host.
+};
+
+struct FastcgiParam {
+  std::string name;
+  Template value;
+  bool if_not_empty = false;
+};
+
+struct FastcgiAction : BackendAction {
+  FastcgiAction() { request_buffering = true; }
+
+  std::vector<FastcgiParam> params;    // fastcgi_param; a later one of the same name is sent behind the earlier.
+  std::string index;                   // Appended to a script name that ends in "/"; may be empty.
+  std::shared_ptr<const Regex> split;  // fastcgi_split_path_info: script name and path info; null: none.
+  bool keep_conn = false;              // The server is asked not to close the connection.
+  bool pass_request_headers = true;
+  bool pass_request_body = true;
 };
 
 struct StaticAction {
@@ -265,7 +288,7 @@ struct ApiAction {
   std::vector<std::string> keys;  // api_key; empty: only reachable as allow/deny says.
 };
 
-enum class Action : uint8_t { None, Proxy, Static, WebSocket, Api, Status, Metrics, LivePage };
+enum class Action : uint8_t { None, Proxy, Fastcgi, Static, WebSocket, Api, Status, Metrics, LivePage };
 
 enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase, Named /* @x */ };
 
@@ -314,6 +337,7 @@ struct Location {
 
   Action action = Action::None;
   ProxyAction proxy;
+  FastcgiAction fastcgi;
   StaticAction file;
   WebSocketAction websocket;
   ApiAction api;

@@ -72,6 +72,7 @@ std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, bool ignor
   BG_ASSERT(regex->context_ != nullptr);
   pcre2_set_match_limit(regex->context_, kMatchLimit);
   pcre2_set_heap_limit(regex->context_, kHeapKibMax);
+  pcre2_pattern_info(regex->code_, PCRE2_INFO_CAPTURECOUNT, &regex->group_count_);
   regex->read_names();
   return regex;
 }

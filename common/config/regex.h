@@ -68,12 +68,14 @@ class Regex {
 
   const std::string& pattern() const { return pattern_; }
   const std::vector<Name>& names() const { return names_; }
+  uint32_t group_count() const { return group_count_; }  // Group 0 left out.
 
  private:
   Regex() = default;
   void read_names();
 
   std::string pattern_;
+  uint32_t group_count_ = 0;
   pcre2_real_code_8* code_ = nullptr;
   pcre2_real_match_context_8* context_ = nullptr;
   std::vector<Name> names_;

@@ -118,6 +118,7 @@ void enter_location(Setting& setting) {
   location.proxy.upstream = nullptr;
   location.proxy.https = false;
   location.proxy.tls = nullptr;
+  location.fastcgi.upstream = nullptr;
   Frame frame;
   frame.scope = kLocation;
   frame.parent = &setting.frame;

@@ -81,7 +81,8 @@ constexpr Directive kRows[] = {
      .syntax = "file | pattern",
      .applies = Applies::Now,
      .help = "Reads other files in this place.  A relative path starts at the directory of the main "
-             "configuration file; a pattern without a match is no error."},
+             "configuration file; a pattern without a match is no error.  mime.types, fastcgi_params and fastcgi.conf "
+             "are also built in, for where there is no such file."},
     {.name = "embedded_file",
      .scopes = kMain,
      .arity = at_least(2),

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "common/config/backend_values.h"
 #include "common/config/field.h"
 #include "common/config/network.h"
 #include "common/config/schema.h"
@@ -42,45 +43,6 @@ bool split_target(std::string_view text, Target& out, std::string& error) {
   return error.empty();
 }
 
-bool has_port(const std::string& authority) {
-  std::string host;
-  std::optional<uint16_t> port;
-  std::string error;
-  return split_authority(authority, host, port, error) && port.has_value();
-}
-
-// The upstream block of this name, or one made of the authority's addresses.
-std::shared_ptr<const Upstream> find_upstream(Setting& setting, std::string authority, bool https,
-                                              std::string& error) {
-  auto& upstreams = setting.loader.config->http.upstreams;
-  if (const auto block = upstreams.find(authority); block != upstreams.end()) return block->second;
-  if (https && !authority.starts_with("unix:") && !has_port(authority)) authority += ":443";
-  if (const auto known = upstreams.find(authority); known != upstreams.end()) return known->second;
-  std::vector<Address> addresses;
-  if (!server_addresses(authority, 80, setting.loader.names, addresses, error)) return nullptr;
-
-  auto upstream = std::make_shared<Upstream>();
-  upstream->name = authority;
-  Frame frame;
-  frame.scope = kUpstream;
-  frame.upstream = upstream.get();
-  setting.loader.set_fallbacks(frame);
-  Statement block;
-  block.name.text = "upstream";
-  block.args.push_back({authority, {}});
-  block.block = true;
-  for (const Address& address : addresses) {
-    upstream->servers.push_back({.address = address});
-    Statement server;
-    server.name.text = "server";
-    server.args.push_back({address.text, {}});
-    block.children.push_back(std::move(server));
-  }
-  setting.loader.implicit_upstreams.push_back(std::move(block));
-  upstreams.emplace(authority, upstream);
-  return upstream;
-}
-
 // What the default Host header says, as in nginx: no port when it is the scheme's, "localhost" for a unix socket.
 std::string host_of(const std::string& authority, bool https) {
   if (authority.starts_with("unix:")) return "localhost";
@@ -110,7 +72,10 @@ void set_proxy_pass(Setting& setting) {
     setting.replace(0, (target.https ? "https://" : "http://") + target.authority + (target.has_uri ? ":" + target.uri : ""));
   }
   ProxyAction& proxy = setting.frame.location->proxy;
-  proxy.upstream = find_upstream(setting, target.authority, target.https, error);
+  std::string authority = target.authority;
+  const bool is_named = setting.loader.config->http.upstreams.contains(authority);
+  if (target.https && !is_named && !authority.starts_with("unix:") && !has_port(authority)) authority += ":443";
+  proxy.upstream = find_upstream(setting, authority, 80, error);
   if (proxy.upstream == nullptr) return setting.fail(0, error);
   proxy.https = target.https;
   proxy.tls_host = name_of(target.authority);
@@ -126,49 +91,10 @@ void add_header(Setting& setting) {
   store_field(setting, headers);
 }
 
-struct NextWord {
-  std::string_view word;
-  NextUpstream bit;
-};
-
-constexpr NextWord kNextWords[] = {
-    {"error", kNextError},       {"timeout", kNextTimeout}, {"invalid_header", kNextInvalidHeader},
-    {"http_500", kNext500},      {"http_502", kNext502},    {"http_503", kNext503},
-    {"http_504", kNext504},      {"http_403", kNext403},    {"http_404", kNext404},
-    {"http_429", kNext429},      {"non_idempotent", kNextNonIdempotent},
-};
-
-void set_next_upstream(Setting& setting) {
-  uint32_t& mask = setting.frame.location->proxy.next_upstream;
-  mask = 0;
-  for (size_t i = 0; i < setting.count(); ++i) {
-    if (setting.arg(i) == "off" && setting.count() == 1) return;
-    const auto* found = std::find_if(std::begin(kNextWords), std::end(kNextWords),
-                                     [&](const NextWord& next) { return next.word == setting.arg(i); });
-    if (found == std::end(kNextWords)) {
-      return setting.fail(i, "expected \"error\", \"timeout\", \"invalid_header\", \"http_500\", \"http_502\", "
-                             "\"http_503\", \"http_504\", \"http_403\", \"http_404\", \"http_429\", "
-                             "\"non_idempotent\", or \"off\" alone");
-    }
-    mask |= found->bit;
-  }
-}
-
 void set_http_version(Setting& setting) {
   if (setting.arg() != "1.0" && setting.arg() != "1.1") return setting.fail(0, "expected \"1.0\" or \"1.1\"");
   setting.frame.location->proxy.http_minor = setting.arg() == "1.1" ? 1 : 0;
 }
-
-// Names of fields, one list per directive; the first of a block replaces what was inherited.
-void add_name(Setting& setting, std::vector<std::string>& to) {
-  if (setting.first(setting.row.name)) to.clear();
-  if (!is_token(setting.arg())) return setting.fail(0, "expected the name of an HTTP field");
-  to.push_back(setting.arg());
-}
-
-void add_hidden(Setting& setting) { add_name(setting, setting.frame.location->proxy.hide_headers); }
-
-void add_passed(Setting& setting) { add_name(setting, setting.frame.location->proxy.pass_headers); }
 
 // "off", or "from to"; a redirect's also "default".
 void add_rewrite(Setting& setting, std::vector<ProxyRewrite>& to, bool may_be_standard) {
@@ -269,9 +195,8 @@ constexpr Directive kRows[] = {
     {.name = "proxy_next_upstream",
      .scopes = kHttpServerLocation,
      .arity = at_least(1),
-     .set = set_next_upstream,
-     .syntax = "error | timeout | invalid_header | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 | "
-               "http_429 | non_idempotent | off ...",
+     .set = store_next_upstream<kProxy>,
+     .syntax = kNextUpstreamSyntax,
      .fallback = "error timeout",
      .help = "When a request is passed to the next server: after a failure to connect, send or read (error), a "
              "timeout, an invalid response, or a response with one of these statuses; and only while nothing of "
@@ -324,13 +249,13 @@ constexpr Directive kRows[] = {
     {.name = "proxy_hide_header",
      .scopes = kHttpServerLocation,
      .repeatable = true,
-     .set = add_hidden,
+     .set = store_hidden<kProxy>,
      .syntax = "field",
      .help = "A field of responses that is not passed on, besides Date, Server, X-Pad and X-Accel-..."},
     {.name = "proxy_pass_header",
      .scopes = kHttpServerLocation,
      .repeatable = true,
-     .set = add_passed,
+     .set = store_passed<kProxy>,
      .syntax = "field",
      .help = "A field of responses that is passed on although it would be left out: Date, Server, X-Pad and "
              "X-Accel-... by default.  Fields that belong to one connection never are."},

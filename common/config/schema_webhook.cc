@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/config/backend_values.h"
+#include "common/config/network.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
 #include "common/crypto/crypto.h"
@@ -32,6 +34,21 @@ void set_unix_socket(Setting& setting) {
   if (text.starts_with("unix:")) text.erase(0, 5);
   setting.replace(0, text);
   setting.frame.webhook->unix_socket = setting.path(0);
+}
+
+void set_fastcgi_pass(Setting& setting) {
+  std::string authority = setting.arg();
+  if (authority.starts_with("unix:")) {
+    authority = "unix:" + setting.loader.absolute(authority.substr(5));
+    setting.replace(0, authority);
+  } else if (!has_port(authority)) {
+    return setting.fail(0, "expected host:port or unix:path");
+  }
+  std::string error;
+  if (!server_addresses(authority, 0, setting.loader.names, setting.frame.webhook->fastcgi, error)) {
+    return setting.fail(0, error);
+  }
+  setting.replace(0, setting.frame.webhook->fastcgi[0].text);
 }
 
 // Standard Webhooks writes a secret as "whsec_" and base64; any other text is taken as it is.
@@ -110,6 +127,15 @@ void define_webhook(Setting& setting) {
   setting.loader.run_block(frame, setting.statement.children);
   if (webhook->name.empty() || webhook->name == "off") return setting.fail(0, "expected a name");
   if (!frame.said.contains("url")) setting.error("no \"url\" in webhook \"" + webhook->name + "\"");
+  if (!webhook->fastcgi.empty()) {
+    if (!frame.said.contains("script_filename")) {
+      setting.error("no \"script_filename\" in webhook \"" + webhook->name + "\", for its \"fastcgi_pass\"");
+    }
+    if (frame.said.contains("unix_socket") || webhook->url.starts_with("https:")) {
+      setting.error("\"fastcgi_pass\" in webhook \"" + webhook->name +
+                    "\" says where to connect to: there can be no \"unix_socket\", and no https \"url\"");
+    }
+  }
   if (!frame.said.contains("secret") && webhook->secrets.empty()) {
     setting.warn_at(setting.statement.name.at,
                     "no \"secret\" in webhook \"" + webhook->name + "\": its calls are not signed");
@@ -138,6 +164,19 @@ constexpr Directive kRows[] = {
      .set = set_unix_socket,
      .syntax = "path",
      .help = "Connects to this unix socket; host and path of the url are sent as they are."},
+    {.name = "fastcgi_pass",
+     .scopes = kWebhook,
+     .set = set_fastcgi_pass,
+     .syntax = "host:port | unix:path",
+     .help = "Calls script_filename through a FastCGI server, such as php-fpm, instead of HTTP.  The script sees the "
+             "request as a web server would have passed it on: its fields as HTTP_..., host, path and query of the "
+             "url as HTTP_HOST, REQUEST_URI and so on.  A name is resolved when the configuration is read, and its "
+             "first address used."},
+    {.name = "script_filename",
+     .scopes = kWebhook,
+     .set = store_path<&Webhook::script_filename>,
+     .syntax = "path",
+     .help = "The script that fastcgi_pass is to run, as the FastCGI server sees it."},
     {.name = "secret",
      .scopes = kWebhook,
      .repeatable = true,

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "common/base/unique_fd.h"
+#include "common/config/built_in.h"
 #include "common/config/lexer.h"
 
 namespace beamgate::config {
@@ -185,7 +186,10 @@ void StatementReader::include(const Statement& statement, std::vector<Statement>
   }
   const std::string pattern = word.text[0] == '/' ? word.text : include_directory_ + word.text;
   ++include_depth_;
-  if (pattern.find_first_of("*?[") == std::string::npos) {
+  const std::string_view built_in = built_in_file(word.text);
+  if (!built_in.empty() && access(pattern.c_str(), F_OK) != 0 && errno == ENOENT) {
+    read_text("built-in " + word.text, std::string(built_in), out);
+  } else if (pattern.find_first_of("*?[") == std::string::npos) {
     read_file(pattern, word.at, out);
   } else {
     // A pattern without a match is no error, so that conf.d/*.conf may be empty.

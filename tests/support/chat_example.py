@@ -69,64 +69,10 @@ class Application:
                 return
 
 
-class Tests:
+class BehindGateway:
+    """Driven by two clients, with the example's own configuration."""
+
     directory = None
-    command = None
-
-    @classmethod
-    def setUpClass(cls):
-        if not shutil.which(cls.command[0]):
-            raise AssertionError(f"{cls.command[0]} is missing; ./packaging/install-dependencies test installs it")
-
-    def application(self, api, port=None):
-        application = Application(self.directory, self.command, api, port or free_port())
-        self.addCleanup(application.close)
-        return application
-
-    # The application alone: this test is the gateway.
-
-    def call(self, application, kind, body=b"", secret=SECRET, age_s=0, tampered=False, **fields):
-        stamp = str(int(time.time()) - age_s)
-        headers = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "ce-type": kind,
-                   "webhook-signature": "v1,AAAA " + standard_webhooks.signature(secret, "msg_1", stamp, body),
-                   **{name.replace("_", "-"): value for name, value in fields.items()}}
-        return http_client.post(application.address, "/beamgate", body + (b"!" if tampered else b""), headers)
-
-    def test_only_fresh_and_genuine_webhooks_are_believed(self):
-        application = self.application("127.0.0.1:1")
-        uri = {"beamgate_uri": "/chat?name=ann"}
-        for secret in (OLD_SECRET, SECRET):
-            self.assertEqual(self.call(application, "beamgate.connect", secret=secret, **uri).status, 200)
-        for wrong in ({"secret": standard_webhooks.new_secret("foreign")}, {"age_s": 301}, {"age_s": -330},
-                      {"tampered": True}):
-            self.assertEqual(self.call(application, "beamgate.connect", **wrong, **uri).status, 403, wrong)
-        self.assertEqual(http_client.post(application.address, "/beamgate", b"").status, 403)
-
-    def test_replies_and_calls(self):
-        api = self.backend(lambda request: Reply(200, {"result": {"channels": {"lobby": {"num_clients": 3}}}}))
-        application = self.application(api.address)
-        reply = self.call(application, "beamgate.connect", beamgate_uri="/chat?name=ann")
-        self.assertEqual(reply.header("content-type"), "application/vnd.beamgate+json")
-        self.assertEqual(reply.json(), {"user": "ann", "state": "lobby", "subscribe": ["lobby"],
-                                        "send": ["* welcome to lobby, ann"]})
-        self.assertEqual(self.call(application, "beamgate.connect", beamgate_uri="/chat?name=%3Cb%3E").status, 403)
-        ann = {"beamgate_user": "ann", "beamgate_state": "lobby"}
-        reply = self.call(application, "beamgate.message", "grüß dich".encode(), **ann)
-        self.assertEqual(reply.json(), {"publish": [{"channel": "lobby", "data": "ann: grüß dich"}]})
-        reply = self.call(application, "beamgate.message", b"/who", **ann)
-        self.assertEqual(reply.text, "* you are ann, one of 3 in lobby")
-        self.assertEqual(api.wait(path="/api/channels").json(), {"pattern": "lobby"})
-        batch = [{"specversion": "1.0", "type": "beamgate.disconnected", "id": "1", "source": "/x/1",
-                  "beamgateuser": "ann", "beamgatestate": "lobby", "data": {}}]
-        reply = self.call(application, "", json.dumps(batch).encode(),
-                          content_type="application/cloudevents-batch+json")
-        self.assertEqual(reply.status, 204)
-        published = api.wait(path="/api/publish")
-        self.assertEqual((published.query, published.text), ("channel=lobby", "* ann left"))
-        self.assertEqual(published.header("content-type"), "text/plain")
-        self.assertEqual(published.header("x-api-key"), KEY)
-
-    # Behind the gateway, with the example's own configuration.
 
     def configuration(self, port):
         text = (EXAMPLES / self.directory / "beamgate.conf").read_text()
@@ -182,3 +128,62 @@ class Tests:
         self.assertIn("1 to 32 letters", refused.exception.response.text)
         self.assertEqual(http_client.post(address, "/beamgate", b"").status, 404)
         self.assertIn(http_client.post(address, "/api/publish", {"channel": "lobby", "data": "x"}).status, (401, 403))
+
+
+class Tests(BehindGateway):
+    """All of it, for an example that is a program of its own."""
+
+    command = None
+
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which(cls.command[0]):
+            raise AssertionError(f"{cls.command[0]} is missing; ./packaging/install-dependencies test installs it")
+
+    def application(self, api, port=None):
+        application = Application(self.directory, self.command, api, port or free_port())
+        self.addCleanup(application.close)
+        return application
+
+    # The application alone: this test is the gateway.
+
+    def call(self, application, kind, body=b"", secret=SECRET, age_s=0, tampered=False, **fields):
+        stamp = str(int(time.time()) - age_s)
+        headers = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "ce-type": kind,
+                   "webhook-signature": "v1,AAAA " + standard_webhooks.signature(secret, "msg_1", stamp, body),
+                   **{name.replace("_", "-"): value for name, value in fields.items()}}
+        return http_client.post(application.address, "/beamgate", body + (b"!" if tampered else b""), headers)
+
+    def test_only_fresh_and_genuine_webhooks_are_believed(self):
+        application = self.application("127.0.0.1:1")
+        uri = {"beamgate_uri": "/chat?name=ann"}
+        for secret in (OLD_SECRET, SECRET):
+            self.assertEqual(self.call(application, "beamgate.connect", secret=secret, **uri).status, 200)
+        for wrong in ({"secret": standard_webhooks.new_secret("foreign")}, {"age_s": 301}, {"age_s": -330},
+                      {"tampered": True}):
+            self.assertEqual(self.call(application, "beamgate.connect", **wrong, **uri).status, 403, wrong)
+        self.assertEqual(http_client.post(application.address, "/beamgate", b"").status, 403)
+
+    def test_replies_and_calls(self):
+        api = self.backend(lambda request: Reply(200, {"result": {"channels": {"lobby": {"num_clients": 3}}}}))
+        application = self.application(api.address)
+        reply = self.call(application, "beamgate.connect", beamgate_uri="/chat?name=ann")
+        self.assertEqual(reply.header("content-type"), "application/vnd.beamgate+json")
+        self.assertEqual(reply.json(), {"user": "ann", "state": "lobby", "subscribe": ["lobby"],
+                                        "send": ["* welcome to lobby, ann"]})
+        self.assertEqual(self.call(application, "beamgate.connect", beamgate_uri="/chat?name=%3Cb%3E").status, 403)
+        ann = {"beamgate_user": "ann", "beamgate_state": "lobby"}
+        reply = self.call(application, "beamgate.message", "grüß dich".encode(), **ann)
+        self.assertEqual(reply.json(), {"publish": [{"channel": "lobby", "data": "ann: grüß dich"}]})
+        reply = self.call(application, "beamgate.message", b"/who", **ann)
+        self.assertEqual(reply.text, "* you are ann, one of 3 in lobby")
+        self.assertEqual(api.wait(path="/api/channels").json(), {"pattern": "lobby"})
+        batch = [{"specversion": "1.0", "type": "beamgate.disconnected", "id": "1", "source": "/x/1",
+                  "beamgateuser": "ann", "beamgatestate": "lobby", "data": {}}]
+        reply = self.call(application, "", json.dumps(batch).encode(),
+                          content_type="application/cloudevents-batch+json")
+        self.assertEqual(reply.status, 204)
+        published = api.wait(path="/api/publish")
+        self.assertEqual((published.query, published.text), ("channel=lobby", "* ann left"))
+        self.assertEqual(published.header("content-type"), "text/plain")
+        self.assertEqual(published.header("x-api-key"), KEY)

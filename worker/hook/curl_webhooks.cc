@@ -4,6 +4,8 @@
 
 #include "common/base/clock.h"
 #include "worker/hook/cloud_event.h"
+#include "worker/hook/curl_caller.h"
+#include "worker/hook/fastcgi_caller.h"
 
 namespace beamgate::hook {
 
@@ -11,7 +13,12 @@ CurlWebhooks::CurlWebhooks(uv::Loop& loop, record::Arena& arena, log::Log& log, 
     : loop_(loop),
       log_(log),
       metrics_(metrics),
-      multi_(loop, [this](CURL* easy, CURLcode code) { on_transfer_done(easy, code); }),
+      multi_(loop,
+             [this](CURL* easy, CURLcode code) {
+               Ending ending;
+               Job& job = CurlCaller::ended(easy, code, ending);
+               on_end(job, ending);
+             }),
       settled_timer_(loop, [this] { tell_settled(); }),
       expiry_timer_(loop, [this] { expire(); }),
       events_(loop, arena, log, metrics,
@@ -61,7 +68,9 @@ Endpoint& CurlWebhooks::endpoint_of(const std::shared_ptr<const config::Webhook>
     return *found->second;
   }
   auto& endpoint = endpoints_[config->name];
-  endpoint = std::make_unique<Endpoint>(config, multi_, log_, metrics_, [this](Job& job) { settle(job); });
+  endpoint = std::make_unique<Endpoint>(
+      config, [this](const auto& settings) { return make_caller(settings); }, log_, metrics_,
+      [this](Job& job) { settle(job); });
   long connections = 0;
   for (const auto& [name, each] : endpoints_) connections += each->config().concurrency;
   multi_.set_connections_max(connections);
@@ -73,11 +82,15 @@ const Endpoint* CurlWebhooks::endpoint(std::string_view name) const {
   return found == endpoints_.end() ? nullptr : found->second.get();
 }
 
-void CurlWebhooks::on_transfer_done(CURL* easy, CURLcode code) {
-  char* data = nullptr;
-  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &data);
-  const std::unique_ptr<Job> job = take(reinterpret_cast<Job*>(data)->id);
-  const Reply reply = job->endpoint.complete(*job, code);
+std::shared_ptr<Caller> CurlWebhooks::make_caller(const std::shared_ptr<const config::Webhook>& config) {
+  if (config->fastcgi.empty()) return std::make_shared<CurlCaller>(config, multi_);
+  return std::make_shared<FastcgiCaller>(config, loop_, log_,
+                                         [this](Job& job, const Ending& ending) { on_end(job, ending); });
+}
+
+void CurlWebhooks::on_end(Job& ended, const Ending& ending) {
+  const std::unique_ptr<Job> job = take(ended.id);
+  const Reply reply = job->endpoint.complete(*job, ending);
   job->endpoint.start_waiting();
   job->done(reply);
 }

@@ -1,8 +1,8 @@
-// CurlWebhooks: the Webhooks of a worker, over libcurl.
+// CurlWebhooks: the Webhooks of a worker, over libcurl, or FastCGI where a webhook says so.
 //
-// See webhooks.h for the contract; the parts: Endpoint (queue, concurrency, breaker), CurlMulti (transfers on
-// the loop), EventQueue (batched events), CloudEvent (what goes out), ReplyReader and Actions (what comes
-// back).
+// See webhooks.h for the contract; the parts: Endpoint (queue, concurrency, breaker), CurlCaller and CurlMulti (HTTP
+// on the loop), FastcgiCaller, EventQueue (batched events), CloudEvent (what goes out), ReplyReader and Actions (what
+// comes back).
 #pragma once
 
 #include <map>
@@ -40,7 +40,8 @@ class CurlWebhooks final : public Webhooks {
   Endpoint& endpoint_of(const std::shared_ptr<const config::Webhook>& config);
   CallId submit(Endpoint& endpoint, RequestHead head, std::string_view body, OnReply done);
   std::unique_ptr<Job> take(CallId id);
-  void on_transfer_done(CURL* easy, CURLcode code);
+  std::shared_ptr<Caller> make_caller(const std::shared_ptr<const config::Webhook>& config);
+  void on_end(Job& ended, const Ending& ending);
   void settle(Job& job);
   void tell_settled();
   void expire();

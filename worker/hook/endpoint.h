@@ -6,19 +6,16 @@
 //            is Settled as Overloaded, what waits too long as TimedOut.
 #pragma once
 
-#include <curl/curl.h>
-
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
-#include <vector>
 
 #include "common/config/model.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "worker/hook/breaker.h"
-#include "worker/hook/curl_multi.h"
+#include "worker/hook/caller.h"
 #include "worker/hook/job.h"
 
 namespace beamgate::hook {
@@ -28,7 +25,8 @@ class Endpoint {
   static constexpr size_t kQueueBytesMax = size_t{64} << 20;
 
   // settle: takes a job whose stage has become Settled.
-  Endpoint(std::shared_ptr<const config::Webhook> config, CurlMulti& multi, log::Log& log,
+  using MakeCaller = std::function<std::shared_ptr<Caller>(const std::shared_ptr<const config::Webhook>&)>;
+  Endpoint(std::shared_ptr<const config::Webhook> config, MakeCaller make_caller, log::Log& log,
            metrics::Page& metrics, std::function<void(Job&)> settle);
   ~Endpoint();  // REQUIRES: no job is in flight.
   Endpoint(const Endpoint&) = delete;
@@ -40,7 +38,7 @@ class Endpoint {
   void submit(Job& job);
   void withdraw(Job& job);              // Cancelled: leaves queue or wire.
   // The job's transfer has ended; what to tell.  Frees its place, start_waiting() comes next.
-  Reply complete(Job& job, CURLcode code);
+  Reply complete(Job& job, const Ending& ending);
   void start_waiting();                 // Fills free places from the queue.
   int64_t expire(int64_t now_ms);       // Settles what waited too long; when to look again, 0: nothing waits.
 
@@ -55,12 +53,10 @@ class Endpoint {
   void leave_wire(Job& job);
   void judge(const Reply& reply);
   void settle_waiting(Outcome outcome);
-  CURL* take_handle();
-  void set_options(CURL* easy) const;
-  void drop_handles();
 
   std::shared_ptr<const config::Webhook> config_;
-  CurlMulti& multi_;
+  const MakeCaller make_caller_;
+  std::shared_ptr<Caller> caller_;  // For the settings in force.
   log::Log& log_;
   metrics::Page& metrics_;
   std::function<void(Job&)> settle_;
@@ -68,7 +64,6 @@ class Endpoint {
   std::list<Job*> waiting_;  // Oldest first.
   size_t waiting_bytes_ = 0;
   uint32_t in_flight_ = 0;
-  std::vector<CURL*> idle_;  // Handles with this generation's options.
 };
 
 }  // namespace beamgate::hook

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "worker/hook/caller.h"
 #include "worker/hook/reply_reader.h"
 #include "worker/hook/request_head.h"
 #include "worker/hook/webhooks.h"
@@ -36,9 +37,9 @@ struct Job {
   Stage stage = Stage::Settled;
   Outcome settled = Outcome::Overloaded;
   std::list<Job*>::iterator place;  // In the endpoint's queue, while Waiting.
-  CURL* easy = nullptr;             // While InFlight.
-  std::shared_ptr<const config::Webhook> config;  // Whose options the handle has.
   ReplyReader reader;
+  std::shared_ptr<Caller> caller;   // While InFlight, as is the next.
+  std::unique_ptr<Transfer> transfer;
 };
 
 }  // namespace beamgate::hook

@@ -12,7 +12,9 @@
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 #include "common/tls/server_session.h"
+#include "common/version.h"
 #include "worker/http/client_address.h"
+#include "worker/http/document.h"
 #include "worker/http/forwarded.h"
 #include "worker/net/proxy_header.h"
 #include "worker/record/uid.h"
@@ -263,6 +265,12 @@ void append_tls(const Scope& scope, std::string& out) {
   if (scope.request.tls != nullptr) out += (scope.request.tls->*get)();
 }
 
+// What the request names in the location's files.
+template <void (*append)(const config::Location&, std::string_view path, std::string& out)>
+void append_document(const Scope& scope, std::string& out) {
+  if (scope.request.location != nullptr) append(*scope.request.location, scope.request.path, out);
+}
+
 using Session = tls::ServerSession;
 using Append = void (*)(const Scope&, std::string&);
 
@@ -295,7 +303,10 @@ constexpr Row kRows[] = {
      [](const Scope& s, std::string& out) { out += std::to_string(s.record.keepalive_count); }},
     {"content_length", [](const Scope& s, std::string& out) { out += s.request.field("content-length"); }},
     {"content_type", [](const Scope& s, std::string& out) { out += s.request.field("content-type"); }},
+    {"document_root", append_document<append_document_root>},
     {"document_uri", [](const Scope& s, std::string& out) { out += s.request.path; }},
+    {"fastcgi_path_info", append_document<append_path_info>},
+    {"fastcgi_script_name", append_document<append_script_name>},
     {"host", append_host},
     {"hostname", [](const Scope&, std::string& out) { out += hostname(); }},
     {"https", [](const Scope& s, std::string& out) { out += s.request.tls != nullptr ? "on" : ""; }},
@@ -303,6 +314,7 @@ constexpr Row kRows[] = {
     {"limit_conn_status", [](const Scope& s, std::string& out) { out += s.request.limit_conn_status; }},
     {"limit_req_status", [](const Scope& s, std::string& out) { out += s.request.limit_req_status; }},
     {"msec", [](const Scope&, std::string& out) { append_seconds(wall_ms(), out); }},
+    {"nginx_version", [](const Scope&, std::string& out) { out += BEAMGATE_VERSION; }},
     {"pid", [](const Scope&, std::string& out) { out += std::to_string(getpid()); }},
     {"proxy_add_forwarded",
      [](const Scope& s, std::string& out) { out += forwarded(s.request, s.record, s.request.tls != nullptr ? "https" : "http"); }},
@@ -322,10 +334,12 @@ constexpr Row kRows[] = {
     {"realip_remote_addr",
      [](const Scope& s, std::string& out) { out += net::address_text(socket_peer(s)); }},
     {"realip_remote_port", [](const Scope& s, std::string& out) { append_port(socket_peer(s).port, out); }},
+    {"realpath_root", append_document<append_real_root>},
     {"remote_addr", [](const Scope& s, std::string& out) { out += s.request.remote_address; }},
     {"remote_port", [](const Scope& s, std::string& out) { append_port(s.request.remote_port, out); }},
     {"remote_user", append_remote_user},
     {"request", [](const Scope& s, std::string& out) { append_request_line(s.request, out); }},
+    {"request_filename", append_document<append_request_filename>},
     {"request_id", append_request_id},
     {"request_length",
      [](const Scope& s, std::string& out) {

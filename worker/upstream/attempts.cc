@@ -30,13 +30,13 @@ uint32_t next_upstream_bit(uint16_t status) {
 bool is_server_failure(uint16_t status) { return status != 403 && status != 404; }
 
 bool Attempts::may_go_on(uint32_t reason, bool sent, int64_t now_ms) const {
-  if ((proxy_.next_upstream & reason) == 0 || !may_be_repeated(sent)) return false;
-  if (proxy_.next_upstream_tries != 0 && count_ >= proxy_.next_upstream_tries) return false;
-  return proxy_.next_upstream_timeout_ms == 0 || now_ms - began_ms_ < proxy_.next_upstream_timeout_ms;
+  if ((settings_.next_upstream & reason) == 0 || !may_be_repeated(sent)) return false;
+  if (settings_.next_upstream_tries != 0 && count_ >= settings_.next_upstream_tries) return false;
+  return settings_.next_upstream_timeout_ms == 0 || now_ms - began_ms_ < settings_.next_upstream_timeout_ms;
 }
 
 bool Attempts::may_repeat(bool sent) const {
-  return (proxy_.next_upstream & config::kNextError) != 0 && may_be_repeated(sent);
+  return (settings_.next_upstream & config::kNextError) != 0 && may_be_repeated(sent);
 }
 
 }  // namespace beamgate::upstream

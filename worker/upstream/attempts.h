@@ -24,8 +24,8 @@ bool is_server_failure(uint16_t status);
 
 class Attempts {
  public:
-  Attempts(const config::ProxyAction& proxy, bool idempotent, int64_t now_ms)
-      : proxy_(proxy), idempotent_(idempotent), began_ms_(now_ms) {}
+  Attempts(const config::BackendAction& settings, bool idempotent, int64_t now_ms)
+      : settings_(settings), idempotent_(idempotent), began_ms_(now_ms) {}
 
   void begin() { ++count_; }  // The request is passed to a server.
 
@@ -37,10 +37,10 @@ class Attempts {
 
  private:
   bool may_be_repeated(bool sent) const {
-    return !sent || idempotent_ || (proxy_.next_upstream & config::kNextNonIdempotent) != 0;
+    return !sent || idempotent_ || (settings_.next_upstream & config::kNextNonIdempotent) != 0;
   }
 
-  const config::ProxyAction& proxy_;
+  const config::BackendAction& settings_;
   const bool idempotent_;
   const int64_t began_ms_;
   uint32_t count_ = 0;

@@ -22,6 +22,7 @@
 
 namespace beamgate::upstream {
 
+class BackendProtocol;
 class Connection;
 
 // Who has the connection; a call may destroy it.
@@ -58,6 +59,7 @@ class Connection final : public net::PollTarget, public DeadlineTarget {
   void want_read(bool wanted);
   void want_write(bool wanted);
 
+  const BackendProtocol* protocol = nullptr;  // What is spoken on it.
   uint32_t requests = 0;   // Begun on this connection.
   int64_t idle_since = 0;  // Monotonic milliseconds; for the pool.
 

@@ -89,9 +89,21 @@ bool is_dropped_from_request(std::string_view name, bool trusted_peer, bool unde
   return is_written_by_us(name) || is_hop_by_hop(name) || is_spoofable(name, trusted_peer);
 }
 
+bool is_dropped_from_script(std::string_view name, bool trusted_peer, bool underscores) {
+  if (name.find('_') != std::string_view::npos) {
+    std::string dashed(name);
+    std::replace(dashed.begin(), dashed.end(), '_', '-');
+    return !underscores || is_dropped_from_script(dashed, trusted_peer);
+  }
+  if (!trusted_peer && iequals(name, "x-real-ip")) return true;
+  return iequals(name, "transfer-encoding") || is_spoofable(name, trusted_peer);
+}
+
 bool is_dropped_from_response(std::string_view name) {
   return iequals(name, "content-length") || is_hop_by_hop(name);
 }
+
+bool is_order_for_proxy(std::string_view name) { return has_prefix(name, "x-accel-"); }
 
 bool is_hidden_from_response(std::string_view name) {
   switch (name.size()) {
@@ -102,8 +114,7 @@ bool is_hidden_from_response(std::string_view name) {
     case 6:
       return iequals(name, "server");
     default:
-      // X-Accel-* are orders for the proxy, not news for the client.
-      return has_prefix(name, "x-accel-");
+      return is_order_for_proxy(name);
   }
 }
 

@@ -19,8 +19,15 @@ bool is_hop_by_hop(std::string_view name);
 // A name with "_" is let through only with `underscores`, and then only if it isn't one of those with "-" for "_".
 bool is_dropped_from_request(std::string_view name, bool trusted_peer, bool underscores = false);
 
+// A client's field that never becomes a script's HTTP_...: able to pass for another one, or for something that only
+// the gateway or a trusted proxy in front of it may say; or untrue once the body has been read.
+bool is_dropped_from_script(std::string_view name, bool trusted_peer, bool underscores = false);
+
 // A backend's field that never reaches a client: it belongs to the connection, or frames the message.
 bool is_dropped_from_response(std::string_view name);
+
+// X-Accel-...: said to a proxy, not to the client.
+bool is_order_for_proxy(std::string_view name);
 
 // One that doesn't unless "proxy_pass_header" names it: said by us, or an order for the proxy.
 bool is_hidden_from_response(std::string_view name);

@@ -50,9 +50,9 @@ void Peer::keep(std::unique_ptr<Connection> connection) {
   idle_.push_back(std::move(connection));
 }
 
-std::unique_ptr<Connection> Peer::take_idle(const tls::Target& target) {
+std::unique_ptr<Connection> Peer::take_idle(const BackendProtocol& protocol, const tls::Target& target) {
   const auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](const std::unique_ptr<Connection>& idle) {
-    return idle->speaks(target);
+    return idle->protocol == &protocol && idle->speaks(target);
   });
   if (found == idle_.rend()) return nullptr;
   std::unique_ptr<Connection> connection = std::move(*found);

@@ -47,7 +47,8 @@ class Peer final : public ConnectionUser {
 
   // Idle connections, oldest first.
   void keep(std::unique_ptr<Connection> connection);
-  std::unique_ptr<Connection> take_idle(const tls::Target& target);  // The one used last; null: none.
+  // The one used last that was spoken to so; null: none.
+  std::unique_ptr<Connection> take_idle(const BackendProtocol& protocol, const tls::Target& target);
   void drop_oldest_idle();                  // REQUIRES: idle_count() > 0.
   void drop_idle() { idle_.clear(); }
   size_t idle_count() const { return idle_.size(); }

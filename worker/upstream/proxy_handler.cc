@@ -27,7 +27,7 @@ ProxyHandler::ProxyHandler(uv::Loop& loop, net::Poller& poller, http::Exchanges&
       resolver_(loop),
       names_(deadlines_, resolver_, checks_, log, metrics),
       landing_(std::make_unique<char[]>(kLandingBytes)),
-      parts_{poller, deadlines_, pool_, writer_, exchanges, legs_, log, metrics,
+      parts_{poller, deadlines_, pool_, exchanges, legs_, log, metrics,
              std::span<char>(landing_.get(), kLandingBytes)} {}
 
 void ProxyHandler::follow(const config::Http& http) {
@@ -43,7 +43,9 @@ void ProxyHandler::handle(http::Exchange& exchange) {
   const std::string_view method = exchange.request().method;
   // A tunnel has no place in front of an application, and TRACE would show it what we added.
   if (method == "CONNECT" || method == "TRACE") return exchange.respond_status(405);
-  auto made = std::make_unique<ProxyLeg>(parts_, exchange);
+  const bool is_fastcgi = exchange.request().location->action == config::Action::Fastcgi;
+  const BackendProtocol& protocol = is_fastcgi ? static_cast<const BackendProtocol&>(fastcgi_) : http_;
+  auto made = std::make_unique<ProxyLeg>(parts_, protocol, exchange);
   if (!made->write_head(exchange)) return exchange.respond_status(400);
   ProxyLeg& leg = legs_.add(std::move(made));
   exchange.attach(std::make_unique<ProxyAttachment>(leg));

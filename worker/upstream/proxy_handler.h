@@ -1,4 +1,4 @@
-// Proxy handler: serves locations with proxy_pass (config::Action::Proxy).
+// Proxy handler: serves locations with proxy_pass and fastcgi_pass (config::Action::Proxy and Fastcgi).
 //
 // Owner      Worker; it outlives every exchange it handled, and every exchange ends before it does.
 // Thread     Worker loop thread only.
@@ -13,7 +13,9 @@
 #include "common/uv/loop.h"
 #include "worker/http/exchange.h"
 #include "worker/net/poller.h"
+#include "worker/upstream/fastcgi_protocol.h"
 #include "worker/upstream/health_checks.h"
+#include "worker/upstream/http_protocol.h"
 #include "worker/upstream/name_watches.h"
 #include "worker/upstream/proxy_leg.h"
 #include "worker/upstream/resolver.h"
@@ -40,7 +42,8 @@ class ProxyHandler final : public http::Handler {
   HealthChecks checks_;
   Resolver resolver_;
   NameWatches names_;
-  RequestWriter writer_;
+  HttpProtocol http_;
+  FastcgiProtocol fastcgi_;
   ProxyLegs legs_;
   std::unique_ptr<char[]> landing_;
   ProxyParts parts_;

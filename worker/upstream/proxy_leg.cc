@@ -5,15 +5,10 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "worker/upstream/pick_key.h"
-#include "worker/upstream/proxy_target.h"
-#include "worker/upstream/response_fields.h"
 
 namespace beamgate::upstream {
-namespace {
 
 using metrics::Metric;
-
-}  // namespace
 
 // Keeps the leg alive while one of its functions runs: any call into the exchange may end the exchange.
 // Must be the first local variable, so that it is the last to go.
@@ -35,31 +30,33 @@ class ProxyLeg::Entry {
   ProxyLeg& leg_;
 };
 
-ProxyLeg::ProxyLeg(const ProxyParts& parts, http::Exchange& exchange)
+ProxyLeg::ProxyLeg(const ProxyParts& parts, const BackendProtocol& protocol, http::Exchange& exchange)
     : parts_(parts),
       id_(exchange.id()),
-      proxy_(exchange.request().location->proxy),
-      to_head_(exchange.request().method == "HEAD"),
-      // HTTP/1.0 has no chunks: the length has to be known first.
-      held_(exchange.request().has_body() &&
-            (proxy_.request_buffering || (exchange.request().chunked && proxy_.http_minor == 0))),
-      chunked_(exchange.request().chunked && !held_),
-      attempts_(proxy_, upstream::is_idempotent(exchange.request().method), monotonic_ms()),
+      protocol_(protocol),
+      settings_(protocol.settings(*exchange.request().location)),
+      held_(protocol.sends_body(exchange.request()) &&
+            (settings_.request_buffering || protocol.needs_length(exchange.request()))),
+      framing_(protocol.framing(exchange.request(), held_)),
+      attempts_(settings_, upstream::is_idempotent(exchange.request().method), monotonic_ms()),
       idempotent_(upstream::is_idempotent(exchange.request().method)),
-      group_(parts.pool.group(proxy_.upstream)) {}
+      group_(parts.pool.group(settings_.upstream)) {}
 
 bool ProxyLeg::write_head(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
-  const auto written = parts_.writer.write(request, exchange.record(), proxy_, {}, out_.head());
+  const auto written = protocol_.write_head(request, exchange.record(), {}, out_.head());
   if (!written.ok()) return false;
   keep_ = written.value().keep;
   upgrade_ = written.value().upgrade;
-  key_ = pick_key(proxy_.upstream->balancing, request, exchange.record());
-  out_.set_body_limit(proxy_.buffer_bytes);
-  if (held_) out_.hold(proxy_.temp_path);
-  body_ended_ = !request.has_body();
-  collecting_ = held_ || (!body_ended_ && !chunked_ && *request.content_length <= proxy_.buffer_bytes);
-  target_ = tls_target(request, exchange.record(), proxy_);
+  key_ = pick_key(settings_.upstream->balancing, request, exchange.record());
+  out_.set_body_limit(settings_.buffer_bytes);
+  if (held_) out_.hold(settings_.temp_path);
+  body_ended_ = !protocol_.sends_body(request);
+  body_discarded_ = body_ended_ && request.has_body();
+  collecting_ = held_ || (!body_ended_ && request.content_length.has_value() &&
+                          *request.content_length <= settings_.buffer_bytes);
+  may_reuse_ = protocol_.may_reuse(request);
+  target_ = protocol_.target(request, exchange.record());
   return true;
 }
 
@@ -81,14 +78,13 @@ void ProxyLeg::detach() {
 
 // Ends with a connection, connected or on its way, or with the failure of the exchange.
 void ProxyLeg::connect() {
-  while (!is_over() && connection_ == nullptr) {
+  while (!is_over() && connection_ == nullptr && exchange() != nullptr) {
     if (peer_ == nullptr) {
       Peer* chosen = group_.choose({tried_, monotonic_ms(), key_});
       if (chosen == nullptr) return fail(failure_status_);
       take_peer(*chosen);
     }
-    const bool may_reuse = !fresh_only_ && proxy_.proxy_protocol == 0;
-    if ((may_reuse && take_idle()) || open_fresh()) send_request();
+    if ((may_reuse_ && !fresh_only_ && take_idle()) || open_fresh()) send_request();
   }
 }
 
@@ -101,7 +97,7 @@ void ProxyLeg::take_peer(Peer& peer) {
 }
 
 bool ProxyLeg::take_idle() {
-  while (std::unique_ptr<Connection> idle = peer_->take_idle(target_)) {
+  while (std::unique_ptr<Connection> idle = peer_->take_idle(protocol_, target_)) {
     // What can't be repeated is worth a look whether the backend has just closed.
     if (!idempotent_ && !idle->is_quiet()) continue;
     use(std::move(idle), true);
@@ -118,6 +114,7 @@ bool ProxyLeg::open_fresh() {
     return false;
   }
   parts_.metrics.add(Metric::UpstreamConnectionsOpened);
+  opened.value()->protocol = &protocol_;
   use(std::move(opened).value(), false);
   return true;
 }
@@ -126,7 +123,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   connection_ = std::move(connection);
   connection_->set_user(*this);
   ++connection_->requests;
-  parser_.emplace(ResponseParser::Asked{.head = to_head_, .upgrade = upgrade_});
+  reader_ = protocol_.make_reader(exchange()->request(), upgrade_);
   reused_ = reused;
   sent_bytes_ = 0;
   send_broken_ = false;
@@ -135,7 +132,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
 
 void ProxyLeg::count_failure(const Error& error) {
   parts_.metrics.add(Metric::UpstreamFailures);
-  parts_.log.warn("upstream_failed", {{"upstream", proxy_.upstream->name},
+  parts_.log.warn("upstream_failed", {{"upstream", settings_.upstream->name},
                                       {"server", peer_->server().address.text},
                                       {"begun", begun_ ? "yes" : "no"},
                                       {"error", error.message()}});
@@ -158,10 +155,9 @@ size_t ProxyLeg::on_body(std::string_view bytes) {
   while (!body_discarded_ && taken < bytes.size()) {
     const size_t part = std::min(out_.body_room(), bytes.size() - taken);
     if (part == 0) break;
-    const Result<void> appended = out_.append_body(bytes.substr(taken, part), chunked_);
+    const Result<void> appended = out_.append_body(bytes.substr(taken, part), framing_);
     if (!appended.ok()) {
-      parts_.log.error("request_body_lost", {{"path", proxy_.temp_path}, {"error", appended.error().message()}});
-      fail(500);
+      body_lost(appended.error());
       break;
     }
     taken += part;
@@ -178,7 +174,8 @@ void ProxyLeg::on_body_end() {
   body_ended_ = true;
   if (body_discarded_) return;
   if (held_ && !tunnel_ && !finish_head()) return;
-  out_.append_end(chunked_);
+  const Result<void> appended = out_.append_end(framing_);
+  if (!appended.ok()) return body_lost(appended.error());
   made_progress();
   if (collecting_) {
     collecting_ = false;
@@ -188,13 +185,17 @@ void ProxyLeg::on_body_end() {
   }
 }
 
+void ProxyLeg::body_lost(const Error& error) {
+  parts_.log.error("request_body_lost", {{"path", settings_.temp_path}, {"error", error.message()}});
+  fail(500);
+}
+
 // The length of a body that came in chunks is known now.
 bool ProxyLeg::finish_head() {
   http::Exchange* client = exchange();
   if (client == nullptr) return false;
   std::string head;
-  const auto written =
-      parts_.writer.write(client->request(), client->record(), proxy_, out_.body_bytes(), head);
+  const auto written = protocol_.write_head(client->request(), client->record(), out_.body_bytes(), head);
   if (!written.ok()) return fail(400), false;
   out_.replace_head(head);
   return true;
@@ -277,30 +278,28 @@ void ProxyLeg::read_response() {
   if (received.ok()) {
     made_progress();
     std::string_view body;
-    const ResponseParser::State state = parser_->feed(parts_.landing.first(received.value()), body);
+    const http::ResponseReader::State state = reader_->feed(parts_.landing.first(received.value()), body);
     return deliver(state, body);
   }
   if (received.error().code == Code::WouldBlock) return;
-  if (received.error().code == Code::Closed && parser_->end() == ResponseParser::State::Complete) {
-    return deliver(ResponseParser::State::Complete, {});
+  if (received.error().code == Code::Closed && reader_->end() == http::ResponseReader::State::Complete) {
+    return deliver(http::ResponseReader::State::Complete, {});
   }
   connection_lost(received.error());
 }
 
-void ProxyLeg::deliver(ResponseParser::State state, std::string_view body) {
-  using State = ResponseParser::State;
+void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body) {
+  using State = http::ResponseReader::State;
+  log_errors();
   pass_interims();
   if (state == State::Head || connection_ == nullptr) return;
-  if (state == State::Invalid) {
-    attempt_failed(config::kNextInvalidHeader, {Code::Invalid, 0, "the response is invalid"}, 502);
-    return connect();
-  }
+  if (state == State::Invalid) return response_invalid();
   http::Exchange* client = exchange();
   if (client == nullptr) return release_peer();
   if (state == State::Switched) return begin_tunnel(*client, body);
   if (!begun_) {
     if (pass_to_another()) return connect();
-    if (intercepts(*client)) return fail(parser_->head().status);
+    if (intercepts(*client)) return fail(reader_->head().status);
     begin_response(*client, state == State::Complete ? body.size() : SIZE_MAX);
   }
   bool room = true;
@@ -312,11 +311,25 @@ void ProxyLeg::deliver(ResponseParser::State state, std::string_view body) {
   connection_->want_read(false);
 }
 
+void ProxyLeg::response_invalid() {
+  const http::ResponseReader::Failure failure = reader_->failure();
+  attempt_failed(failure.reason, {Code::Invalid, 0, failure.text}, failure.status, failure.untouched);
+  connect();
+}
+
+void ProxyLeg::log_errors() {
+  const std::string text = reader_->take_errors();
+  if (text.empty()) return;
+  parts_.log.error("upstream_stderr", {{"upstream", settings_.upstream->name},
+                                       {"server", peer_->server().address.text},
+                                       {"text", text}});
+}
+
 void ProxyLeg::pass_interims() {
-  for (http::ResponseHead& interim : parser_->take_interims()) {
+  for (http::ResponseHead& interim : reader_->take_interims()) {
     http::Exchange* client = exchange();
     if (client == nullptr || begun_) return;
-    fit_fields(client->request(), client->record(), interim.fields);
+    protocol_.fit_fields(client->request(), client->record(), interim.fields);
     client->inform(interim.status, interim.fields);
   }
 }
@@ -324,9 +337,9 @@ void ProxyLeg::pass_interims() {
 // A status that "proxy_next_upstream" lists: true when there is another server, which is then chosen.  Else
 // the client gets this answer.
 bool ProxyLeg::pass_to_another() {
-  const uint16_t status = parser_->head().status;
+  const uint16_t status = reader_->head().status;
   const uint32_t reason = next_upstream_bit(status);
-  if ((proxy_.next_upstream & reason) == 0) return peer_->succeeded(monotonic_ms()), false;
+  if ((settings_.next_upstream & reason) == 0) return peer_->succeeded(monotonic_ms()), false;
   if (is_server_failure(status)) {
     peer_->failed(monotonic_ms());
     count_failure({Code::Invalid, 0, "it answered with a status of proxy_next_upstream"});
@@ -341,29 +354,28 @@ bool ProxyLeg::pass_to_another() {
   return true;
 }
 
-// "proxy_intercept_errors": error_page answers instead.
+// "proxy_intercept_errors" and fastcgi's: error_page answers instead.
 bool ProxyLeg::intercepts(http::Exchange& client) const {
-  const uint16_t status = parser_->head().status;
-  return proxy_.intercept_errors && status >= 300 && client.has_error_page(status);
+  const uint16_t status = reader_->head().status;
+  return settings_.intercept_errors && status >= 300 && client.has_error_page(status);
 }
 
 // A body that is here completely needs no chunks, whatever the backend thought.
 void ProxyLeg::begin_response(http::Exchange& client, size_t whole_body_bytes) {
   begun_ = true;
-  http::ResponseHead& head = parser_->head();
-  const bool trailers = proxy_.pass_trailers && !parser_->trailers().empty();
-  if (!head.content_length.has_value() && whole_body_bytes != SIZE_MAX && parser_->may_have_body() && !trailers) {
+  http::ResponseHead& head = reader_->head();
+  const bool whole = whole_body_bytes != SIZE_MAX && !reader_->has_trailers();
+  if (!head.content_length.has_value() && whole && reader_->may_have_body()) {
     head.content_length = whole_body_bytes;
   }
-  fit_fields(client.request(), client.record(), head.fields);
+  protocol_.fit_fields(client.request(), client.record(), head.fields);
   client.begin(std::move(head));
 }
 
 // The connection first: the client's next request may be handled within finish().
 void ProxyLeg::complete_response() {
-  std::vector<http::ResponseField> trailers;
-  if (proxy_.pass_trailers) trailers = std::move(parser_->trailers());
-  if (connection_ != nullptr && keep_ && parser_->reusable() && body_ended_ && out_.unsent().empty() &&
+  const std::vector<http::ResponseField> trailers = reader_->take_trailers();
+  if (connection_ != nullptr && keep_ && reader_->reusable() && body_ended_ && out_.unsent().empty() &&
       !body_discarded_ && !send_broken_) {
     group_.keep(*peer_, std::move(connection_), monotonic_ms());
   }
@@ -373,7 +385,7 @@ void ProxyLeg::complete_response() {
 }
 
 void ProxyLeg::connection_lost(const Error& error) {
-  const bool silent = !begun_ && !parser_->started();
+  const bool silent = !begun_ && !reader_->started();
   if (silent && reused_ && out_.can_rewind() && attempts_.may_repeat(sent_bytes_ > 0)) {
     parts_.metrics.add(Metric::UpstreamRetries);
     connection_.reset();
@@ -386,12 +398,12 @@ void ProxyLeg::connection_lost(const Error& error) {
 }
 
 // This server is not asked again for this exchange.  It ends with it, unless another one may be.
-void ProxyLeg::attempt_failed(uint32_t reason, const Error& error, uint16_t status) {
+void ProxyLeg::attempt_failed(uint32_t reason, const Error& error, uint16_t status, bool untouched) {
   count_failure(error);
   const int64_t now_ms = monotonic_ms();
-  const bool sent = sent_bytes_ > 0;
+  const bool sent = sent_bytes_ > 0 && !untouched;
   // That a kept connection was closed before an answer says nothing about the server.
-  const bool stale = reason == config::kNextError && reused_ && connection_ != nullptr && !parser_->started();
+  const bool stale = reason == config::kNextError && reused_ && connection_ != nullptr && !reader_->started();
   if (!stale) peer_->failed(now_ms);
   tried_.push_back(peer_);
   release_peer();
@@ -414,58 +426,6 @@ void ProxyLeg::fail(uint16_t status) {
   }
 }
 
-// --- The tunnel.
-
-void ProxyLeg::begin_tunnel(http::Exchange& client, std::string_view first) {
-  begun_ = tunnel_ = true;
-  peer_->succeeded(monotonic_ms());
-  parts_.metrics.add(Metric::UpstreamTunnelsActive);
-  std::vector<http::ResponseField> fields = std::move(parser_->head().fields);
-  fit_fields(client.request(), client.record(), fields);
-  fields.push_back({"Upgrade", "websocket"});
-  fields.push_back({"Connection", "Upgrade"});
-  parser_.reset();
-  out_.begin_stream(proxy_.buffer_bytes);
-  body_ended_ = body_discarded_ = false;
-  last_read_ms_ = monotonic_ms();
-  client.tunnel(fields);
-  http::Exchange* still = exchange();
-  if (first.empty() || still == nullptr || still->write(first) || connection_ == nullptr) return;
-  reading_ = false;
-  connection_->want_read(false);
-}
-
-// Most of the time nothing waits, and nothing is copied.
-size_t ProxyLeg::send_in_tunnel(std::string_view bytes) {
-  if (connection_ == nullptr || send_broken_ || !out_.unsent().empty()) return 0;
-  const Result<size_t> sent = connection_->send(bytes);
-  made_progress();
-  if (sent.ok()) return sent.value();
-  send_broken_ = sent.error().code != Code::WouldBlock;
-  return send_broken_ ? bytes.size() : 0;
-}
-
-void ProxyLeg::read_in_tunnel() {
-  const Result<size_t> received = connection_->receive(parts_.landing);
-  if (!received.ok()) {
-    if (received.error().code != Code::WouldBlock) end_tunnel();
-    return;
-  }
-  last_read_ms_ = monotonic_ms();
-  http::Exchange* client = exchange();
-  if (client == nullptr) return release_peer();
-  if (client->write({parts_.landing.data(), received.value()}) || connection_ == nullptr) return;
-  reading_ = false;
-  connection_->want_read(false);
-}
-
-// What the client has been sent so far still reaches it.
-void ProxyLeg::end_tunnel() {
-  release_peer();
-  body_discarded_ = over_ = true;
-  if (http::Exchange* client = exchange()) client->finish();
-}
-
 // --- Time.
 
 void ProxyLeg::made_progress() { last_progress_ms_ = monotonic_ms(); }
@@ -475,14 +435,14 @@ void ProxyLeg::update_deadline() {
   if (connection_ == nullptr) return;
   int64_t at_ms = 0;
   if (connection_->is_connecting()) {
-    at_ms = last_progress_ms_ + proxy_.connect_timeout_ms;
+    at_ms = last_progress_ms_ + settings_.connect_timeout_ms;
   } else if (!out_.unsent().empty()) {
-    at_ms = last_progress_ms_ + proxy_.send_timeout_ms;
+    at_ms = last_progress_ms_ + settings_.send_timeout_ms;
   } else if (!tunnel_ && reading_ && (body_ended_ || body_discarded_)) {
-    at_ms = last_progress_ms_ + proxy_.read_timeout_ms;
+    at_ms = last_progress_ms_ + settings_.read_timeout_ms;
   }
   if (tunnel_ && reading_) {
-    const int64_t idle_at_ms = last_read_ms_ + proxy_.read_timeout_ms;
+    const int64_t idle_at_ms = last_read_ms_ + settings_.read_timeout_ms;
     at_ms = at_ms == 0 ? idle_at_ms : std::min(at_ms, idle_at_ms);
   }
   connection_->set_deadline(at_ms);

@@ -9,7 +9,7 @@
 // Owner      ProxyLegs.  The exchange's attachment tells it when the exchange ends; it then goes as soon as
 //            none of its functions is running.
 // Thread     Worker loop thread only.
-// Limits     ProxyAction::buffer_bytes of request body, or a file of it, and one read of response beyond what
+// Limits     BackendAction::buffer_bytes of request body, or a file of it, and one read of response beyond what
 //            the client's queue takes.  Timeouts: 504; every other failure: 502, or a cut once the response has
 //            begun.
 // Repeats    Only while the client has nothing of a response and the request is held completely, as Attempts
@@ -20,7 +20,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,12 +30,11 @@
 #include "worker/http/exchange.h"
 #include "worker/net/poller.h"
 #include "worker/upstream/attempts.h"
+#include "worker/upstream/backend_protocol.h"
 #include "worker/upstream/connection.h"
 #include "worker/upstream/deadlines.h"
 #include "worker/upstream/pool.h"
 #include "worker/upstream/request_buffer.h"
-#include "worker/upstream/request_writer.h"
-#include "worker/upstream/response_parser.h"
 
 namespace beamgate::upstream {
 
@@ -47,7 +45,6 @@ struct ProxyParts {
   net::Poller& poller;
   Deadlines& deadlines;
   Pool& pool;
-  const RequestWriter& writer;
   http::Exchanges& exchanges;
   ProxyLegs& legs;
   log::Log& log;
@@ -57,7 +54,7 @@ struct ProxyParts {
 
 class ProxyLeg final : public ConnectionUser {
  public:
-  ProxyLeg(const ProxyParts& parts, http::Exchange& exchange);
+  ProxyLeg(const ProxyParts& parts, const BackendProtocol& protocol, http::Exchange& exchange);
   ProxyLeg(const ProxyLeg&) = delete;
   ProxyLeg& operator=(const ProxyLeg&) = delete;
 
@@ -92,18 +89,21 @@ class ProxyLeg final : public ConnectionUser {
 
   bool finish_head();
   void send_request();
+  void body_lost(const Error& error);
   void resume_body();
   void discard_body();
 
   void read_response();
-  void deliver(ResponseParser::State state, std::string_view body);
+  void deliver(http::ResponseReader::State state, std::string_view body);
   void pass_interims();
+  void log_errors();
   bool pass_to_another();
   bool intercepts(http::Exchange& client) const;
   void begin_response(http::Exchange& exchange, size_t whole_body_bytes);
   void complete_response();
   void connection_lost(const Error& error);
-  void attempt_failed(uint32_t reason, const Error& error, uint16_t status);
+  void response_invalid();
+  void attempt_failed(uint32_t reason, const Error& error, uint16_t status, bool untouched = false);
   void fail(uint16_t status);
 
   void begin_tunnel(http::Exchange& exchange, std::string_view first);
@@ -116,10 +116,10 @@ class ProxyLeg final : public ConnectionUser {
 
   const ProxyParts& parts_;
   const http::ExchangeId id_;
-  const config::ProxyAction& proxy_;
-  const bool to_head_;
-  bool held_;              // The body is read as a whole first, whatever its size.
-  bool chunked_;           // How the request body is framed.
+  const BackendProtocol& protocol_;
+  const config::BackendAction& settings_;
+  const bool held_;              // The body is read as a whole first, whatever its size.
+  const BodyFraming framing_;
   Attempts attempts_;
   const bool idempotent_;
   tls::Target target_;  // How its servers are spoken to.
@@ -128,7 +128,7 @@ class ProxyLeg final : public ConnectionUser {
   Peer* peer_ = nullptr;   // Counted in its in_use.
   std::unique_ptr<Connection> connection_;
   RequestBuffer out_;
-  std::optional<ResponseParser> parser_;  // One per connection; none in a tunnel.
+  std::unique_ptr<http::ResponseReader> reader_;  // One per connection; none in a tunnel.
   std::vector<const Peer*> tried_;
   size_t index_ = 0;       // In ProxyLegs.
   uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
@@ -137,6 +137,7 @@ class ProxyLeg final : public ConnectionUser {
   int depth_ = 0;                // Functions of this leg on the stack.
   uint16_t failure_status_ = 502;
   bool collecting_ = false;
+  bool may_reuse_ = false;       // A connection of an earlier request.
   bool keep_ = false;            // The request leaves the connection open.
   bool upgrade_ = false;         // It asks for a WebSocket.
   bool reused_ = false;

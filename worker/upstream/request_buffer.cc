@@ -2,7 +2,23 @@
 
 #include <cstdio>
 
+#include "worker/fastcgi/record.h"
+
 namespace beamgate::upstream {
+namespace {
+
+void append_framed(std::string_view body, BodyFraming framing, std::string& out) {
+  if (framing == BodyFraming::Stdin) return fastcgi::append_stream(fastcgi::RecordType::Stdin, body, out);
+  if (framing == BodyFraming::Chunked) {
+    char size[24];
+    const int length = snprintf(size, sizeof size, "%zx\r\n", body.size());
+    out.append(size, static_cast<size_t>(length));
+  }
+  out.append(body);
+  if (framing == BodyFraming::Chunked) out.append("\r\n");
+}
+
+}  // namespace
 
 void RequestBuffer::set_body_limit(size_t bytes) {
   head_bytes_ = bytes_.size();
@@ -21,8 +37,8 @@ size_t RequestBuffer::body_room() const {
   return waiting >= limit_ ? 0 : limit_ - waiting;
 }
 
-Result<void> RequestBuffer::append_body(std::string_view body, bool chunked) {
-  if (body.empty()) return {};  // An empty chunk would end the body.
+Result<void> RequestBuffer::append_body(std::string_view body, BodyFraming framing) {
+  if (body.empty()) return {};  // An empty chunk or record would end the body.
   body_bytes_ += body.size();
   if (directory_ != nullptr && (file_ != nullptr || bytes_.size() + body.size() > limit_)) {
     if (file_ == nullptr) {
@@ -30,17 +46,11 @@ Result<void> RequestBuffer::append_body(std::string_view body, bool chunked) {
       if (!made.ok()) return made.error();
       file_ = std::move(made).value();
     }
-    return file_->append(body);
+    return append_to_file(body, framing);
   }
   make_room(body.size());
-  framed_ = framed_ || chunked;
-  if (chunked) {
-    char size[24];
-    const int length = snprintf(size, sizeof size, "%zx\r\n", body.size());
-    bytes_.append(size, static_cast<size_t>(length));
-  }
-  bytes_.append(body);
-  if (chunked) bytes_.append("\r\n");
+  framed_ = framed_ || framing != BodyFraming::Plain;
+  append_framed(body, framing, bytes_);
   return {};
 }
 
@@ -49,8 +59,22 @@ std::optional<std::string_view> RequestBuffer::body() const {
   return std::string_view(bytes_).substr(head_bytes_, static_cast<size_t>(body_bytes_));
 }
 
-void RequestBuffer::append_end(bool chunked) {
-  if (chunked) bytes_.append("0\r\n\r\n");
+// The file holds what is to be sent, its framing included.
+Result<void> RequestBuffer::append_to_file(std::string_view body, BodyFraming framing) {
+  if (framing == BodyFraming::Plain) return file_->append(body);
+  std::string framed;
+  append_framed(body, framing, framed);
+  return file_->append(framed);
+}
+
+Result<void> RequestBuffer::append_end(BodyFraming framing) {
+  if (framing == BodyFraming::Plain) return {};
+  std::string end;
+  if (framing == BodyFraming::Chunked) end = "0\r\n\r\n";
+  if (framing == BodyFraming::Stdin) fastcgi::append_stream_end(fastcgi::RecordType::Stdin, end);
+  if (file_ != nullptr) return file_->append(end);
+  bytes_ += end;
+  return {};
 }
 
 Result<void> RequestBuffer::sent(size_t bytes) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "worker/upstream/body_file.h"
 
 namespace beamgate::upstream {
+
+// What stands around the bytes of a body: nothing, HTTP's chunks, or FastCGI's records of FCGI_STDIN.
+enum class BodyFraming : uint8_t { Plain, Chunked, Stdin };
 
 class RequestBuffer {
  public:
@@ -33,8 +37,8 @@ class RequestBuffer {
   // How many bytes of body fit now, framing left out.
   size_t body_room() const;
   // REQUIRES: body.size() <= body_room().  System: the file can't be written.
-  Result<void> append_body(std::string_view body, bool chunked);
-  void append_end(bool chunked);
+  Result<void> append_body(std::string_view body, BodyFraming framing);
+  Result<void> append_end(BodyFraming framing);  // System, likewise.
 
   // What is to be sent next; empty when all that is here has been.
   std::string_view unsent() const {
@@ -50,6 +54,7 @@ class RequestBuffer {
 
  private:
   void make_room(size_t bytes);
+  Result<void> append_to_file(std::string_view body, BodyFraming framing);
 
   std::string bytes_;
   size_t head_bytes_ = 0;

@@ -103,13 +103,18 @@ void rewrite_cookie(const http::Request& request, const record::Record& record, 
   }
 }
 
+void hide_fields(const config::BackendAction& settings, bool (*is_hidden)(std::string_view name),
+                 std::vector<http::ResponseField>& fields) {
+  std::erase_if(fields, [&](const http::ResponseField& field) {
+    const bool hidden = is_hidden(field.name) && !is_listed(settings.pass_headers, field.name);
+    return hidden || is_listed(settings.hide_headers, field.name);
+  });
+}
+
 void fit_fields(const http::Request& request, const record::Record& record,
                 std::vector<http::ResponseField>& fields) {
   const ProxyAction& proxy = request.location->proxy;
-  std::erase_if(fields, [&](const http::ResponseField& field) {
-    const bool hidden = is_hidden_from_response(field.name) && !is_listed(proxy.pass_headers, field.name);
-    return hidden || is_listed(proxy.hide_headers, field.name);
-  });
+  hide_fields(proxy, is_hidden_from_response, fields);
   const bool cookies = !proxy.cookie_domains.empty() || !proxy.cookie_paths.empty();
   Rewriter rewriter(request, record);
   for (http::ResponseField& field : fields) {

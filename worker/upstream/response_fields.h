@@ -18,6 +18,10 @@ namespace beamgate::upstream {
 void fit_fields(const http::Request& request, const record::Record& record,
                 std::vector<http::ResponseField>& fields);
 
+// Only the leaving out: what `is_hidden` says and no "..._pass_header" names, and what a "..._hide_header" does.
+void hide_fields(const config::BackendAction& settings, bool (*is_hidden)(std::string_view name),
+                 std::vector<http::ResponseField>& fields);
+
 // One Set-Cookie; attributes other than Domain and Path stay as they are.
 void rewrite_cookie(const http::Request& request, const record::Record& record, const config::ProxyAction& proxy,
                     std::string& value);

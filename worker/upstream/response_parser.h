@@ -21,6 +21,7 @@
 
 #include "worker/http/chunk_decoder.h"
 #include "worker/http/exchange.h"
+#include "worker/http/response_reader.h"
 
 namespace beamgate::upstream {
 
@@ -38,44 +39,36 @@ class HeadScanner {
   size_t at_ = 0;  // Start of the first line not seen completely.
 };
 
-class ResponseParser {
+class ResponseParser final : public http::ResponseReader {
  public:
   static constexpr size_t kHeadBytesMax = 64 << 10;
   static constexpr size_t kFieldsMax = 256;
   static constexpr int kInterimMax = 16;
 
-  //   Head -- a final head -------------------> Body or Complete
-  //   Head -- 101, as asked for --------------> Switched: what follows is not HTTP
-  //   Body -- the last byte, or EOF where that ends it -> Complete
-  //   Head, Body -- anything wrong -----------> Invalid
-  // EOF before the first byte leaves Head: another connection may still bring the response.
-  enum class State : uint8_t { Head, Body, Complete, Switched, Invalid };
-
   // What the request was, as far as it decides how the response is read.
   struct Asked {
     bool head = false;     // By HEAD: no body follows.
     bool upgrade = false;  // For a WebSocket.
+    bool trailers = true;  // Fields behind the body are wanted.
   };
 
-  explicit ResponseParser(Asked asked) : asked_(asked) { chunks_.keep_trailers(trailer_text_); }
+  explicit ResponseParser(Asked asked) : asked_(asked) {
+    if (asked_.trailers) chunks_.keep_trailers(trailer_text_);
+  }
   ResponseParser(const ResponseParser&) = delete;
   ResponseParser& operator=(const ResponseParser&) = delete;
 
-  // `body` is what the bytes hold of it, moved together within them; after Switched, the bytes behind the head.
-  State feed(std::span<char> bytes, std::string_view& body);
-  State end();  // The backend has closed its side.
+  State feed(std::span<char> bytes, std::string_view& body) override;
+  State end() override;
 
   State state() const { return state_; }
-  bool started() const { return started_; }  // Any byte has come.
-  // From Body or Complete on; may be moved from.  What must not reach the client is left out.
-  http::ResponseHead& head() { return head_; }
-  bool may_have_body() const { return !asked_.head && head_.status != 204 && head_.status != 304; }
-  // 1xx heads since the last call, 100 left out: they were an answer to us.
-  std::vector<http::ResponseHead> take_interims() { return std::exchange(interims_, {}); }
-  // After Complete: the fields behind a chunked body, fit to be passed on.
-  std::vector<http::ResponseField>& trailers() { return trailers_; }
-  // Complete, and the connection is at the start of the next response.
-  bool reusable() const { return state_ == State::Complete && keep_alive_ && !surplus_; }
+  bool started() const override { return started_; }
+  http::ResponseHead& head() override { return head_; }
+  bool may_have_body() const override { return !asked_.head && head_.status != 204 && head_.status != 304; }
+  std::vector<http::ResponseHead> take_interims() override { return std::exchange(interims_, {}); }
+  bool has_trailers() const override { return !trailers_.empty(); }
+  std::vector<http::ResponseField> take_trailers() override { return std::exchange(trailers_, {}); }
+  bool reusable() const override { return state_ == State::Complete && keep_alive_ && !surplus_; }
 
  private:
   struct FieldView {

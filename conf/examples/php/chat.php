@@ -9,7 +9,7 @@
 //   beamgate.disconnected   them goes the other way, through BeamGate's HTTP API.
 //
 // Run it with:  PHP_CLI_SERVER_WORKERS=4 php -S 127.0.0.1:9000 chat.php
-// and beside it:  beamgate -p . -c beamgate.conf     (php-fpm: see ../README.md)
+// and beside it:  beamgate -p . -c beamgate.conf     (php-fpm: beamgate-fpm.conf)
 declare(strict_types=1);
 
 // The same as in beamgate.conf; two secrets, separated by a space, while one replaces the other.

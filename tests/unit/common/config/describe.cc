@@ -48,6 +48,8 @@ void describe(Writer& w, const Webhook& webhook) {
   w.field("webhook", webhook.name);
   w.field("url", webhook.url);
   w.field("unix_socket", webhook.unix_socket);
+  for (const Address& address : webhook.fastcgi) w.field("fastcgi_pass", address);
+  w.field("script_filename", webhook.script_filename);
   w.field("secret", webhook.secrets);
   w.field("timeout", webhook.timeout_ms);
   w.field("connect_timeout", webhook.connect_timeout_ms);
@@ -109,26 +111,42 @@ void describe(Writer& w, const char* name, const std::vector<ProxyRewrite>& rewr
   }
 }
 
+void describe(Writer& w, const BackendAction& backend) {
+  w.field("upstream", backend.upstream ? backend.upstream->name : "");
+  w.field("connect_timeout", backend.connect_timeout_ms);
+  w.field("send_timeout", backend.send_timeout_ms);
+  w.field("read_timeout", backend.read_timeout_ms);
+  w.field("buffer", backend.buffer_bytes);
+  w.field("next_upstream", backend.next_upstream);
+  w.field("next_upstream_tries", backend.next_upstream_tries);
+  w.field("next_upstream_timeout", backend.next_upstream_timeout_ms);
+  w.field("intercept_errors", backend.intercept_errors);
+  w.field("request_buffering", backend.request_buffering);
+  w.field("temp_path", backend.temp_path);
+  w.field("hide_headers", backend.hide_headers);
+  w.field("pass_headers", backend.pass_headers);
+}
+
+void describe(Writer& w, const FastcgiAction& fastcgi) {
+  describe(w, static_cast<const BackendAction&>(fastcgi));
+  for (const FastcgiParam& param : fastcgi.params) {
+    w.field("fastcgi.param", param.name + "=" + param.value.source() + (param.if_not_empty ? " if_not_empty" : ""));
+  }
+  w.field("fastcgi.index", fastcgi.index);
+  w.field("fastcgi.split", fastcgi.split ? fastcgi.split->pattern() : "");
+  w.field("fastcgi.keep_conn", fastcgi.keep_conn);
+  w.field("fastcgi.pass_request_headers", fastcgi.pass_request_headers);
+  w.field("fastcgi.pass_request_body", fastcgi.pass_request_body);
+}
+
 void describe(Writer& w, const ProxyAction& proxy) {
-  w.field("proxy.upstream", proxy.upstream ? proxy.upstream->name : "");
+  describe(w, static_cast<const BackendAction&>(proxy));
   w.field("proxy.host", proxy.host);
   w.field("proxy.has_uri", proxy.has_uri);
   w.field("proxy.uri", proxy.uri);
   w.field("proxy.set_headers", proxy.set_headers);
-  w.field("proxy.connect_timeout", proxy.connect_timeout_ms);
-  w.field("proxy.send_timeout", proxy.send_timeout_ms);
-  w.field("proxy.read_timeout", proxy.read_timeout_ms);
-  w.field("proxy.buffer", proxy.buffer_bytes);
-  w.field("proxy.next_upstream", proxy.next_upstream);
-  w.field("proxy.intercept_errors", proxy.intercept_errors);
-  w.field("proxy.next_upstream_tries", proxy.next_upstream_tries);
-  w.field("proxy.next_upstream_timeout", proxy.next_upstream_timeout_ms);
   w.field("proxy.http_minor", proxy.http_minor);
-  w.field("proxy.request_buffering", proxy.request_buffering);
-  w.field("proxy.temp_path", proxy.temp_path);
   w.field("proxy.pass_trailers", proxy.pass_trailers);
-  w.field("proxy.hide_headers", proxy.hide_headers);
-  w.field("proxy.pass_headers", proxy.pass_headers);
   describe(w, "proxy.redirect", proxy.redirects);
   describe(w, "proxy.cookie_domain", proxy.cookie_domains);
   describe(w, "proxy.cookie_path", proxy.cookie_paths);
@@ -225,6 +243,7 @@ void describe(Writer& w, const Location& location) {
   w.field("recursive_error_pages", location.recursive_error_pages);
   w.field("internal", location.internal);
   describe(w, location.proxy);
+  describe(w, location.fastcgi);
   w.field("file.root", location.file.root);
   w.field("file.alias", location.file.alias);
   w.field("file.index", location.file.index);

@@ -106,6 +106,20 @@ TEST_F(Include, MimeTypesCanBeIncluded) {
   EXPECT_EQ(result.config->http.servers[0].fallback.types.at("html"), "text/html");
 }
 
+TEST_F(Include, WhatIsUsuallyIncludedIsBuiltIn) {
+  const std::string text = "http { include mime.types; server { listen 1; location / { include fastcgi_params; } "
+                           "location /a { include fastcgi.conf; } } }";
+  LoadResult result = load_file(write("a.conf", text));
+  ASSERT_TRUE(result.ok()) << report(result);
+  const std::vector<Location>& locations = result.config->http.servers[0].locations;
+  EXPECT_EQ(locations[0].fastcgi.params.size() + 1, locations[1].fastcgi.params.size());
+  write("fastcgi_params", "fastcgi_param MINE 1;");
+  result = load_file(write("a.conf", text));
+  ASSERT_TRUE(result.ok()) << report(result);
+  EXPECT_EQ(result.config->http.servers[0].locations[0].fastcgi.params.at(0).name, "MINE");
+  EXPECT_FALSE(load_file(write("a.conf", "include other.conf;")).ok());
+}
+
 TEST_F(Include, GlobalDirectivesStandBesideTheFile) {
   const std::string path = write("a.conf", "pid p;");
   LoadResult result = load_file(path, "daemon off; worker_processes 2");

@@ -74,6 +74,10 @@ http {
         breaker_failures 12; breaker_cooldown 13s; on_error allow; tls_verify off; tls_ca_file ca.pem;
         forward_headers Cookie X-Tenant;
     }
+    webhook script {
+        url http://example.com/hook; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==;
+        fastcgi_pass localhost:9000; script_filename hook.php;
+    }
     server {
         listen 127.0.0.1:8081 default_server backlog=100;
         listen [::1]:8081 ipv6only=off;
@@ -107,6 +111,17 @@ http {
             websocket_deflate_context_takeover off;
         }
         location = /echo { websocket echo; }
+        location ~ "\.php(?:/|$)" {
+            fastcgi_pass unix:run/php.sock; fastcgi_split_path_info "^(.+\.php)(/.*)$"; fastcgi_index index.php;
+            fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+            fastcgi_param PATH_INFO $fastcgi_path_info if_not_empty; fastcgi_param GATEWAY_INTERFACE CGI/1.1;
+            fastcgi_connect_timeout 1s; fastcgi_send_timeout 2s; fastcgi_read_timeout 3s; fastcgi_buffer_size 8k;
+            fastcgi_next_upstream error http_503; fastcgi_next_upstream_tries 4; fastcgi_next_upstream_timeout 5s;
+            fastcgi_request_buffering off; fastcgi_temp_path run/bodies; fastcgi_hide_header X-Powered-By;
+            fastcgi_pass_header X-Accel-Expires; fastcgi_keep_conn on; fastcgi_intercept_errors on; fastcgi_pass_request_headers off;
+            fastcgi_pass_request_body off;
+        }
+        location /pool.php { fastcgi_pass app; fastcgi_param SCRIPT_FILENAME /srv$uri; }
         location /api { api on; api_key 0123456789abcdef; api_key "another ' key; here"; }
         location /status { status; }
         location /metrics { metrics on; }

@@ -15,23 +15,42 @@ RequestBuffer buffer_with_head(size_t limit) {
 
 TEST(RequestBuffer, FramesChunks) {
   RequestBuffer buffer = buffer_with_head(100);
-  ASSERT_TRUE(buffer.append_body("0123456789abcdef", true).ok());
-  ASSERT_TRUE(buffer.append_body("", true).ok());
-  buffer.append_end(true);
+  ASSERT_TRUE(buffer.append_body("0123456789abcdef", BodyFraming::Chunked).ok());
+  ASSERT_TRUE(buffer.append_body("", BodyFraming::Chunked).ok());
+  ASSERT_TRUE(buffer.append_end(BodyFraming::Chunked).ok());
   EXPECT_EQ(buffer.unsent(), "HEAD10\r\n0123456789abcdef\r\n0\r\n\r\n");
 }
 
 TEST(RequestBuffer, LeavesALengthAlone) {
   RequestBuffer buffer = buffer_with_head(100);
-  ASSERT_TRUE(buffer.append_body("body", false).ok());
-  buffer.append_end(false);
+  ASSERT_TRUE(buffer.append_body("body", BodyFraming::Plain).ok());
+  ASSERT_TRUE(buffer.append_end(BodyFraming::Plain).ok());
   EXPECT_EQ(buffer.unsent(), "HEADbody");
+}
+
+TEST(RequestBuffer, FramesRecordsInMemoryAndInAFile) {
+  const std::string directory = testing::TempDir();
+  const std::string record("\1\5\0\1\0\4\0\0", 8);
+  const std::string end("\1\5\0\1\0\0\0\0", 8);
+  for (const size_t limit : {100, 12, 4}) {
+    RequestBuffer buffer = buffer_with_head(limit);
+    buffer.hold(directory);
+    for (const char* part : {"abcd", "", "efgh"}) ASSERT_TRUE(buffer.append_body(part, BodyFraming::Stdin).ok());
+    ASSERT_TRUE(buffer.append_end(BodyFraming::Stdin).ok());
+    EXPECT_EQ(buffer.body_bytes(), 8u);
+    std::string sent;
+    while (!buffer.unsent().empty()) {
+      sent += buffer.unsent().substr(0, 3);
+      ASSERT_TRUE(buffer.sent(std::min<size_t>(buffer.unsent().size(), 3)).ok());
+    }
+    EXPECT_EQ(sent, "HEAD" + record + "abcd" + record + "efgh" + end) << limit;
+  }
 }
 
 TEST(RequestBuffer, RewindsWhileEverythingFits) {
   RequestBuffer buffer = buffer_with_head(8);
   EXPECT_EQ(buffer.body_room(), 8u);
-  ASSERT_TRUE(buffer.append_body("12345678", false).ok());
+  ASSERT_TRUE(buffer.append_body("12345678", BodyFraming::Plain).ok());
   EXPECT_EQ(buffer.body_room(), 0u);
   ASSERT_TRUE(buffer.sent(12).ok());
   EXPECT_EQ(buffer.unsent(), "");
@@ -42,10 +61,10 @@ TEST(RequestBuffer, RewindsWhileEverythingFits) {
 
 TEST(RequestBuffer, ForgetsWhatWasSentWhenMoreComes) {
   RequestBuffer buffer = buffer_with_head(8);
-  ASSERT_TRUE(buffer.append_body("12345678", false).ok());
+  ASSERT_TRUE(buffer.append_body("12345678", BodyFraming::Plain).ok());
   ASSERT_TRUE(buffer.sent(6).ok());
   EXPECT_EQ(buffer.body_room(), 6u);
-  ASSERT_TRUE(buffer.append_body("abcdef", false).ok());
+  ASSERT_TRUE(buffer.append_body("abcdef", BodyFraming::Plain).ok());
   EXPECT_EQ(buffer.unsent(), "345678abcdef");
   EXPECT_FALSE(buffer.can_rewind());
 }
@@ -58,7 +77,7 @@ TEST(RequestBuffer, HoldsWhatDoesNotFitInAFile) {
   for (int i = 0; body.size() < 3 * BodyFile::kPieceBytes; ++i) {
     const std::string part = std::to_string(i) + ",";
     ASSERT_GE(buffer.body_room(), part.size());
-    ASSERT_TRUE(buffer.append_body(part, false).ok());
+    ASSERT_TRUE(buffer.append_body(part, BodyFraming::Plain).ok());
     body += part;
   }
   EXPECT_EQ(buffer.body_bytes(), body.size());
@@ -81,15 +100,15 @@ TEST(RequestBuffer, ADirectoryThatIsNotThereIsAnError) {
   const std::string directory = "/nowhere/at/all";
   RequestBuffer buffer = buffer_with_head(8);
   buffer.hold(directory);
-  EXPECT_TRUE(buffer.append_body("12345678", false).ok());
-  EXPECT_FALSE(buffer.append_body("9", false).ok());
+  EXPECT_TRUE(buffer.append_body("12345678", BodyFraming::Plain).ok());
+  EXPECT_FALSE(buffer.append_body("9", BodyFraming::Plain).ok());
 }
 
 TEST(RequestBuffer, AStreamIsBoundedAndForgotten) {
   RequestBuffer buffer = buffer_with_head(8);
   buffer.begin_stream(10);
   EXPECT_EQ(buffer.unsent(), "");
-  ASSERT_TRUE(buffer.append_body("0123456789", false).ok());
+  ASSERT_TRUE(buffer.append_body("0123456789", BodyFraming::Plain).ok());
   EXPECT_EQ(buffer.body_room(), 0u);
   ASSERT_TRUE(buffer.sent(10).ok());
   EXPECT_EQ(buffer.body_room(), 10u);

@@ -37,7 +37,7 @@ Parsed parse(std::string_view text, size_t step = SIZE_MAX, bool eof = false, bo
       for (const http::ResponseField& field : interim.fields) out.interims += field.name + "=" + field.value + ";";
     }
   }
-  for (const http::ResponseField& field : parser.trailers()) out.trailers += field.name + "=" + field.value + ";";
+  for (const http::ResponseField& field : parser.take_trailers()) out.trailers += field.name + "=" + field.value + ";";
   if (eof) parser.end();
   out.state = parser.state();
   out.status = parser.head().status;
