@@ -48,6 +48,9 @@ void assign(std::vector<Location>& locations, const std::string& outer, std::set
   for (Location& location : locations) {
     const std::string key = outer + modifier(location.match) + location.pattern + '\n';
     location.id = free_id(key, taken);
+    for (Step& step : location.script) {
+      if (step.location != nullptr) step.location->id = location.id;  // An "if" is the same place.
+    }
     assign(location.locations, key, taken);
   }
 }

@@ -100,6 +100,7 @@ void enter_if(Setting& setting) {
   Script body;
   auto location = std::make_shared<Location>(*setting.frame.location);
   location->script.clear();
+  location->try_files = {};  // As in nginx.
   location->locations.clear();
   Frame frame;
   frame.scope = setting.frame.scope == kServer ? kServerIf : kLocationIf;

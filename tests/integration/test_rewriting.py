@@ -180,14 +180,14 @@ class Rewriting(beamgate.TestCase):
 
 class KeptThrough(beamgate.TestCase):
     def test_a_body_goes_to_the_fallback_as_it_came(self):
-        origin = self.backend(told)
+        origin = self.backend(lambda request: Reply(200))
         gateway = self.gateway(f"""server {{ listen 127.0.0.1:0; client_max_body_size 0;
             location / {{ try_files /none @app; root /nonexistent; }}
             location @app {{ proxy_pass http://{origin.address}; }} }}""", workers=1)
         body = bytes(range(256)) * 4096
         response = http_client.request(gateway.address(), "PUT", "/x", headers={"Host": "x"}, body=body)
         self.assertEqual(response.status, 200)
-        self.assertEqual(origin.wait("/x").body, body)
+        self.assertEqual(origin.wait(path="/x").body, body)
 
     def test_limits_count_a_request_once(self):
         gateway = self.gateway("""limit_req_zone $binary_remote_addr zone=one:64k rate=1r/m;

@@ -6,7 +6,6 @@
 #include "common/config/model.h"
 #include "common/config/regex.h"
 #include "worker/http/location_search.h"
-#include "worker/http/target.h"
 #include "worker/http/variables.h"
 
 namespace beamgate::http {
@@ -88,6 +87,22 @@ bool is_capture(std::string_view name, const config::Captures& groups) {
   return groups.find(name, unused);
 }
 
+// Text of the path that becomes part of arguments or of a URL.  What the client had encoded may have meant something
+// else than it would now, hence "&" and "+" as well; without any encoding it is what the client wrote.
+void append_encoded(std::string_view text, const Request& request, std::string& out) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  const bool was_encoded = request.target.find_first_of("%+") != std::string_view::npos;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool meant = byte <= 0x20 || byte >= 0x7f || c == '"' || c == '#' || c == '%' || c == '?';
+    if (meant || (was_encoded && (c == '&' || c == '+'))) {
+      out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    } else {
+      out += c;
+    }
+  }
+}
+
 // The replacement's text.  Captures come from the path, which is decoded: behind a "?", and in all of a redirect,
 // they are encoded again.
 std::string expand_replacement(const Rewrite& rewrite, const config::Captures& groups, bool redirect, const Run& run) {
@@ -100,7 +115,7 @@ std::string expand_replacement(const Rewrite& rewrite, const config::Captures& g
     } else if (encode && is_capture(part.text, groups)) {
       std::string_view captured;
       static_cast<void>(groups.find(part.text, captured));
-      out += encode_path(captured);
+      append_encoded(captured, run.request, out);
     } else {
       append_variable(part.text, {run.request, run.record}, out);
     }

@@ -85,6 +85,7 @@ void ServedExchange::run_again(WithBody with_body) {
   if (with_body == WithBody::Yes && received_ > 0) body_again_ = *attachment_->body_so_far();
   if (attachment_ != nullptr) retired_.push_back(std::move(attachment_));
   end_delivered_ = writer_waits_ = false;
+  was_run_ = true;  // How the body ends has been read from the head already.
   if (with_body == WithBody::Yes) {
     if (body_paused_) go_on_reading();
     body_paused_ = false;

@@ -32,6 +32,10 @@ void respond_error(Exchange& exchange, const Error& error) {
   }
 }
 
+void refuse_method(Exchange& exchange) {
+  exchange.respond(405, "text/plain", "405 Method Not Allowed\n", {{"Allow", "GET, HEAD"}});
+}
+
 void redirect_to_directory(Exchange& exchange) {
   const Request& request = exchange.request();
   std::string target = encode_path(request.path) + "/";
@@ -90,9 +94,8 @@ std::string_view media_type(const config::Location& location, std::string_view n
 
 void StaticFiles::handle(Exchange& exchange) {
   const Request& request = exchange.request();
-  if (request.method != "GET" && request.method != "HEAD") {
-    return exchange.respond(405, "text/plain", "405 Method Not Allowed\n", {{"Allow", "GET, HEAD"}});
-  }
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (!reads && request.method != "POST") return refuse_method(exchange);
   std::string root;
   std::string relative;
   if (request.path == "*" || !locate_file(*request.location, request.path, root, relative)) {
@@ -104,6 +107,7 @@ void StaticFiles::handle(Exchange& exchange) {
       directory_asked ? open_index(*request.location, root, relative, name) : open_beneath(root, relative);
   if (!file.ok()) return respond_error(exchange, file.error());
   if (file.value().directory()) return redirect_to_directory(exchange);
+  if (!reads) return refuse_method(exchange);  // As in nginx, a POST to what isn't there is a 404.
   serve(exchange, std::move(file).value(), name);
 }
 

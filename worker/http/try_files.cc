@@ -6,8 +6,7 @@
 namespace beamgate::http {
 namespace {
 
-bool exists(const config::Location& location, std::string_view path) {
-  const bool wants_directory = path.ends_with('/');
+bool exists(const config::Location& location, std::string_view path, bool wants_directory) {
   std::string root;
   std::string relative;
   // An alias stands for the location's prefix; a name beside it has no file.
@@ -25,7 +24,10 @@ TryOutcome try_files(const config::TryFiles& files, Request& request, const reco
     std::string path;
     expand(name, request, record, path);
     if (!path.starts_with('/')) path.insert(0, "/");
-    if (!exists(*request.location, path)) continue;
+    const bool wants_directory = name.source().ends_with('/');
+    // Without its last slash, so that a directory is answered as if it had been asked for like that.
+    if (wants_directory && path.size() > 1) path.pop_back();
+    if (!exists(*request.location, path, wants_directory)) continue;
     request.rewritten = request.rewritten || path != request.path;
     request.path = std::move(path);
     return {.found = true};

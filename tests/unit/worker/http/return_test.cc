@@ -64,17 +64,28 @@ TEST_F(ReturnTest, ServerTokens) {
   EXPECT_EQ(count(get("/"), "Server: BeamGate/"), 1u);
 }
 
+// What rules are about: "return" comes before them, as in nginx.
+class Greeter final : public Handler {
+ public:
+  void handle(Exchange& exchange) override { exchange.respond(200, "text/plain", exchange.request().remote_address); }
+};
+
 TEST_F(ReturnTest, DeniedClientsGetA403AndTheConnectionStays) {
-  serve("location /closed { deny all; return 200; } location /open { allow all; return 200; }");
+  Greeter greeter;
+  serve("location /closed { deny all; status; } location /open { allow all; status; } location /r { deny all; return 200; }");
+  dispatcher_->set_handler(config::Action::Status, greeter);
+  EXPECT_EQ(status_of_response(get("/r")), 200);
   EXPECT_EQ(status_of_response(get("/closed")), 403);
   EXPECT_TRUE(alive());
   EXPECT_EQ(status_of_response(get("/open")), 200);
 }
 
 TEST_F(ReturnTest, TheRealClientIsTheOneThatRulesSpeakOf) {
+  Greeter greeter;
   start(
       "set_real_ip_from unix:; real_ip_header X-Forwarded-For; server { listen 127.0.0.1:8000;"
-      " location / { allow 1.2.3.4; deny all; return 200 $remote_addr; } }");
+      " location / { allow 1.2.3.4; deny all; status; } }");
+  dispatcher_->set_handler(config::Action::Status, greeter);
   open();
   EXPECT_EQ(body_of(get("/", "X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n")), "1.2.3.4");
   EXPECT_EQ(body_of(get("/", "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n")), "1.2.3.4");
@@ -82,7 +93,8 @@ TEST_F(ReturnTest, TheRealClientIsTheOneThatRulesSpeakOf) {
   // Without a trusted peer the field is only a claim.
   start(
       "real_ip_header X-Forwarded-For; server { listen 127.0.0.1:8000;"
-      " location / { allow 1.2.3.4; deny all; return 200; } }");
+      " location / { allow 1.2.3.4; deny all; status; } }");
+  dispatcher_->set_handler(config::Action::Status, greeter);
   open();
   EXPECT_EQ(status_of_response(get("/", "X-Forwarded-For: 1.2.3.4\r\n")), 403);
 }

@@ -74,7 +74,7 @@ TEST_F(RewriterTest, Rewrites) {
       {"rewrite ^/a/(.*)$ /b/$1?;", "/a/x&y z", "/b/x&y z search"},                    // a path is not.
       {"rewrite ^/a(.*) /b$1 redirect;", "/a/x y?q", "302 /b/x%20y?q"},
       {"rewrite ^/a /b permanent;", "/a", "301 /b"},
-      {"rewrite ^ https://other.test$request_uri? permanent;", "/a", "301 https://other.test/asked?for"},
+      {"rewrite ^ https://other.test$request_uri? permanent;", "/a", "301 https://other.test/asked?for%20"},
       {"rewrite ^/(.*) $scheme://other.test/$1;", "/a", "302 http://other.test/a"},
       {"rewrite ^/a /b; rewrite ^/b /c;", "/a", "/c search"},
       {"rewrite ^/a /b last; rewrite ^/b /c;", "/a", "/b search"},
@@ -84,7 +84,7 @@ TEST_F(RewriterTest, Rewrites) {
       {"rewrite ^/a b;", "/a", "failed"},
       {"rewrite ^(/(a+)+)$ /x;", "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "failed"},
   };
-  request_.target = "/asked?for";
+  request_.target = "/asked?for%20";
   for (const auto& row : rows) EXPECT_EQ(after(row.script, row.uri), row.outcome) << row.script << ' ' << row.uri;
 }
 
@@ -129,13 +129,13 @@ TEST_F(RewriterTest, AnIfWithSettingsIsALocation) {
 
 TEST_F(RewriterTest, Maps) {
   const std::string maps = R"(
-      map $host$uri $v { default no; example.org/a one; "~^(?<h>[a-z]+)\.org/(.)(.)$" "$h-$2-$3"; ~*/UP$ $w; }
+      map $host$uri $v { default no; example.org/a one; "~^(?<h>[a-z]+)\.org/(.)(.)$" "$h-$2-$3"; ~*/UP.$ $w; }
       map $arg_x $w { "" none; \default literal; default $arg_x; })";
   EXPECT_EQ(value("", "/a", maps), "one");
   EXPECT_EQ(value("", "/xy", maps), "example-x-y");
-  EXPECT_EQ(value("", "/up", maps), "none");
-  EXPECT_EQ(value("", "/up?x=default", maps), "literal");
-  EXPECT_EQ(value("", "/up?x=7", maps), "7");
+  EXPECT_EQ(value("", "/upx", maps), "none");
+  EXPECT_EQ(value("", "/upx?x=default", maps), "literal");
+  EXPECT_EQ(value("", "/upx?x=7", maps), "7");
   EXPECT_EQ(value("", "/else", maps), "no");
   const std::string hosts = "map $arg_h $v { hostnames; .a.test both; *.b.test head; x.* tail; x.b.test exact; }";
   EXPECT_EQ(value("", "/?h=a.test", hosts), "both");
@@ -160,7 +160,9 @@ TEST_F(RewriterTest, TryFiles) {
     return out.status != 0 ? std::to_string(out.status) : "-> " + out.elsewhere;
   };
   EXPECT_EQ(tried("try_files $uri $uri/ /index.php?$args;", "/file?a=b"), "/file");
-  EXPECT_EQ(tried("try_files $uri $uri/ /index.php?$args;", "/dir?a=b"), "/dir/");
+  EXPECT_EQ(tried("try_files $uri $uri/ /index.php?$args;", "/dir?a=b"), "/dir");
+  EXPECT_EQ(tried("try_files $uri $uri/ /index.php?$args;", "/dir/?a=b"), "/dir/");
+  EXPECT_EQ(tried("try_files $uri =404;", "/dir/"), "404");
   EXPECT_EQ(tried("try_files $uri $uri/ /index.php?$args;", "/none?a=b"), "-> /index.php?a=b");
   EXPECT_EQ(tried("try_files $uri =404;", "/dir"), "404");  // A directory is no file.
   EXPECT_EQ(tried("try_files /../outside $uri @named;", "/none"), "-> @named");

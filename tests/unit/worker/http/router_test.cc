@@ -78,7 +78,8 @@ TEST(Router, TheListenAddressComesFirst) {
   EXPECT_EQ(route(router, "x", "/", 1).name, "two");
   EXPECT_EQ(route(router, "one", "/", 1).name, "one");
   Request request;
-  EXPECT_EQ(router.route(12345, request), 0);
+  router.route_to_server(12345, request);
+  EXPECT_EQ(Router::route_to_location(request), 0);
   EXPECT_NE(request.location, nullptr) << "an address of another generation is served, if only with 404";
 }
 
