@@ -65,6 +65,7 @@ std::span<const Area> areas() {
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",
        location_directives()},
       {"LIMITS", "How much one client may have of what all share.", limits_directives()},
+      {"COMPRESSION", "Responses in gzip, of whatever kind.", gzip_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
       {"PROXYING OVER TLS", "What proxy_pass https://... goes by.", proxy_ssl_directives()},
       {"FASTCGI",

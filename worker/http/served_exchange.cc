@@ -226,6 +226,7 @@ void ServedExchange::clear() {
   keep_alive_ = true;
   lost_ = tunnel_ = reset_ = end_delivered_ = body_paused_ = resume_asked_ = continue_due_ = writer_waits_ = false;
   held_ = finishing_ = wake_due_ = false;
+  gzip_.end();
   paced_ = PacedBytes();
   length_left_ = received_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
   file_ = FileBody{};
