@@ -55,7 +55,7 @@ def main():
         os.chmod(directory, 0o755)
         fpm = PhpFpm({"small.php": PAGE, "page.html": TEXT[:10_240]})
         gateway = beamgate.Gateway("keepalive_requests 1000000000; types { text/html html; }" + site(fpm.root, fpm, "127.0.0.1:0"),
-                                   workers=1, log_level="error")
+                                   workers=1, log_level="notice")
         peer = None
         try:
             gateway.start()

@@ -63,9 +63,9 @@ class Nginx:
 
 
 class GzipCase(beamgate.TestCase):
-    def site(self, settings="", location="", files=None, http=""):
-        gateway = self.gateway(f"types {{ text/html html; text/plain txt; application/octet-stream bin; }} {http}\n"
-                               f"server {{ listen 127.0.0.1:0; gzip on; {settings} root www; {location}\n"
+    def site(self, settings="", location="", files=None, gzip="on"):
+        gateway = self.gateway(f"types {{ text/html html; text/plain txt; application/octet-stream bin; }}\n"
+                               f"server {{ listen 127.0.0.1:0; gzip {gzip}; {settings} root www; {location}\n"
                                "location = /metrics { metrics on; } }", workers=1,
                                files={f"www/{name}": data for name, data in (files or self.files()).items()})
         return gateway, gateway.address()
@@ -171,7 +171,7 @@ class Files(GzipCase):
     def test_files_that_are_zipped_already(self):
         zipped = gzip.compress(TEXT)
         files = {"page.html": b"plain", "page.html.gz": zipped, "other.html": TEXT}
-        _, address = self.site("gzip off; gzip_static on; gzip_vary on;", files=files)
+        _, address = self.site("gzip_static on; gzip_vary on;", files=files, gzip="off")
         response = http_client.get(address, "/page.html", GZIP)
         self.assertEqual((response.body, response.header("content-encoding")), (zipped, "gzip"))
         self.assertEqual(response.header("content-length"), str(len(zipped)))
