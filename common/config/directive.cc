@@ -73,6 +73,7 @@ std::span<const Area> areas() {
       {"VARIABLES", "Variables that the configuration makes, besides those of set and of regular expressions' groups.",
        map_directives()},
       {"LIMITS", "How much one client may have of what all share.", limits_directives()},
+      {"COMPRESSION", "Responses in gzip, of whatever kind.", gzip_directives()},
       {"PROXYING", "Passing requests on to HTTP applications.", proxy_directives()},
       {"PROXYING OVER TLS", "What proxy_pass https://... goes by.", proxy_ssl_directives()},
       {"FASTCGI",

@@ -155,6 +155,7 @@ struct HealthCheck {
   uint16_t status_min = 200;
   uint16_t status_max = 399;
   uint16_t port = 0;               // 0: the server's own.
+  bool fastcgi = false;            // Asks for the script uri, instead of by HTTP.
 };
 
 // How an upstream chooses a server.
@@ -288,6 +289,33 @@ struct ApiAction {
   std::vector<std::string> keys;  // api_key; empty: only reachable as allow/deny says.
 };
 
+// What "gzip_proxied" lists; a set of them.
+enum GzipProxied : uint32_t {
+  kProxiedExpired = 1 << 0,
+  kProxiedNoCache = 1 << 1,
+  kProxiedNoStore = 1 << 2,
+  kProxiedPrivate = 1 << 3,
+  kProxiedNoLastModified = 1 << 4,
+  kProxiedNoEtag = 1 << 5,
+  kProxiedAuth = 1 << 6,
+  kProxiedAny = 1 << 7,
+};
+
+struct Gzip {
+  enum class Static : uint8_t { Off, On, Always };
+
+  bool on = false;
+  std::vector<std::string> types = {"text/html"};  // Lower case.
+  bool all_types = false;
+  uint64_t bytes_min = 20;    // Shorter bodies are left as they are.
+  int level = 1;
+  bool vary = false;
+  uint32_t proxied = 0;       // For requests with Via: a set of GzipProxied.
+  int http_minor = 1;         // The least version of a request, HTTP/1.x.
+  std::vector<std::shared_ptr<const Regex>> disabled;  // By User-Agent.
+  Static files = Static::Off;  // gzip_static.
+};
+
 enum class Action : uint8_t { None, Proxy, Fastcgi, Static, WebSocket, Api, Status, Metrics, LivePage };
 
 enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase, Named /* @x */ };
@@ -345,6 +373,7 @@ struct Location {
   std::vector<AccessRule> access;
   RealIp real_ip;
   Limits limits;
+  Gzip gzip;
   std::vector<NameValue> add_headers;
   AccessLog access_log;
   std::map<std::string, std::string> types;  // Extension to media type.

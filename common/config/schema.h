@@ -18,6 +18,7 @@ std::span<const Directive> map_directives();        // schema_map.cc
 std::span<const Directive> limits_directives();     // schema_limits.cc
 std::span<const Directive> proxy_directives();      // schema_proxy.cc
 std::span<const Directive> proxy_ssl_directives();  // schema_proxy_ssl.cc
+std::span<const Directive> gzip_directives();       // schema_gzip.cc
 std::span<const Directive> fastcgi_directives();    // schema_fastcgi.cc
 std::span<const Directive> upstream_directives();   // schema_upstream.cc
 std::span<const Directive> websocket_directives();  // schema_websocket.cc

@@ -191,13 +191,14 @@ constexpr Directive kRows[] = {
      .help = "A server drawn by lot, by weight; with two, the one with fewer requests of two that are drawn."},
     {.name = "health_check",
      .scopes = kUpstream,
-     .arity = between(0, 7),
+     .arity = between(0, 8),
      .set = set_health_check,
      .syntax = kHealthCheckSyntax,
      .help = "Every worker asks each server for uri (/) each interval (5s).  After fails (1) answers in a row with "
              "a status outside of status (200-399), or none within timeout (1s), the server gets no requests, "
              "until passes (1) checks in a row have been good; slow_start then applies.  port asks another port "
-             "than the server's.  The requests carry the upstream's name as Host."},
+             "than the server's.  The requests carry the upstream's name as Host.  With fastcgi, servers are asked in "
+             "FastCGI for uri as SCRIPT_NAME and SCRIPT_FILENAME, such as php-fpm's ping.path."},
     {.name = "resolver",
      .scopes = kHttp,
      .arity = at_least(1),

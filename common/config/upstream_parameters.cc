@@ -102,6 +102,7 @@ bool read_server_parameter(Setting& setting, size_t i, UpstreamServer& server, b
 
 bool read_check_parameter(Setting& setting, size_t i, HealthCheck& check) {
   Parameter parameter(setting, i);
+  if (setting.arg(i) == "fastcgi") return check.fastcgi = true;
   if (parameter.named("uri")) return read_uri(parameter, check);
   if (parameter.named("interval")) return parameter.time(check.interval_ms, 100);
   if (parameter.named("timeout")) return parameter.time(check.timeout_ms, 1);
@@ -110,8 +111,8 @@ bool read_check_parameter(Setting& setting, size_t i, HealthCheck& check) {
   if (parameter.named("status")) return read_status(parameter, check);
   if (parameter.named("port")) return parameter.number(check.port, 1, 65535);
   return parameter.refuse(
-      "\"uri=\", \"interval=\", \"timeout=\", \"fails=\", \"passes=\", \"status=\" or \"port=\"; other parameters are "
-      "not supported");
+      "\"uri=\", \"interval=\", \"timeout=\", \"fails=\", \"passes=\", \"status=\", \"port=\" or \"fastcgi\"; other "
+      "parameters are not supported");
 }
 
 }  // namespace beamgate::config

@@ -12,7 +12,8 @@ inline constexpr std::string_view kServerSyntax =
     "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [slow_start=time] "
     "[resolve] [backup] [down]";
 inline constexpr std::string_view kHealthCheckSyntax =
-    "[uri=path] [interval=time] [timeout=time] [fails=number] [passes=number] [status=code[-code]] [port=number]";
+    "[uri=path] [interval=time] [timeout=time] [fails=number] [passes=number] [status=code[-code]] [port=number] "
+    "[fastcgi]";
 
 // Argument i of "server"; resolve: the name is to be asked for again.
 bool read_server_parameter(Setting& setting, size_t i, UpstreamServer& server, bool& resolve);

@@ -64,6 +64,8 @@ constexpr Row kRows[] = {
     {"tls_handshakes_total", Kind::Counter, "TLS handshakes with clients that were completed."},
     {"tls_handshakes_failed_total", Kind::Counter, "TLS handshakes with clients that failed."},
     {"tls_sessions_resumed_total", Kind::Counter, "Completed TLS handshakes that resumed a session."},
+    {"http_gzip_input_bytes_total", Kind::Counter, "Bytes of response bodies that were compressed."},
+    {"http_gzip_output_bytes_total", Kind::Counter, "Bytes that they were compressed to."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

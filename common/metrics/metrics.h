@@ -66,6 +66,8 @@ enum class Metric : uint16_t {
   TlsHandshakes,
   TlsHandshakesFailed,
   TlsSessionsResumed,
+  GzipBytesIn,               // Of bodies, before they were compressed ...
+  GzipBytesOut,              // ... and after.
   kCount,
 };
 

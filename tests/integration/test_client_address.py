@@ -191,7 +191,7 @@ class Announced(beamgate.TestCase):
                          (["203.0.113.7"], ["203.0.113.7"], ["http"]))
 
     def test_rules_limits_and_logs_speak_of_the_announced_client(self):
-        gateway = self.announced(location="access_log access.log who; deny 203.0.113.7; return 200 in;",
+        gateway = self.announced(location="access_log access.log who; deny 203.0.113.7; root .; index page;", files={"page": "in"},
                                  events="connections_per_address 2;")
         other = V1.replace(b"203.0.113.7", b"203.0.113.8")
         self.assertTrue(self.ask(gateway, V1).startswith("403"))

@@ -228,6 +228,20 @@ class Failures(PhpCase):
         for _ in range(6):
             self.assertEqual(http_client.get(address, "/small.php").text, "small")
 
+    def test_health_checks_ask_for_the_ping_page(self):
+        fpm = self.fpm(settings="ping.path = /ping")
+        gateway, address = self.site(fpm, to="one", http=(
+            f"upstream one {{ server {fpm.socket}; health_check fastcgi uri=/ping interval=100ms timeout=5s; }}"))
+        beamgate.until(lambda: gateway.metrics()["beamgate_upstream_checks_total"] > 3, 30, "checks")
+        self.assertEqual(gateway.metrics()["beamgate_upstream_checks_failed_total"], 0)
+        self.assertEqual(http_client.get(address, "/small.php").text, "small")
+        fpm.kill()
+        gateway.wait_log("upstream_unhealthy")
+        self.assertEqual(http_client.get(address, "/small.php").status, 502)
+        fpm.start()
+        gateway.wait_log("upstream_healthy", timeout=30)
+        self.assertEqual(http_client.get(address, "/small.php").text, "small")
+
     def test_an_fpm_killed_and_started_again_under_load(self):
         fpm, other = self.fpm(), self.fpm()
         gateway, address = self.site(fpm, "fastcgi_keep_conn on;", to="two", workers=2, http=(

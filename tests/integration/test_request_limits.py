@@ -17,15 +17,21 @@ from backend import Held, Reply
 from wire import Ended
 
 METRICS = "location /metrics { metrics on; }"
+SAYING = "root /nonexistent; error_page 404 =200 /said;"
+
+
+def said_page(text="ok"):
+    return f'location = /said {{ internal; return 200 "{text}"; }}'
 
 
 class RateLimits(beamgate.TestCase):
     def statuses(self, address, count, target="/", fields=(), source=None):
         return [http_client.get(address, target, fields, source=source).status for _ in range(count)]
 
-    def limited(self, limit, zone="$binary_remote_addr zone=z:64k rate=1r/m", location="return 200 ok;", **options):
-        return self.gateway(f"limit_req_zone {zone}; server {{ listen 127.0.0.1:0; {METRICS} "
-                            f"location / {{ {limit} {location} }} }}", workers=3, **options)
+    def limited(self, limit, zone="$binary_remote_addr zone=z:64k rate=1r/m", said="ok", **options):
+        # A "return" comes before all limits; what stands in for a missing file does not.
+        return self.gateway(f"limit_req_zone {zone}; server {{ listen 127.0.0.1:0; {METRICS} {said_page(said)} "
+                            f"location / {{ {limit} {SAYING} }} }}", workers=3, **options)
 
     def test_workers_count_together(self):
         gateway = self.limited("limit_req zone=z burst=5 nodelay;")
@@ -44,7 +50,7 @@ class RateLimits(beamgate.TestCase):
         gateway = self.limited("limit_req zone=z; limit_req_status 429; limit_req_log_level warn;")
         self.assertEqual(self.statuses(gateway.address(), 2), [200, 429])
         gateway.wait_log(r"\[warn\].* limit_req_refused")
-        gateway = self.limited("limit_req zone=z; limit_req_dry_run on;", location='return 200 "$limit_req_status";')
+        gateway = self.limited("limit_req zone=z; limit_req_dry_run on;", said="$limit_req_status")
         told = [http_client.get(gateway.address(), "/").text for _ in range(2)]
         self.assertEqual(told, ["PASSED", "REJECTED_DRY_RUN"])
         gateway.wait_log("limit_req_refused .*dry_run=yes")
@@ -53,7 +59,8 @@ class RateLimits(beamgate.TestCase):
         gateway = self.gateway("""limit_req_zone $binary_remote_addr zone=client:64k rate=1r/m;
             limit_req_zone $server_port zone=all:64k rate=1r/m;
             server { listen 127.0.0.1:0; limit_req zone=client burst=1 nodelay; limit_req zone=all burst=3 nodelay;
-                location / { return 200 ok; } location /free { limit_req zone=client burst=99 nodelay; return 200 ok; } }""",
+                location / { """ + SAYING + """ } location /free { limit_req zone=client burst=99 nodelay; """ + SAYING + """ }
+                """ + said_page() + " }",
                                workers=3)
         seen = [self.statuses(gateway.address(), 3, source=f"127.0.0.{n}") for n in (2, 3, 4)]
         self.assertEqual(seen, [[200, 200, 503], [200, 200, 503], [503] * 3])
@@ -62,7 +69,7 @@ class RateLimits(beamgate.TestCase):
 
     def test_requests_above_the_rate_wait_for_their_turn(self):
         gateway = self.limited("limit_req zone=z burst=3;", zone="$binary_remote_addr zone=z:64k rate=1r/s",
-                               location='return 200 "$limit_req_status";')
+                               said="$limit_req_status")
         began = time.monotonic()
         with http_client.Connection(gateway.address()) as client:
             told = [client.request("GET", "/").text for _ in range(3)]
@@ -73,7 +80,7 @@ class RateLimits(beamgate.TestCase):
 
     def test_delay_lets_the_first_ones_through(self):
         gateway = self.limited("limit_req zone=z burst=5 delay=2;", zone="$binary_remote_addr zone=z:64k rate=1r/s",
-                               location='return 200 "$limit_req_status";')
+                               said="$limit_req_status")
         clients = [self.track(http_client.Connection(gateway.address())) for _ in range(6)]
         for client in clients:
             client.send_request("GET", "/")
@@ -336,7 +343,7 @@ class MemoryLimit(beamgate.TestCase):
             location /hub {{ websocket raw; websocket_subscribe news; websocket_send_queue 64m; }}
             location /echo {{ websocket echo; }}
             location /api/ {{ api on; client_max_body_size 2m; }}
-            location / {{ return 200 ok; }} }}""", workers=1, main="memory_limit 24m; publication_max 1m;")
+            location / {{ root .; index page; }} }}""", workers=1, files={"page": "ok"}, main="memory_limit 24m; publication_max 1m;")
         address = gateway.address()
         bystander = self.track(ws_client.connect(address, "/echo"))
         stalled = self.track(ws_client.connect(address, "/hub", receive_buffer=4096))

@@ -81,7 +81,6 @@ void Dispatcher::dispatch(ServedExchange& exchange) {
   router().route_to_server(record.listen_id, request);
   arrive(exchange);
   if (record.transport != record::Transport::Plain && !check_transport(exchange, record)) return;
-  find_client(request, record);
   route(exchange);
 }
 
@@ -93,7 +92,6 @@ void Dispatcher::serve(ServedExchange& exchange) {
     metrics_.add(Metric::MemoryLimitRefused);
     return exchange.refuse(503, {{"Retry-After", "1"}});
   }
-  find_client(request, exchange.record());
   if (*request.limit_req_status != '\0') return admit(exchange);  // It has been asked before an error_page.
   const RequestLimits::Verdict rates = limits_.check_rates(request, exchange.record(), monotonic_ms());
   if (rates.status != 0) return exchange.respond_status(rates.status);
@@ -145,6 +143,10 @@ bool Dispatcher::check_transport(ServedExchange& exchange, const Record& record)
 void Dispatcher::find_client(Request& request, const Record& record) const {
   const config::RealIp& real_ip = request.location->real_ip;
   const ClientAddress peer = ClientAddress::of(record);
+  if (request.trusted_peer) {  // As another location has it.
+    request.remote_address = peer.text();
+    request.remote_port = record.peer_port;
+  }
   request.trusted_peer = is_trusted(real_ip.trusted, peer);
   if (!request.trusted_peer || real_ip.by_proxy_protocol()) return;
   std::string client = real_client(request, real_ip, peer).text();

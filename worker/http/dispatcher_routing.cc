@@ -61,6 +61,7 @@ void Dispatcher::search(ServedExchange& exchange) {
 // The location's limits hold from now on, as far as nothing was done yet.
 void Dispatcher::arrive(ServedExchange& exchange) {
   exchange.record().location_id = exchange.request().location->id;
+  find_client(exchange.request_to_fill(), exchange.record());
   if (!exchange.was_run()) exchange.begin_body();
 }
 

@@ -19,7 +19,8 @@ bool is_regex(const Location& location) {
 
 // "location /app/ { proxy_pass ...; }" asked for as "/app".
 bool lacks_only_slash(const Location& location, std::string_view path) {
-  return location.action == config::Action::Proxy && location.pattern.size() == path.size() + 1 &&
+  const bool passed_on = location.action == config::Action::Proxy || location.action == config::Action::Fastcgi;
+  return passed_on && location.pattern.size() == path.size() + 1 &&
          location.pattern.back() == '/' && location.pattern.starts_with(path);
 }
 

@@ -278,6 +278,7 @@ void ServedExchange::clear() {
   held_ = finishing_ = wake_due_ = body_forgotten_ = was_run_ = false;
   answer_status_ = 0;
   body_again_.clear();
+  gzip_.end();
   paced_ = PacedBytes();
   length_left_ = received_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
   file_ = FileBody{};

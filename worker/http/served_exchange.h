@@ -3,7 +3,8 @@
 //
 //   request     begin_request() -> the dispatcher routes and admits it -> run(): the handler has it
 //   response    decide_head(): the one place where a response's fields are decided, for respond() and begin();
-//               write_body(): the one place that every byte of a body passes before it is framed
+//               write_body(): the one place that every byte of a body passes before it is framed; there it is
+//               compressed
 //
 // Owner      The layer of its connection (http/http_layer.h, http2/), which calls it with what comes from the client.
 // Thread     Worker loop thread only.
@@ -22,6 +23,7 @@
 
 #include "common/metrics/metrics.h"
 #include "worker/http/exchange.h"
+#include "worker/http/gzip_body.h"
 #include "worker/http/http_date.h"
 #include "worker/http/paced_bytes.h"
 #include "worker/http/response_head.h"
@@ -49,6 +51,7 @@ struct ExchangeParts {
   Wakes wakes;
   std::string head_scratch;  // A response head on its way to the connection.
   std::unique_ptr<char[]> file_scratch;
+  GzipStreams gzip_streams;
   bool draining = false;  // The worker is about to end: no connection is kept.
   ErrorPages* error_pages = nullptr;
 };
@@ -215,7 +218,8 @@ class ServedExchange : public Exchange {
   void decide_head(ResponseHead& head);
   void add_location_fields(ResponseHead& head);
   bool start_response(ResponseHead& head, std::string_view body, bool ends);
-  bool write_body(std::string_view bytes);
+  bool write_body(std::string_view bytes, bool more_follows);
+  bool write_coded(std::string_view bytes);
   void end_response();
   void give_body_end();
   bool give_body_again();
@@ -223,6 +227,7 @@ class ServedExchange : public Exchange {
   bool switch_protocols(const std::vector<ResponseField>& fields);
   void pump_file();
   bool copy_file();
+  void take_turns();
   bool pump_paced();
   void room_again();
   bool all_gone() const { return waiting() == 0 && (leaves_queue() || queued() == 0); }
@@ -250,6 +255,7 @@ class ServedExchange : public Exchange {
   bool wake_due_ = false;
   int busy_ = 0;
 
+  GzipBody gzip_;
   PacedBytes paced_;
   uint64_t received_ = 0;   // Of the request's body.
   uint64_t discarded_ = 0;  // Of it, since nobody wants it.

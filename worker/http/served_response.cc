@@ -14,6 +14,7 @@ namespace {
 using metrics::Metric;
 
 constexpr size_t kFileCopiedBytes = 32 << 10;
+constexpr uint64_t kFileZippedPerTurn = 256 << 10;  // Some milliseconds of work.
 
 Metric response_metric(uint16_t status) {
   if (status < 300) return Metric::HttpResponses2xx;
@@ -46,6 +47,7 @@ bool takes_added_fields(uint16_t status) {
 void ServedExchange::decide_head(ResponseHead& head) {
   if (answer_status_ != 0) head.status = answer_status_;
   add_location_fields(head);
+  gzip_.begin(parts_.gzip_streams, parts_.metrics, request_, head);
 }
 
 void ServedExchange::add_location_fields(ResponseHead& head) {
@@ -61,6 +63,11 @@ void ServedExchange::add_location_fields(ResponseHead& head) {
 // The head on its way, with a body that is whole behind it where `ends` says so.
 bool ServedExchange::start_response(ResponseHead& head, std::string_view body, bool ends) {
   decide_head(head);
+  std::string zipped;
+  if (ends && gzip_.active()) {
+    gzip_.compress_whole(body, head, zipped);
+    body = zipped;
+  }
   ResponseContext context;
   context.method = request_.method;
   context.version_minor = request_.version_minor;
@@ -116,7 +123,12 @@ void ServedExchange::begin(ResponseHead head) {
 }
 
 // Every byte of a streamed body, in order.
-bool ServedExchange::write_body(std::string_view bytes) {
+bool ServedExchange::write_body(std::string_view bytes, bool more_follows) {
+  if (!gzip_.active()) return write_coded(bytes);
+  return gzip_.write(bytes, more_follows, [this](std::string_view piece) { return write_coded(piece); });
+}
+
+bool ServedExchange::write_coded(std::string_view bytes) {
   if (framing_ == Framing::Length) {
     // More than was promised would be taken for the next response.
     if (bytes.size() > length_left_) return false;
@@ -176,7 +188,7 @@ bool ServedExchange::write(std::string_view bytes) {
   if (response_ != ResponseState::Streaming || lost_) return false;
   if (framing_ == Framing::NoBody || bytes.empty()) return true;
   const Busy busy(*this);
-  if (!write_body(bytes)) {
+  if (!write_body(bytes, false)) {
     cut();
     return false;
   }
@@ -191,6 +203,7 @@ void ServedExchange::finish() { finish_with_trailers({}); }
 void ServedExchange::finish_with_trailers(const std::vector<ResponseField>& trailers) {
   if (response_ != ResponseState::Streaming || lost_) return;
   const Busy busy(*this);
+  if (gzip_.active() && !gzip_.finish([this](std::string_view piece) { return write_coded(piece); })) return cut();
   if (length_left_ > 0 || !frame_end(trailers)) return cut();
   end_response();
 }
@@ -199,7 +212,10 @@ void ServedExchange::finish_with_trailers(const std::vector<ResponseField>& trai
 void ServedExchange::end_response() {
   writer_waits_ = false;
   finishing_ = !all_gone();
-  if (finishing_) return arm_deadline();
+  if (finishing_) {
+    if (body_state_ == BodyState::Complete) stop_reading();  // Until the next request's turn has come.
+    return arm_deadline();
+  }
   response_ = ResponseState::Complete;
 }
 
@@ -232,14 +248,24 @@ void ServedExchange::pump_file() {
 bool ServedExchange::copy_file() {
   if (parts_.file_scratch == nullptr) parts_.file_scratch = std::make_unique<char[]>(kFileCopiedBytes);
   char* piece = parts_.file_scratch.get();
+  uint64_t share = gzip_.active() ? kFileZippedPerTurn : UINT64_MAX;
   while (file_.remaining > 0 && has_room()) {
+    if (share == 0) return take_turns(), true;
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(file_.remaining, kFileCopiedBytes));
     const ssize_t got = pread(file_.file.get(), piece, wanted, static_cast<off_t>(file_.offset));
-    if (got <= 0 || !write_body({piece, static_cast<size_t>(got)})) return false;
+    if (got <= 0 || !write_body({piece, static_cast<size_t>(got)}, true)) return false;
+    share -= std::min(share, static_cast<uint64_t>(got));
     file_.offset += static_cast<uint64_t>(got);
     file_.remaining -= static_cast<uint64_t>(got);
   }
   return true;
+}
+
+// The client is as fast as we compress: the others have their turn before it goes on.
+void ServedExchange::take_turns() {
+  if (wake_due_) return;
+  wake_due_ = true;
+  parts_.wakes.add(monotonic_ms() + 1, id());
 }
 
 void ServedExchange::abort() {
@@ -262,6 +288,7 @@ void ServedExchange::cut() {
   keep_alive_ = false;
   finishing_ = false;
   file_ = FileBody{};
+  gzip_.end();
   // A body that only the end of the connection delimits would seem whole.
   reset_ = response_ == ResponseState::Streaming && framing_ == Framing::UntilClose && !tunnel_;
   response_ = ResponseState::Cut;

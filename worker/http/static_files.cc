@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "worker/http/gzip_rules.h"
 #include "worker/http/multipart_ranges.h"
 #include "worker/http/preconditions.h"
 #include "worker/http/return_answer.h"
@@ -61,6 +62,11 @@ Result<OpenedFile> open_index(const config::Location& location, const std::strin
   return Error{Code::Denied, 0, "directory is not listed"};
 }
 
+bool will_be_zipped(const Request& request, ResponseHead head, const std::string& type) {
+  head.fields.push_back({"Content-Type", type});
+  return wants_gzip(request.location->gzip, request, head, wall_ms() / 1'000);
+}
+
 }  // namespace
 
 bool locate_file(const config::Location& location, std::string_view path, std::string& root,
@@ -108,16 +114,38 @@ void StaticFiles::handle(Exchange& exchange) {
   if (!file.ok()) return respond_error(exchange, file.error());
   if (file.value().directory()) return redirect_to_directory(exchange);
   if (!reads) return refuse_method(exchange);  // As in nginx, a POST to what isn't there is a 404.
-  serve(exchange, std::move(file).value(), name);
+  Found found{std::move(file).value(), std::string(media_type(*request.location, name))};
+  look_for_zipped(request, root, directory_asked ? relative + name : name, found);
+  serve(exchange, std::move(found));
 }
 
-void StaticFiles::serve(Exchange& exchange, OpenedFile file, std::string_view name) {
+// gzip_static: the .gz beside a file takes its place.
+void StaticFiles::look_for_zipped(const Request& request, const std::string& root, const std::string& name,
+                                  Found& found) {
+  const config::Gzip& gzip = request.location->gzip;
+  if (gzip.files == config::Gzip::Static::Off) return;
+  Result<OpenedFile> zipped = open_beneath(root, name + ".gz");
+  if (!zipped.ok() || zipped.value().directory()) return;
+  if (gzip.files == config::Gzip::Static::On) {
+    found.varies = gzip.vary;
+    const ResponseHead head{200, {{"Last-Modified", ""}, {"ETag", ""}}, {}};
+    if (!may_get_gzip(gzip, request, head, wall_ms() / 1'000)) return;
+  }
+  found.file = std::move(zipped).value();
+  found.zipped = true;
+}
+
+void StaticFiles::serve(Exchange& exchange, Found found) {
   const Request& request = exchange.request();
+  OpenedFile& file = found.file;
+  const std::string& type = found.type;
   const auto bytes = static_cast<uint64_t>(file.status.st_size);
   const int64_t modified = file.status.st_mtime;
   const Validators validators{make_etag(modified, bytes), modified};
-  const std::string type(media_type(*request.location, name));
   ResponseHead head{200, {{"Last-Modified", format_http_date(modified)}, {"ETag", validators.etag}}, bytes};
+
+  if (found.zipped) head.fields.push_back({"Content-Encoding", "gzip"});
+  if (found.varies) vary_by_encoding(head);
 
   // The page of an error is shown as it is, whatever the client has of another file.
   const bool conditional = !request.error_page;
@@ -129,7 +157,9 @@ void StaticFiles::serve(Exchange& exchange, OpenedFile file, std::string_view na
     return exchange.finish();
   }
   RangeAnswer ranges;
-  if (conditional && request.method == "GET" && range_applies(request, validators)) {
+  // Ranges of what will be compressed are none of the file's: nginx ignores them as well.
+  const bool ranged = conditional && request.method == "GET" && request.has_field("range") && !will_be_zipped(request, head, type);
+  if (ranged && range_applies(request, validators)) {
     ranges = parse_ranges(request.field("range"), bytes);
   }
   head.fields.push_back({"Accept-Ranges", "bytes"});

@@ -1,4 +1,4 @@
-// Static files: root and alias, index, conditional and range requests.
+// Static files: root and alias, index, conditional and range requests, and files that are compressed already.
 //
 // Owner      One per worker; holds nothing between requests.  An open file belongs to its exchange.
 // Errors     404 for what isn't there or is no file, 403 for what may not be read or lies outside the root
@@ -22,7 +22,16 @@ class StaticFiles final : public Handler {
   void handle(Exchange& exchange) override;
 
  private:
-  void serve(Exchange& exchange, OpenedFile file, std::string_view name);
+  // A file to send, and what is to be said of it.
+  struct Found {
+    OpenedFile file;
+    std::string type;
+    bool zipped = false;  // It is a .gz in the place of another.
+    bool varies = false;  // Another client might get the other.
+  };
+
+  void look_for_zipped(const Request& request, const std::string& root, const std::string& name, Found& found);
+  void serve(Exchange& exchange, Found found);
 
   Exchanges& exchanges_;
 };

@@ -3,11 +3,15 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "common/base/clock.h"
+#include "worker/fastcgi/params.h"
+#include "worker/fastcgi/record.h"
+#include "worker/fastcgi/response_parser.h"
 #include "worker/upstream/fields.h"
 #include "worker/upstream/response_parser.h"
 
@@ -28,6 +32,35 @@ config::Address with_port(config::Address address, uint16_t port) {
   return address;
 }
 
+std::string http_request(const std::string& uri, const std::string& host) {
+  std::string out = "GET " + uri + " HTTP/1.1\r\nHost: ";
+  append_value(host, out);
+  return out + "\r\nUser-Agent: BeamGate\r\nConnection: close\r\n\r\n";
+}
+
+std::string fastcgi_request(const std::string& uri, const std::string& host) {
+  const size_t question = std::min(uri.find('?'), uri.size());
+  const std::string script = uri.substr(0, question);
+  std::string pairs;
+  for (const auto& [name, value] : std::initializer_list<std::pair<std::string_view, std::string>>{
+           {"REQUEST_METHOD", "GET"},
+           {"SCRIPT_NAME", script},
+           {"SCRIPT_FILENAME", script},
+           {"REQUEST_URI", uri},
+           {"QUERY_STRING", question < uri.size() ? uri.substr(question + 1) : ""},
+           {"SERVER_PROTOCOL", "HTTP/1.1"},
+           {"GATEWAY_INTERFACE", "CGI/1.1"},
+           {"HTTP_HOST", host},
+           {"HTTP_USER_AGENT", "BeamGate"}}) {
+    fastcgi::append_param(name, value, pairs);
+  }
+  std::string out;
+  fastcgi::append_begin(false, out);
+  fastcgi::append_params(pairs, out);
+  fastcgi::append_stream_end(fastcgi::RecordType::Stdin, out);
+  return out;
+}
+
 }  // namespace
 
 //   waiting  -- the interval has passed --------------> asking
@@ -41,9 +74,7 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
         upstream_(std::move(upstream)),
         name_(upstream_->name),
         asks_(upstream_->health) {
-    request_ = "GET " + asks_.uri + " HTTP/1.1\r\nHost: ";
-    append_value(name_, request_);
-    request_ += "\r\nUser-Agent: BeamGate\r\nConnection: close\r\n\r\n";
+    request_ = asks_.fastcgi ? fastcgi_request(asks_.uri, name_) : http_request(asks_.uri, name_);
     set_deadline(monotonic_ms());
   }
 
@@ -56,7 +87,11 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
     if (connection_ != nullptr) return;  // The timeout is longer than the interval.
     parts_.metrics.add(Metric::UpstreamChecks);
     sent_ = 0;
-    parser_.emplace(ResponseParser::Asked{});
+    if (asks_.fastcgi) {
+      reader_ = std::make_unique<fastcgi::ResponseParser>(false);
+    } else {
+      reader_ = std::make_unique<ResponseParser>(ResponseParser::Asked{});
+    }
     const config::Address address = with_port(peer_.server().address, asks_.port);
     auto opened = Connection::open(address, parts_.poller, parts_.deadlines, *this);
     if (!opened.ok()) return failed(opened.error().message());
@@ -95,14 +130,15 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
       return;
     }
     std::string_view body;
-    switch (parser_->feed(std::span<char>(bytes, received.value()), body)) {
-      case ResponseParser::State::Head:
+    using State = http::ResponseReader::State;
+    switch (reader_->feed(std::span<char>(bytes, received.value()), body)) {
+      case State::Head:
         return;
-      case ResponseParser::State::Body:
-      case ResponseParser::State::Complete:
-        return judge(parser_->head().status);
-      case ResponseParser::State::Switched:
-      case ResponseParser::State::Invalid:
+      case State::Body:
+      case State::Complete:
+        return judge(reader_->head().status);
+      case State::Switched:
+      case State::Invalid:
         return failed("the response is invalid");
     }
   }
@@ -136,7 +172,7 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
   std::string request_;
   size_t sent_ = 0;
   std::unique_ptr<Connection> connection_;
-  std::optional<ResponseParser> parser_;
+  std::unique_ptr<http::ResponseReader> reader_;
   uint32_t fails_ = 0;   // In a row.
   uint32_t passes_ = 0;
 };

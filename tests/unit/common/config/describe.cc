@@ -98,6 +98,7 @@ void describe(Writer& w, const Upstream& upstream) {
   w.field("health.status_min", health.status_min);
   w.field("health.status_max", health.status_max);
   w.field("health.port", health.port);
+  w.field("health.fastcgi", health.fastcgi);
   w.field("keepalive", upstream.keepalive);
   w.field("keepalive_timeout", upstream.keepalive_timeout_ms);
   w.field("keepalive_requests", upstream.keepalive_requests);
@@ -225,6 +226,19 @@ void describe(Writer& w, const Script& script) {
   }
 }
 
+void describe(Writer& w, const Gzip& gzip) {
+  w.field("gzip", gzip.on);
+  w.field("gzip.types", gzip.types);
+  w.field("gzip.all_types", gzip.all_types);
+  w.field("gzip.min", gzip.bytes_min);
+  w.field("gzip.level", gzip.level);
+  w.field("gzip.vary", gzip.vary);
+  w.field("gzip.proxied", gzip.proxied);
+  w.field("gzip.http_minor", gzip.http_minor);
+  for (const auto& regex : gzip.disabled) w.field("gzip.disabled", regex->pattern());
+  w.field("gzip.files", gzip.files);
+}
+
 void describe(Writer& w, const Location& location) {
   w.field("location", location.pattern);
   w.field("id", location.id);
@@ -254,6 +268,7 @@ void describe(Writer& w, const Location& location) {
   w.field("real_ip_header", location.real_ip.header);
   w.field("real_ip_recursive", location.real_ip.recursive);
   describe(w, location.limits);
+  describe(w, location.gzip);
   w.field("add_headers", location.add_headers);
   w.field("access_log.off", location.access_log.off);
   w.field("access_log.path", location.access_log.path);

@@ -327,6 +327,26 @@ TEST(Errors, Proxying) {
   EXPECT_THAT(in("location", "proxy_next_upstream off error;"), HasSubstr("\"off\" alone"));
   EXPECT_THAT(in("location", "proxy_http_version 2;"), HasSubstr("expected \"1.0\" or \"1.1\""));
   EXPECT_THAT(in("location", "proxy_hide_header 'X:';"), HasSubstr("expected the name of an HTTP field"));
+  EXPECT_THAT(in("location", "fastcgi_pass nowhere;"), HasSubstr("no port, and no upstream of this name"));
+  EXPECT_THAT(in("location", "fastcgi_pass $host:9000;"), HasSubstr("variables are not supported"));
+  EXPECT_THAT(in("location", "fastcgi_pass 127.0.0.1:1; proxy_pass http://127.0.0.1;"), HasSubstr("second action"));
+  EXPECT_THAT(in("location", "fastcgi_param A b if_empty;"), HasSubstr("expected \"if_not_empty\""));
+  EXPECT_THAT(in("location", "fastcgi_param A $nothing_known;"), HasSubstr("unknown \"nothing_known\" variable"));
+  EXPECT_THAT(in("location", "fastcgi_split_path_info ^(.+)$;"), HasSubstr("two captures"));
+  EXPECT_THAT(in("location", "fastcgi_split_path_info (;"), HasSubstr("at offset"));
+  EXPECT_EQ(in("location", "fastcgi_split_path_info ^(.+\\.php)(/.+)$; fastcgi_pass 127.0.0.1:1;"), "no error");
+  EXPECT_THAT(in("webhook", "fastcgi_pass nowhere;"), HasSubstr("expected host:port or unix:path"));
+  EXPECT_THAT(in("webhook", "fastcgi_pass 127.0.0.1:9;"), HasSubstr("no \"script_filename\""));
+  EXPECT_THAT(in("webhook", "fastcgi_pass 127.0.0.1:9; script_filename /x; unix_socket /y;"),
+              HasSubstr("no \"unix_socket\""));
+  EXPECT_EQ(in("webhook", "fastcgi_pass 127.0.0.1:9; script_filename /x;"), "no error");
+  EXPECT_THAT(in("location", "gzip_types html;"), HasSubstr("expected a media type"));
+  EXPECT_THAT(in("location", "gzip_proxied off any;"), HasSubstr("\"off\" alone"));
+  EXPECT_THAT(in("location", "gzip_proxied some;"), HasSubstr("\"no_etag\""));
+  EXPECT_THAT(in("location", "gzip_comp_level 10;"), HasSubstr("from 1 to 9"));
+  EXPECT_THAT(in("location", "gzip_disable (;"), HasSubstr("at offset"));
+  EXPECT_THAT(in("location", "gzip_static some;"), HasSubstr("\"always\""));
+  EXPECT_EQ(in("location", "gzip on; gzip_types *; gzip_disable msie6;"), "no error");
   EXPECT_THAT(in("location", "proxy_redirect on;"), HasSubstr("expected \"default\", \"off\""));
   EXPECT_THAT(in("location", "proxy_redirect ~x y;"), HasSubstr("regular expressions are not supported"));
   EXPECT_THAT(in("location", "proxy_cookie_path default;"), HasSubstr("expected \"off\" or two values"));

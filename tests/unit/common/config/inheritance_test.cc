@@ -115,6 +115,21 @@ TEST(Inheritance, OtherLists) {
   EXPECT_TRUE(locations[2].websocket.subprotocols.empty());
 }
 
+TEST(Inheritance, ParamsOfFastcgiAreInheritedWhereThereAreNone) {
+  const auto config = must_load(R"(http { fastcgi_param A 1; fastcgi_param B 2; server { listen 1;
+    location /a { fastcgi_pass 127.0.0.1:9; location /a/b { } }
+    location /c { fastcgi_pass 127.0.0.1:9; fastcgi_param C 3; }
+  } })");
+  const auto& locations = config->http.servers[0].locations;
+  ASSERT_EQ(locations[0].fastcgi.params.size(), 2u);
+  EXPECT_EQ(locations[0].fastcgi.params[1].name, "B");
+  EXPECT_EQ(locations[0].locations[0].action, Action::None);
+  EXPECT_EQ(locations[0].locations[0].fastcgi.upstream, nullptr);
+  ASSERT_EQ(locations[1].fastcgi.params.size(), 1u);
+  EXPECT_EQ(locations[1].fastcgi.params[0].name, "C");
+  EXPECT_EQ(config->http.upstreams.size(), 1u);
+}
+
 TEST(Inheritance, ActionsStayWhereTheyAre) {
   const auto config = must_load(R"(http { server { listen 1;
     location /a { proxy_pass http://127.0.0.1:9; location /a/b { } location /a/c { return 204; } }

@@ -49,6 +49,9 @@ http {
     keepalive_timeout 14s;
     keepalive_requests 15;
     server_tokens off;
+    gzip on; gzip_types text/plain application/json; gzip_min_length 100; gzip_comp_level 6; gzip_vary on;
+    gzip_proxied expired no-cache no-store private no_last_modified no_etag auth; gzip_http_version 1.0;
+    gzip_disable msie6 "old{2}"; gzip_static on;
     upstream app {
         server localhost:9001 weight=2 max_fails=3 fail_timeout=20s max_conns=8 slow_start=1m;
         server unix:run/app.sock backup;
@@ -58,7 +61,7 @@ http {
     upstream ring {
         server localhost:9002 resolve; server 127.0.0.1:9003 resolve;
         hash $request_uri consistent;
-        health_check uri=/up?x interval=2s timeout=500ms fails=3 passes=2 status=200-204 port=9009;
+        health_check uri=/up?x interval=2s timeout=500ms fails=3 passes=2 status=200-204 port=9009 fastcgi;
     }
     upstream lot { server 127.0.0.1; random two least_conn; }
     upstream few { server 127.0.0.1; least_conn; }
@@ -110,7 +113,7 @@ http {
             websocket_deflate_server_window_bits 10; websocket_deflate_client_window_bits 11;
             websocket_deflate_context_takeover off;
         }
-        location = /echo { websocket echo; }
+        location = /echo { websocket echo; gzip_types *; gzip_proxied any; gzip_static always; }
         location ~ "\.php(?:/|$)" {
             fastcgi_pass unix:run/php.sock; fastcgi_split_path_info "^(.+\.php)(/.*)$"; fastcgi_index index.php;
             fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;

@@ -145,11 +145,13 @@ TEST(Router, AProxiedLocationIsFoundWithoutItsSlash) {
   const Router router(config_of(R"(server { listen 127.0.0.1:1;
     location /app/ { proxy_pass http://127.0.0.1:2; }
     location /both/ { proxy_pass http://127.0.0.1:2; }
+    location /php/ { fastcgi_pass 127.0.0.1:2; }
     location /both { return 200; }
     location /plain/ { return 200; }
   })"));
   EXPECT_EQ(route(router, "a", "/app").status, 301);
   EXPECT_EQ(route(router, "a", "/app/").status, 0);
+  EXPECT_EQ(route(router, "a", "/php").status, 301);
   EXPECT_EQ(route(router, "a", "/both").status, 0);
   EXPECT_EQ(route(router, "a", "/both").pattern, "/both");
   EXPECT_EQ(route(router, "a", "/plain").status, 0);
