@@ -97,7 +97,7 @@ constexpr Directive kRows[] = {
      .help = "Compresses responses with status 200, 403 or 404 for clients that accept gzip.  Left as they are: what "
              "has a Content-Encoding or \"Cache-Control: no-transform\", parts of a file, and answers to HEAD.  A "
              "strong ETag becomes weak, and Range is ignored for what is compressed.  Each response takes 268 KiB "
-             "of memory while it is being compressed.  Beware of BREACH: where a page over TLS has a secret beside "
+             "of memory while it is being compressed, and above 1024 at a time in a worker more go uncompressed.  Beware of BREACH: where a page over TLS has a secret beside "
              "what others may choose, such as a query it repeats, its compressed length tells of the secret; don't "
              "compress such pages."},
     {.name = "gzip_types",

@@ -116,7 +116,7 @@ class Server:
         self.open.discard(connection)
 
     def _serve_one(self, connection, file, number):
-        params, stdin, keep = b"", b"", False
+        params, stdin, keep = b"", bytearray(), False
         while True:
             head = file.read(8)
             if len(head) < 8:
@@ -139,7 +139,7 @@ class Server:
                 stdin += content
                 if not content:
                     break
-        request = Request(read_pairs(params), stdin, keep, number)
+        request = Request(read_pairs(params), bytes(stdin), keep, number)
         self.requests.append(request)
         answer = self.behaviour(request) if callable(self.behaviour) else self.behaviour
         try:

@@ -53,14 +53,21 @@ bool GzipStream::run(std::string_view bytes, Then then, const Sink& sink) {
 }
 
 std::unique_ptr<GzipStream> GzipStreams::take(int level) {
-  if (idle_.empty()) return GzipStream::make(level);
-  std::unique_ptr<GzipStream> stream = std::move(idle_.back());
-  idle_.pop_back();
-  stream->restart(level);
+  if (active_ == kActiveMax) return nullptr;
+  std::unique_ptr<GzipStream> stream;
+  if (idle_.empty()) {
+    stream = GzipStream::make(level);
+  } else {
+    stream = std::move(idle_.back());
+    idle_.pop_back();
+    stream->restart(level);
+  }
+  if (stream != nullptr) ++active_;
   return stream;
 }
 
 void GzipStreams::give_back(std::unique_ptr<GzipStream> stream) {
+  --active_;
   if (idle_.size() < kIdleMax) idle_.push_back(std::move(stream));
 }
 

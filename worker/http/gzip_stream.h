@@ -44,14 +44,17 @@ class GzipStream {
 // The streams of a worker.
 class GzipStreams {
  public:
-  static constexpr size_t kIdleMax = 16;  // 4 MiB.
+  static constexpr size_t kIdleMax = 16;        // 4 MiB.
+  static constexpr size_t kActiveMax = 1'024;   // 268 MiB; what comes then goes uncompressed.
 
-  std::unique_ptr<GzipStream> take(int level);  // Null: no memory.
+  std::unique_ptr<GzipStream> take(int level);  // Null: so many are in use, or there is no memory.
   void give_back(std::unique_ptr<GzipStream> stream);
   size_t idle() const { return idle_.size(); }
+  size_t active() const { return active_; }
 
  private:
   std::vector<std::unique_ptr<GzipStream>> idle_;
+  size_t active_ = 0;
 };
 
 }  // namespace beamgate::http

@@ -65,6 +65,21 @@ TEST(GzipStream, WhatGoesInComesOut) {
   EXPECT_EQ(streams.idle(), 1u);
 }
 
+TEST(GzipStream, SoManyAreInUseAtMost) {
+  GzipStreams streams;
+  std::vector<std::unique_ptr<GzipStream>> used;
+  while (auto stream = streams.take(1)) used.push_back(std::move(stream));
+  EXPECT_EQ(used.size(), GzipStreams::kActiveMax);
+  streams.give_back(std::move(used.back()));
+  used.pop_back();
+  used.push_back(streams.take(1));
+  EXPECT_NE(used.back(), nullptr);
+  EXPECT_EQ(streams.take(1), nullptr);
+  for (auto& stream : used) streams.give_back(std::move(stream));
+  EXPECT_EQ(streams.active(), 0u);
+  EXPECT_EQ(streams.idle(), GzipStreams::kIdleMax);
+}
+
 TEST(GzipStream, AFlushHoldsNothingBack) {
   auto stream = GzipStream::make(1);
   std::string out;
