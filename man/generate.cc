@@ -130,7 +130,7 @@ std::string page() {
     for (const Directive& row : area.rows) write_row(row, out);
   }
   write_variables(out);
-  out += ".SH SEE ALSO\n.BR beamgate (8)\n";
+  out += ".SH SEE ALSO\n.BR beamgate (8),\n.BR beamgate\\-webhooks (7),\n.BR beamgate\\-api (7),\n.BR beamgate\\-tuning (7)\n";
   return out;
 }
 
