@@ -53,6 +53,9 @@ class Manual(unittest.TestCase):
             lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True)
             complaints = [line for line in lint.stdout.splitlines() if "missing date" not in line]
             self.assertEqual(complaints, [])
+            typeset = subprocess.run(["groff", "-t", "-man", "-Tutf8", "-Kutf8", "-rLL=78n", "-ww", "-z", str(path)],
+                                     capture_output=True, text=True, check=True)
+            self.assertEqual(typeset.stderr, "")
 
     def test_pages_that_are_referred_to_exist(self):
         ours = {path.name for path in manual.PAGES}
