@@ -93,7 +93,7 @@ class Options(unittest.TestCase):
         self.assertEqual(described - {"pid"}, signals)
 
     def test_bash_completion_offers_what_there_is(self):
-        script = manual.ROOT / "packaging" / "debian" / "beamgate.bash-completion"
+        script = manual.ROOT / "packaging" / "debian" / "completions" / "beamgate"
 
         def completed(*words):
             command = (f'source {script}; COMP_WORDS=({" ".join(words)} ""); COMP_CWORD={len(words)}; _beamgate; '
