@@ -69,6 +69,15 @@ class Manual(unittest.TestCase):
         for name, text in self.pages().items():
             self.assertEqual(words_with_underscore(manual.marked(text, "B")) - known, set(), name)
 
+    def test_variables_exist(self):
+        listed = manual.plain(manual.section(manual.page("beamgate.conf.5"), "VARIABLES"))
+        known = set(re.findall(r"\$([a-z_0-9]+)", listed))
+        prefixes = tuple(re.findall(r"\$([a-z_]+_)\\f", listed))
+        self.assertIn("arg_", prefixes)
+        for name, text in self.pages().items():
+            named = set(re.findall(r"\$([a-z][a-z_0-9]+)", text))
+            self.assertEqual({each for each in named - known if not each.startswith(prefixes)}, set(), name)
+
     def test_italic_words_stand_in_the_sources(self):
         literals = set(re.findall(r'"([a-z0-9_]+)"', manual.sources("common", "master", "worker")))
         for name, text in self.pages().items():
