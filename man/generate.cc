@@ -18,7 +18,7 @@ using beamgate::config::Applies;
 using beamgate::config::Area;
 using beamgate::config::Directive;
 
-// For roff: backslashes, hyphens that are typed, and lines that would begin a request.
+// For roff: backslashes, hyphens that are typed, lines that would begin a request; and where long lists may be broken.
 std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -28,6 +28,8 @@ std::string roff(std::string_view text) {
       out += "\\-";
     } else if (c == '"') {
       out += "\\(dq";
+    } else if (c == ':') {
+      out += ":\\:";
     } else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) {
       out += "\\&";
       out += c;
@@ -81,6 +83,7 @@ void write_row(const Directive& row, std::string& out) {
 constexpr std::string_view kHead =
     R"(.\" Written by man/generate.cc from the table of directives; do not edit.
 .TH BEAMGATE.CONF 5 "" "BeamGate" "File Formats"
+.ad l
 .SH NAME
 beamgate.conf \- configuration of the BeamGate gateway
 .SH SYNOPSIS
@@ -130,7 +133,7 @@ std::string page() {
     for (const Directive& row : area.rows) write_row(row, out);
   }
   write_variables(out);
-  out += ".SH SEE ALSO\n.BR beamgate (8)\n";
+  out += ".SH SEE ALSO\n.BR beamgate (8),\n.BR beamgate\\-webhooks (7),\n.BR beamgate\\-api (7),\n.BR beamgate\\-tuning (7)\n";
   return out;
 }
 

@@ -66,6 +66,7 @@ Result<void> provide_file(const Identity& identity, const std::string& path) {
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return system_error("can't look at the file");
   if (!S_ISREG(status.st_mode)) return {};  // A terminal or a pipe is what it is.
+  if (status.st_uid == identity.uid) return {};  // Its group may be of somebody's choice, such as logrotate's.
   if (fchown(file.get(), identity.uid, identity.gid) != 0) return system_error("can't change the owner");
   return {};
 }

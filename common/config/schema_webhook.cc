@@ -258,8 +258,7 @@ constexpr Directive kRows[] = {
      .fallback = "10000",
      .min = "1",
      .max = "10000000",
-     .help = "Such events that wait to be delivered, for each worker; at the limit the oldest is dropped and "
-             "counted."},
+     .help = "Such events that wait to be delivered, for each worker; one more is dropped and counted."},
     {.name = "retry_delay",
      .scopes = kWebhook,
      .set = store_time<&Webhook::retry_delay_ms>,
