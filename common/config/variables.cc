@@ -18,6 +18,7 @@ constexpr std::string_view kNames[] = {
     "document_uri",
     "host",
     "hostname",
+    "http2",
     "https",
     "is_args",
     "limit_conn_status",

@@ -66,6 +66,16 @@ enum class Metric : uint16_t {
   TlsHandshakes,
   TlsHandshakesFailed,
   TlsSessionsResumed,
+  Http2Connections,
+  Http2ConnectionsActive,    // Gauge.
+  Http2FloodsResets,         // Connections ended because of too many of these.
+  Http2FloodsSettings,
+  Http2FloodsPings,
+  Http2FloodsEmpty,
+  Http2FloodsWindowUpdates,
+  Http2FloodsPriorities,
+  Http2FloodsContinuations,
+  Http2FloodsUnread,
   kCount,
 };
 

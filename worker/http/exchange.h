@@ -38,11 +38,12 @@ struct Request {
   std::string_view target;  // request_uri: as received.
   std::string path;         // uri: percent-decoded, dot segments and double slashes merged.
   std::string_view query;   // args: without "?", as received.
-  int version_minor = 1;    // HTTP/1.x
+  int version_minor = 1;    // HTTP/1.x; 1 for HTTP/2, which means the same.
+  bool http2 = false;
   std::vector<Field> fields;
   std::string host;  // Lower case, without port.
   std::optional<uint64_t> content_length;
-  bool chunked = false;
+  bool chunked = false;     // There is a body, and only its end tells how long it is.
   bool keep_alive = true;
   bool expect_continue = false;
   bool upgrade_websocket = false;  // Connection: upgrade and Upgrade: websocket.

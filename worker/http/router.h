@@ -34,6 +34,10 @@ class Router {
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id) const;
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id, std::string_view name) const;
 
+  // Whether HTTP/2 is spoken there: with the server of this name, or before a name is known.
+  bool speaks_http2(uint32_t listen_id) const;
+  bool speaks_http2(uint32_t listen_id, std::string_view name) const;
+
   // Sets request.config, server, location and captures.  Returns 0, or 500 when a regex gave up, or 301 when
   // the path lacks the slash that the proxied location behind it ends with.
   uint16_t route(uint32_t listen_id, Request& request) const;
@@ -50,6 +54,7 @@ class Router {
   struct Names {
     const config::Server* fallback = nullptr;
     bool tls = false;
+    bool http2 = false;  // With all servers, whatever they say.
     std::unordered_map<std::string, const config::Server*> exact;
     std::unordered_map<std::string, const config::Server*> heads;  // "*.x" by "x".
     std::unordered_map<std::string, const config::Server*> tails;  // "x.*" by "x".

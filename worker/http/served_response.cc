@@ -57,6 +57,7 @@ void ServedExchange::add_location_fields(ResponseHead& head) {
 // The head on its way, with a body that is whole behind it where `ends` says so.
 bool ServedExchange::start_response(ResponseHead& head, std::string_view body, bool ends) {
   decide_head(head);
+  head.status = fit_status(head.status);
   ResponseContext context;
   context.method = request_.method;
   context.version_minor = request_.version_minor;
