@@ -26,7 +26,8 @@ constexpr Directive kRows[] = {
      .fallback = "128",
      .min = "1",
      .max = "10000",
-     .help = "Requests that a connection may have under way at once; more are refused with REFUSED_STREAM.  Of an address, "
+     .help = "Requests that a connection may have under way at once; a client that begins more in spite of being told is "
+             "sent away.  Of an address, "
              "its default server's counts."},
     {.name = "http2_body_preread_size",
      .scopes = kHttpServer,

@@ -464,10 +464,16 @@ class Floods(Http2Case):
 
     def test_resets_that_we_are_made_to_send(self):
         def play(raw):
-            for n in range(1000):
+            for n in range(299):
                 stream = 2 * n + 1
-                raw.wire.send(h2_client.frame(HEADERS, END_HEADERS, stream, raw.block(head("POST", "/held"))) +
-                              h2_client.frame(WINDOW_UPDATE, 0, stream, U32(0x7FFFFFFF)))
+                raw.headers(stream, head("POST", "/held"), END_HEADERS)
+                raw.send(WINDOW_UPDATE, 0, stream, U32(0x7FFFFFFF))
+                raw.wait(RST_STREAM)
+            raw.headers(1001, head("POST", "/held"), END_HEADERS)
+            raw.send(WINDOW_UPDATE, 0, 1001, U32(0x7FFFFFFF))
+            raw.wait(RST_STREAM)
+            raw.headers(1003, head("POST", "/held"), END_HEADERS)
+            raw.send(WINDOW_UPDATE, 0, 1003, U32(0x7FFFFFFF))
         backend = self.backend()
         self.flood("resets", play, self.serving(f"location / {{ return 200 ok; }} location /held {{ proxy_pass {backend.url}; }}"))
 
@@ -551,8 +557,7 @@ class Ending(Http2Case):
         gateway = self.serving("location / { return 200 old; }")
         client = self.client(gateway)
         self.assertEqual(client.get("/").text, "old")
-        gateway.write_config(http=f"http2 on; server {{ listen 127.0.0.1:{gateway.address().split(':')[1]}; "
-                                  "location / { return 200 new; } }")
+        gateway.write_config(http=f"http2 on; server {{ listen 127.0.0.1:0; location / {{ return 200 new; }} }} {METRICS}")
         gateway.signal(SIGHUP)
 
         def renewed():

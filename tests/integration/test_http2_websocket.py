@@ -271,10 +271,21 @@ class Raw(StreamCase):
 class Ending(StreamCase):
     def test_a_stop_says_goodbye(self):
         gateway = self.serving()
-        socket = self.open(gateway)
+        """GOAWAY first, so that nothing new comes; each WebSocket has its Close."""
+        gateway = self.serving()
+        raw = self.track(h2_client.Frames(gateway.address()))
+        fields = h2_client.head("CONNECT", fields=[("sec-websocket-version", "13")])
+        fields.insert(1, (":protocol", "websocket"))
+        raw.headers(1, fields, h2_client.END_HEADERS)
+        self.assertEqual(raw.status(1), 200)
         gateway.signal(SIGQUIT)
-        self.assertIn(socket.recv_close(), (1001, 1012))
-        self.assertTrue(socket.wire.client.wait_goaway())
+        self.assertEqual(raw.wait(h2_client.GOAWAY).code, h2_client.NO_ERROR)
+        frame, _ = ws_frame.parse(raw.wait(h2_client.DATA).payload)
+        self.assertEqual((frame.opcode, ws_frame.decode_close(frame.payload)[0]), (CLOSE, 1001))
+        raw.send(h2_client.DATA, 0, 1, ws_frame.encode(CLOSE, frame.payload))
+        self.assertTrue(raw.wait(h2_client.DATA).flags & h2_client.END_STREAM)
+        raw.send(h2_client.DATA, h2_client.END_STREAM, 1)
+        self.assertTrue(raw.wire.wait_end())
         gateway.check_ended()
 
     def test_a_fast_stop(self):

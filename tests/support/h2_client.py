@@ -226,16 +226,17 @@ class StreamWire:
         self.client.flush()
 
     def close(self):
-        if not self.response.ended and self.response.reset is None:
-            with contextlib.suppress(OSError, h2.exceptions.ProtocolError):
-                self.client.reset(self.stream)
+        """In order where the server has ended its side, else with a reset."""
+        with contextlib.suppress(OSError, h2.exceptions.ProtocolError):
+            self.end() if self.response.ended else self.reset()
 
-    reset = close
+    def reset(self):
+        self.client.reset(self.stream)
 
 
 def websocket(client, path, fields=(), subprotocols=(), extensions=None, authority="test"):
     """A WebSocket over one of the client's streams (RFC 8441); ws_client.Refused with any other answer than 200."""
-    listed = [("sec-websocket-version", "13"), *dict(fields).items()]
+    listed = list({"sec-websocket-version": "13", **dict(fields)}.items())
     if subprotocols:
         listed.append(("sec-websocket-protocol", ", ".join(subprotocols)))
     if extensions:

@@ -290,7 +290,10 @@ void Session::end_head(int32_t stream_id, bool ends_stream) {
   const Record* own = nullptr;
   if (verdict.good() && head->for_websocket()) {
     // What may become a WebSocket is a connection of its own from the start, for its webhooks and limits.
-    own = parts_.connections.adopt_stream(std::make_unique<Tunnel>(stream), *record);
+    auto tunnel = std::make_unique<Tunnel>(stream);
+    Tunnel* const link = tunnel.get();
+    own = parts_.connections.adopt_stream(std::move(tunnel), *record);
+    if (own != nullptr) stream.set_tunnel(link);
     if (own == nullptr) verdict = {503, "too many connections"};
   }
   stream.begin(own == nullptr ? connection_ : parts_.connections.id_of(*own), parts_.dispatcher.next_number());

@@ -65,6 +65,7 @@ class Stream final : public http::ServedExchange {
 
   // --- From its tunnel, once the connection has become a WebSocket's.
   void set_tunnel(Tunnel* tunnel) { tunnel_ = tunnel; }
+  bool is_link(const Tunnel* tunnel) const { return tunnel_ == tunnel; }
   bool is_tunnel() const { return upgraded_; }
   void tunnel_ended();
   std::string_view input() const { return in_.view(); }

@@ -9,10 +9,8 @@
 
 namespace beamgate::http2 {
 
-Tunnel::Tunnel(Stream& stream) : stream_(&stream) { stream.set_tunnel(this); }
-
 Tunnel::~Tunnel() {
-  if (stream_ != nullptr) stream_->tunnel_ended();
+  if (stream_ != nullptr && stream_->is_link(this)) stream_->tunnel_ended();
 }
 
 ssize_t Tunnel::receive(char* into, size_t room) {

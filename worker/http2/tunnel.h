@@ -14,7 +14,7 @@ class Stream;
 
 class Tunnel final : public net::StreamLink {
  public:
-  explicit Tunnel(Stream& stream);
+  explicit Tunnel(Stream& stream) : stream_(&stream) {}
   ~Tunnel() override;
 
   void stream_ended() { stream_ = nullptr; }  // It was reset, or its connection is gone.
