@@ -35,7 +35,8 @@ bool is_sound(std::string_view name, std::string_view value) {
 void RequestHead::add(std::string_view name, std::string_view value) {
   bytes_ += name.size() + value.size() + 4;
   ++count_;
-  line_too_long_ = line_too_long_ || name.size() + value.size() + 2 > limits_.field_line_bytes_max;
+  const bool is_line = !name.starts_with(':') && name != "cookie";  // Cookie's crumbs are looked at as one.
+  line_too_long_ = line_too_long_ || (is_line && name.size() + value.size() + 2 > limits_.field_line_bytes_max);
   if (is_too_long() || malformed_) return;
   malformed_ = !is_sound(name, value);
   if (malformed_) return;
@@ -65,8 +66,11 @@ bool RequestHead::is_too_long() const {
 }
 
 Verdict RequestHead::check() const {
-  if (path_.size() > limits_.request_line_bytes_max) return {414, "the path is too long"};
-  if (line_too_long_ || is_too_long()) return {431, "the header list is too long"};
+  constexpr size_t kVersionBytes = sizeof "  HTTP/1.1" - 1;  // And the spaces of a request line.
+  const size_t line_bytes = method_.size() + path_.size() + kVersionBytes;
+  if (line_bytes > limits_.request_line_bytes_max) return {414, "the path is too long"};
+  const bool cookie_too_long = cookie_.size() + 8 > limits_.field_line_bytes_max;
+  if (line_too_long_ || cookie_too_long || is_too_long()) return {431, "the header list is too long"};
   if (malformed_) return {400, "malformed field"};
   if (!protocol_.empty() && !for_websocket()) return {501, "unknown protocol of an extended CONNECT"};
   if (method_ == "CONNECT" && protocol_.empty()) return {501, "no tunnels are made"};

@@ -117,7 +117,8 @@ void Session::deadline_passed(Record& record) {
     if (stream->take_deadline(now)) due.push_back(id);
   }
   for (const int32_t id : due) {
-    if (Stream* stream = find(id); stream != nullptr && stream->live()) stream->deadline_passed();
+    Stream* stream = find(id);
+    if (stream != nullptr) stream->over() ? reset(*stream) : stream->deadline_passed();
   }
   pump(record);
 }

@@ -3,10 +3,16 @@
 #include <utility>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "worker/http2/session.h"
 #include "worker/http2/tunnel.h"
 
 namespace beamgate::http2 {
+namespace {
+
+constexpr int64_t kLastBytesMs = 10'000;  // For the client to take what a WebSocket has left, as net::Connections has it.
+
+}  // namespace
 
 void ByteQueue::took(size_t bytes) {
   at_ += bytes;
@@ -192,7 +198,9 @@ void Stream::tunnel_ended() {
     if (!closed_ && !over_) session_.reset(*this);
     return end_exchange();
   }
-  if (!closed_ && !(ended_ && end_received_)) session_.reset(*this);
+  if (closed_) return;
+  if (!(ended_ && end_received_)) return session_.reset(*this);
+  set_deadline(monotonic_ms() + kLastBytesMs);
 }
 
 void Stream::open_tunnel() { go_on_reading(); }

@@ -534,7 +534,11 @@ void Connections::close_now(Record& record) {
 
 void Connections::begin_linger(Record& record) {
   if (record.transport == record::Transport::Tls && !tls_ended(record)) return;
-  if (record.flags & record::kFlagPeerClosed) return free_record(record);
+  if (record.flags & record::kFlagPeerClosed) {
+    // Closing a socket ends it in order; a stream has to be told.
+    if (StreamLink* link = link_of(record)) link->shut_write();
+    return free_record(record);
+  }
   if (record.flags & record::kFlagWriteShut) return;
   record::touch(arena_, record);
   record.flags |= record::kFlagWriteShut;

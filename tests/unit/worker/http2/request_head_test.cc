@@ -118,7 +118,10 @@ TEST_F(RequestHeadTest, AWebSocketIsTheGetThatItStandsFor) {
 
 TEST_F(RequestHeadTest, Limits) {
   limits_ = {.request_line_bytes_max = 100, .field_line_bytes_max = 100, .head_bytes_max = 400, .fields_max = 10};
-  EXPECT_EQ(status({}, with(":path", "/" + std::string(99, 'a'))), 414);
+  EXPECT_EQ(status({}, with(":path", "/" + std::string(87, 'a'))), 414);
+  EXPECT_EQ(status({}, with(":path", "/" + std::string(86, 'a'))), 0);
+  EXPECT_EQ(status({{"cookie", std::string(60, 'a')}, {"cookie", std::string(40, 'b')}}), 431);
+  EXPECT_EQ(status({{"cookie", std::string(50, 'a')}, {"cookie", std::string(40, 'b')}}), 0);
   EXPECT_EQ(status({{"x-one", std::string(94, 'a')}}), 431);
   EXPECT_EQ(status({{"x-one", std::string(93, 'a')}}), 0);
   List many;
