@@ -212,7 +212,7 @@ void Session::update_deadline(Record& record) {
   for (const auto& [id, stream] : streams_) {
     if (stream->deadline_ms() != 0) at = std::min(at, stream->deadline_ms());
   }
-  parts_.connections.set_deadline(record, at);
+  parts_.connections.set_deadline(record, at == INT64_MAX ? 0 : at);
 }
 
 // --- For its streams.
