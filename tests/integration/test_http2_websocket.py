@@ -6,16 +6,15 @@ To locations with websocket, where BeamGate terminates them, and through proxy_p
 import base64
 import contextlib
 import json
-import time
-from signal import SIGHUP, SIGKILL, SIGQUIT, SIGTERM
+import os
+from signal import SIGKILL, SIGQUIT, SIGTERM, SIGUSR2
 
 import beamgate
 import h2_client
-import http_client
 import ws_client
 import ws_frame
 from backend import Actions, Backend, Held, Reply
-from ws_client import CLOSE, PING, Closed, Refused
+from ws_client import CLOSE, PING, Refused
 
 METRICS = "server { listen 127.0.0.2:0; location = /metrics { metrics; } }"
 
@@ -176,8 +175,8 @@ class Echo(StreamCase):
             for _ in range(10):
                 kept.append(h2_client.websocket(client, "/"))
         self.assertEqual(refused.exception.status, 503)
-        kept[0].close()
-        beamgate.until(lambda: self.metric(gateway, "websockets_active") == len(kept) - 1) if len(kept) < 4 else None
+        self.assertEqual(len(kept), 4, "they and the connection that carries them are five")
+        self.assertEqual(client.get("/").status, 426, "which goes on")
 
 
 class Raw(StreamCase):
@@ -288,6 +287,29 @@ class Ending(StreamCase):
         self.assertTrue(raw.wire.wait_end())
         gateway.check_ended()
 
+    def test_when_their_worker_is_replaced(self):
+        """Neither can move: GOAWAY at once, the WebSocket goes on for a while, and is then told to come again."""
+        gateway = self.serving(main="worker_shutdown_timeout 6s;")
+        raw = self.track(h2_client.Frames(gateway.address(), timeout=30))
+        fields = h2_client.head("CONNECT", fields=[("sec-websocket-version", "13")])
+        fields.insert(1, (":protocol", "websocket"))
+        raw.headers(1, fields, h2_client.END_HEADERS)
+        self.assertEqual(raw.status(1), 200)
+        old = gateway.worker_pids()
+        gateway.signal(SIGUSR2)
+        gateway.wait_log(r"\breplacement_leaves_connections\b", timeout=30)
+        self.assertEqual(raw.wait(h2_client.GOAWAY).code, h2_client.NO_ERROR)
+        raw.send(h2_client.DATA, 0, 1, ws_frame.encode(ws_frame.TEXT, b"still there"))
+        self.assertEqual(ws_frame.parse(raw.wait(h2_client.DATA).payload)[0].payload, b"still there")
+        with self.client(gateway) as other:
+            h2_client.websocket(other, "/").close()  # By the new worker.
+        frame, _ = ws_frame.parse(raw.wait(h2_client.DATA).payload)
+        self.assertEqual((frame.opcode, ws_frame.decode_close(frame.payload)[0]), (CLOSE, 1012))
+        raw.send(h2_client.DATA, h2_client.END_STREAM, 1, ws_frame.encode(CLOSE, frame.payload))
+        self.assertTrue(raw.wire.wait_end())
+        gateway.wait_log(r"\bupgraded\b", timeout=30)
+        beamgate.until(lambda: not set(old) & set(gateway.worker_pids()), 20, "the old worker's end")
+
     def test_a_fast_stop(self):
         gateway = self.serving("location / { websocket echo; } location /raw { websocket raw; }")
         client = self.client(gateway)
@@ -301,7 +323,6 @@ class Ending(StreamCase):
         gateway.expect_deaths()
         client = self.client(gateway)
         h2_client.websocket(client, "/")
-        import os
         os.kill(gateway.worker_pids()[0], SIGKILL)
         self.assertTrue(client.wire.wait_end())
         with self.client(gateway) as other:
