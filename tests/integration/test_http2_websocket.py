@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import tempfile
 from signal import SIGKILL, SIGQUIT, SIGTERM, SIGUSR2
 
 import beamgate
@@ -14,6 +15,7 @@ import h2_client
 import ws_client
 import ws_frame
 from backend import Actions, Backend, Held, Reply
+from certificates import Authority
 from ws_client import CLOSE, PING, Refused
 
 METRICS = "server { listen 127.0.0.2:0; location = /metrics { metrics; } }"
@@ -177,6 +179,27 @@ class Echo(StreamCase):
         self.assertEqual(refused.exception.status, 503)
         self.assertEqual(len(kept), 4, "they and the connection that carries them are five")
         self.assertEqual(client.get("/").status, 426, "which goes on")
+
+
+class OverTls(StreamCase):
+    def test_a_page_and_its_websockets_share_a_connection(self):
+        with tempfile.TemporaryDirectory(prefix="beamgate-certificates-") as place:
+            authority = Authority(place)
+            pair = authority.issue("one.test")
+            gateway = self.gateway(f"""http2 on; server {{ listen 127.0.0.1:0 ssl; {pair.directives()}
+                location / {{ return 200 page; }} location /echo {{ websocket echo; }} }} {METRICS}""", workers=1)
+            context = authority.client()
+            context.set_alpn_protocols(["h2"])
+            client = self.client(gateway, tls=context, name="one.test")
+            self.assertEqual(client.chosen, "h2")
+            sockets = [h2_client.websocket(client, "/echo", authority="one.test") for _ in range(10)]
+            for socket in sockets:
+                socket.send(b"x" * 40_000)
+            self.assertEqual(client.get("/", authority="one.test").text, "page")
+            self.assertEqual([len(socket.recv()) for socket in sockets], [40_000] * 10)
+            self.assertEqual(sockets[0].close(), 1000)
+            client.close()
+            self.idle(gateway)
 
 
 class Raw(StreamCase):

@@ -25,8 +25,8 @@ class RequestHead {
 
   void add(std::string_view name, std::string_view value);
 
-  // Writes the head to `text` and reads it into `request`, which then borrows from it.  has_body: the stream hasn't ended
-  // with the head.  websocket_key: of a handshake, if it turns out to be one.
+  // Writes the head to `text` and reads it into `request`, which then borrows from it.  has_body: the stream hasn't
+  // ended with the head.  websocket_key: of a handshake, if it turns out to be one.
   http::Verdict read(bool has_body, std::string_view websocket_key, std::string& text, http::Request& request);
 
   bool for_websocket() const { return protocol_ == "websocket"; }

@@ -1,7 +1,7 @@
 // Response fields: a response's head as a header list of HTTP/2 (RFC 9113 section 8.2 and 8.3.2).
 //
-// Names are in lower case; what belongs to a connection of HTTP/1 is left out, and so is a field whose name is no token.
-// CR, LF and NUL in a value become spaces, and white space around it goes.
+// Names are in lower case; what belongs to a connection of HTTP/1 is left out, and so is a field whose name is no
+// token.  CR, LF and NUL in a value become spaces, and white space around it goes.
 #pragma once
 
 #include <nghttp2/nghttp2.h>

@@ -9,6 +9,7 @@
 #include "worker/http/dispatcher.h"
 #include "worker/http2/layer.h"
 #include "worker/http2/tunnel.h"
+#include "worker/net/proxy_header.h"
 
 namespace beamgate::http2 {
 
@@ -18,6 +19,7 @@ using record::Record;
 namespace {
 
 constexpr size_t kHighWaterBytes = http::ServedExchange::kHighWaterBytes;
+constexpr int kRoundsPerTurn = 64;
 
 // A client of HTTP/2 has none, but a backend of HTTP/1 wants one.
 std::string websocket_key() {
@@ -43,7 +45,7 @@ bool Session::start(const Record& record) {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(server.http2_window_bytes)},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(server.header_bytes_max)},
       {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
-      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},  // They are ignored.
   };
   return nghttp2_submit_settings(native_, NGHTTP2_FLAG_NONE, settings, std::size(settings)) == 0 &&
          nghttp2_session_set_local_window_size(native_, NGHTTP2_FLAG_NONE, 0, kWindowBytes) == 0;
@@ -134,7 +136,8 @@ void Session::pump(Record& record) {
   marked_ = false;
   const record::ConnId id = connection_;
   ++depth_;
-  for (bool more = true; more;) {
+  bool more = true;
+  for (int round = 0; more && round < kRoundsPerTurn; ++round) {
     serve_ready();
     if (!frame_some(record)) {
       --depth_;
@@ -147,6 +150,7 @@ void Session::pump(Record& record) {
     more = !drained_.empty() || !deliverable_.empty();
   }
   --depth_;
+  if (more) wants_pump();  // The others have their turn first.
   if (parts_.connections.find(id) != nullptr && !finish_if_over(record)) update_deadline(record);
 }
 
@@ -223,7 +227,8 @@ bool Session::submit_response(Stream& stream, ResponseFields& fields, bool ends)
   provider.source.ptr = &stream;
   provider.read_callback = Session::read_output;
   wants_pump();
-  return nghttp2_submit_response(native_, stream.stream_id(), list.data(), list.size(), ends ? nullptr : &provider) == 0;
+  return nghttp2_submit_response(native_, stream.stream_id(), list.data(), list.size(),
+                                 ends ? nullptr : &provider) == 0;
 }
 
 bool Session::submit_interim(Stream& stream, ResponseFields& fields) {
@@ -286,7 +291,8 @@ void Session::end_head(int32_t stream_id, bool ends_stream) {
   nghttp2_session_set_stream_user_data(native_, stream_id, &stream);
   parts_.metrics.add(Metric::HttpRequests);
   http::Request& request = stream.request_to_fill();
-  http::Verdict verdict = head->read(!ends_stream, head->for_websocket() ? websocket_key() : std::string(), stream.head(), request);
+  const std::string key = head->for_websocket() ? websocket_key() : std::string();
+  http::Verdict verdict = head->read(!ends_stream, key, stream.head(), request);
   parts_.dispatcher.introduce(request, *record);
   const Record* own = nullptr;
   if (verdict.good() && head->for_websocket()) {
@@ -296,6 +302,9 @@ void Session::end_head(int32_t stream_id, bool ends_stream) {
     own = parts_.connections.adopt_stream(std::move(tunnel), *record);
     if (own != nullptr) stream.set_tunnel(link);
     if (own == nullptr) verdict = {503, "too many connections"};
+    // Its record has no socket to ask where the client has come to, which a PROXY header may have to tell.
+    record::Endpoint& destination = request.announced.destination;
+    if (destination.family == 0) destination = net::local_endpoint(record->fd);
   }
   stream.begin(own == nullptr ? connection_ : parts_.connections.id_of(*own), parts_.dispatcher.next_number());
   parts_.layer.remember(stream);

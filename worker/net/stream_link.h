@@ -2,8 +2,8 @@
 //
 // Owner      Connections, from adopt_stream() to the end of the record.
 // Thread     Worker loop thread only.
-// Readiness  Connections asks for it, as epoll would be asked: after Connections::stream_changed(), and as long as there
-//            is some.
+// Readiness  Connections asks for it, as epoll would be asked: after Connections::stream_changed(), and as long as
+//            there is some.
 #pragma once
 
 #include <sys/types.h>
