@@ -27,6 +27,7 @@ class Layers {
 
   void follow();    // The settings in force are others now.
   void end_turn();  // Behind Connections::end_turn().
+  bool has_pending_turn() const;  // As Connections has.
   void reopen_logs();
   void set_short_of_memory(bool is_short);  // No new request is taken.
   // No new requests on kept connections, WebSockets are closed with 1001 within `over_ms`.

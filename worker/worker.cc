@@ -238,7 +238,7 @@ void Worker::end_turn() {
   arena_.commit_turn();
   bus_.end_turn();
   arena_.commit_turn();
-  if (connections_.has_pending_turn()) {
+  if (connections_.has_pending_turn() || layers_->has_pending_turn()) {
     if (!more_work_.active()) more_work_.start();
   } else if (more_work_.active()) {
     more_work_.stop();

@@ -61,6 +61,7 @@ std::span<const Area> areas() {
        "How clients are served on addresses with \"listen ... ssl\".  The defaults are those of Mozilla's intermediate "
        "profile.  Files are read by the master; workers, which need no right to them, are handed what is in them.",
        ssl_directives()},
+      {"HTTP/2", "Clients that speak it, with TLS or without.", http2_directives()},
       {"LOCATIONS",
        "What answers which request.  A location has one action: proxy_pass, fastcgi_pass, websocket, "
        "api, status, metrics or live_page; without one it serves the files of its root or alias.",

@@ -38,6 +38,7 @@ void share_listen_options(Http& http, const std::map<std::string, ListenSeen>& s
       listen.ipv6_only = shared.ipv6_only;
       listen.proxy_protocol = shared.proxy_protocol;
       listen.tls = shared.tls;
+      listen.http2 = shared.http2;
     }
   }
 }

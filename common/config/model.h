@@ -42,6 +42,7 @@ struct Listen {
   bool default_server = false;
   bool proxy_protocol = false;  // Clients are announced by a PROXY protocol header.
   bool tls = false;  // "ssl": for all servers of the address, whichever says it.
+  bool http2 = false;  // As "ssl".
 };
 
 // "allow"/"deny" in order; the first match decides, none allows.
@@ -396,6 +397,9 @@ struct Server {
   uint64_t header_bytes_max = 32 << 10; // large_client_header_buffers: number x size.
   uint64_t request_line_bytes_max = 8 << 10;  // One such buffer: a request line, or one field line.
   uint32_t header_fields_max = 100;
+  bool http2 = false;                   // HTTP/2 is spoken too, at all of its addresses.
+  uint32_t http2_streams_max = 128;     // http2_max_concurrent_streams
+  uint64_t http2_window_bytes = 64 << 10;  // http2_body_preread_size: of one request's body, before it is taken.
   bool underscores_in_headers = false;  // Fields with "_" in their names are not left out.
   tls::ServerSettings tls_settings;     // ssl_...
   std::shared_ptr<const tls::ServerContext> tls;  // Null: it has no certificates.

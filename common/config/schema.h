@@ -12,6 +12,7 @@ std::span<const Directive> events_directives();     // schema_events.cc
 std::span<const Directive> http_directives();       // schema_http.cc
 std::span<const Directive> server_directives();     // schema_server.cc
 std::span<const Directive> ssl_directives();        // schema_ssl.cc
+std::span<const Directive> http2_directives();      // schema_http2.cc
 std::span<const Directive> location_directives();   // schema_location.cc
 std::span<const Directive> rewrite_directives();    // schema_rewrite.cc
 std::span<const Directive> map_directives();        // schema_map.cc

@@ -22,6 +22,7 @@ struct ListenParameters {
   bool proxy_protocol = false;
   bool options = false;
   bool tls = false;
+  bool http2 = false;
 };
 
 bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
@@ -30,6 +31,10 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
   if (text == "reuseport" || text == "bind") return true;
   if (text == "ssl") {
     out.tls = true;
+    return true;
+  }
+  if (text == "http2") {
+    out.http2 = true;
     return true;
   }
   if (text == "default_server" || text == "default") {
@@ -56,13 +61,13 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
     return false;
   }
   static constexpr std::string_view kUnsupported[] = {
-      "http2",  "quic",     "deferred",     "so_keepalive",
+      "quic",     "deferred",     "so_keepalive",
       "rcvbuf", "sndbuf", "fastopen", "setfib",         "accept_filter"};
   const std::string name = text.substr(0, text.find('='));
   if (std::find(std::begin(kUnsupported), std::end(kUnsupported), name) != std::end(kUnsupported)) {
     setting.fail(i, "the parameter \"" + name + "\" is not supported");
   } else {
-    setting.fail(i, "expected \"ssl\", \"default_server\", \"backlog=number\", \"ipv6only=on|off\", \"proxy_protocol\" or \"reuseport\"");
+    setting.fail(i, "expected \"ssl\", \"http2\", \"default_server\", \"backlog=number\", \"ipv6only=on|off\", \"proxy_protocol\" or \"reuseport\"");
   }
   return false;
 }
@@ -83,9 +88,11 @@ void add_address(Setting& setting, const Address& address, const ListenParameter
   if (parameters.options && seen.options) setting.error("duplicate listen options for " + address.text);
   const bool proxy_protocol = seen.listen.proxy_protocol || parameters.proxy_protocol;
   const bool tls = seen.listen.tls || parameters.tls;
+  const bool http2 = seen.listen.http2 || parameters.http2;
   if (parameters.options || !seen.options) seen.listen = listen;
   seen.listen.proxy_protocol = proxy_protocol;
   seen.listen.tls = tls;
+  seen.listen.http2 = http2;
   if (tls && proxy_protocol) setting.error("\"ssl\" and \"proxy_protocol\" at one address are not supported: " + address.text);
   if (parameters.tls) setting.loader.tls_at.emplace(address.text, setting.statement.name.at);
   seen.options = seen.options || parameters.options;
@@ -228,12 +235,13 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = add_listen,
      .syntax =
-         "address[:port] | port | unix:path [ssl] [default_server] [backlog=number] [ipv6only=on|off] "
+         "address[:port] | port | unix:path [ssl] [http2] [default_server] [backlog=number] [ipv6only=on|off] "
          "[proxy_protocol] [reuseport]",
      .fallback_help = "80, or 8000 when not root",
      .help =
          "Where connections are accepted.  The default_server, else the first server of an address, answers "
-         "requests for names that no server has.  With ssl, all servers of the address speak TLS.  Each worker has a socket of its own for each address, "
+         "requests for names that no server has.  With ssl, all servers of the address speak TLS; with http2, all of them "
+         "speak HTTP/2 too, as if each had \"http2 on\".  Each worker has a socket of its own for each address, "
          "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
          "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
          "that doesn't is closed.  Whether its address becomes the client's is for set_real_ip_from and "

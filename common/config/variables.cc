@@ -21,6 +21,7 @@ constexpr std::string_view kNames[] = {
     "fastcgi_script_name",
     "host",
     "hostname",
+    "http2",
     "https",
     "is_args",
     "limit_conn_status",

@@ -66,6 +66,16 @@ constexpr Row kRows[] = {
     {"tls_sessions_resumed_total", Kind::Counter, "Completed TLS handshakes that resumed a session."},
     {"http_gzip_input_bytes_total", Kind::Counter, "Bytes of response bodies that were compressed."},
     {"http_gzip_output_bytes_total", Kind::Counter, "Bytes that they were compressed to."},
+    {"http2_connections_total", Kind::Counter, "Connections that speak HTTP/2."},
+    {"http2_connections_active", Kind::Gauge, "Connections with HTTP/2 open now."},
+    {"http2_floods_resets_total", Kind::Counter, "HTTP/2 connections ended because of too many streams begun for nothing."},
+    {"http2_floods_settings_total", Kind::Counter, "HTTP/2 connections ended because of too many SETTINGS."},
+    {"http2_floods_pings_total", Kind::Counter, "HTTP/2 connections ended because of too many PING."},
+    {"http2_floods_empty_total", Kind::Counter, "HTTP/2 connections ended because of too many frames without content."},
+    {"http2_floods_window_updates_total", Kind::Counter, "HTTP/2 connections ended because of too many WINDOW_UPDATE."},
+    {"http2_floods_priorities_total", Kind::Counter, "HTTP/2 connections ended because of too many PRIORITY."},
+    {"http2_floods_continuations_total", Kind::Counter, "HTTP/2 connections ended because of too many CONTINUATION."},
+    {"http2_floods_unread_total", Kind::Counter, "HTTP/2 connections ended because answers were not read."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 

@@ -68,6 +68,16 @@ enum class Metric : uint16_t {
   TlsSessionsResumed,
   GzipBytesIn,               // Of bodies, before they were compressed ...
   GzipBytesOut,              // ... and after.
+  Http2Connections,
+  Http2ConnectionsActive,    // Gauge.
+  Http2FloodsResets,         // Connections ended because of too many of these.
+  Http2FloodsSettings,
+  Http2FloodsPings,
+  Http2FloodsEmpty,
+  Http2FloodsWindowUpdates,
+  Http2FloodsPriorities,
+  Http2FloodsContinuations,
+  Http2FloodsUnread,
   kCount,
 };
 

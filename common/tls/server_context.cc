@@ -14,12 +14,15 @@ namespace beamgate::tls {
 namespace {
 
 // The protocols of ALPN that are spoken, in the order of preference; RFC 7301 section 3.1's encoding.
-constexpr unsigned char kAlpn[] = "\x08http/1.1\x08http/1.0";
+constexpr unsigned char kAlpn[] = "\x02h2\x08http/1.1\x08http/1.0";
+constexpr unsigned kHttp2Bytes = 3;  // Of h2, the first of them.
 
-int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_bytes, const unsigned char* offered,
+int choose_alpn(SSL* session, const unsigned char** out, unsigned char* out_bytes, const unsigned char* offered,
                 unsigned int offered_bytes, void*) noexcept {
+  const unsigned skipped = ServerSession::of(session)->offers_http2() ? 0 : kHttp2Bytes;
   unsigned char* chosen = nullptr;
-  const int found = SSL_select_next_proto(&chosen, out_bytes, kAlpn, sizeof kAlpn - 1, offered, offered_bytes);
+  const int found = SSL_select_next_proto(&chosen, out_bytes, kAlpn + skipped, sizeof kAlpn - 1 - skipped, offered,
+                                          offered_bytes);
   *out = chosen;
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }

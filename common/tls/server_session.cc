@@ -98,6 +98,13 @@ std::vector<TicketKey> ServerSession::ticket_keys() const {
 
 std::string_view ServerSession::protocol() const { return SSL_get_version(ssl()); }
 std::string_view ServerSession::cipher() const { return SSL_get_cipher_name(ssl()); }
+bool ServerSession::chose_http2() const {
+  const unsigned char* chosen = nullptr;
+  unsigned bytes = 0;
+  SSL_get0_alpn_selected(ssl(), &chosen, &bytes);
+  return std::string_view(reinterpret_cast<const char*>(chosen), bytes) == "h2";
+}
+
 bool ServerSession::resumed() const { return SSL_session_reused(ssl()) == 1; }
 
 // --- The client's certificate.

@@ -23,6 +23,8 @@ class Contexts {
   virtual std::shared_ptr<const ServerContext> context_of(uint32_t listen_id) = 0;
   // name: lower case, without a dot at its end.  Never null where the one above isn't.
   virtual std::shared_ptr<const ServerContext> context_of(uint32_t listen_id, std::string_view name) = 0;
+  // Whether ALPN may choose h2.  name: as above, or empty.
+  virtual bool speaks_http2(uint32_t listen_id, std::string_view name) = 0;
 };
 
 class ServerSession final : public Session {
@@ -36,6 +38,8 @@ class ServerSession final : public Session {
   std::string_view cipher() const;          // "TLS_AES_256_GCM_SHA384"
   std::string_view server_name() const { return server_name_; }  // As the client has sent it, in lower case.
   bool resumed() const;
+  bool offers_http2() const { return contexts_.speaks_http2(listen_id_, server_name_); }
+  bool chose_http2() const;  // By ALPN.
   const ServerContext& context() const { return *context_; }
 
   // What is wrong with the client's certificate, or that there is none where one is required; null: all is well.

@@ -36,6 +36,16 @@ const Router& Dispatcher::router() {
   return *router_;
 }
 
+HeadLimits Dispatcher::head_limits(const Record& record) {
+  const config::Server& server = default_server(record.listen_id);
+  HeadLimits limits;
+  limits.request_line_bytes_max = server.request_line_bytes_max;
+  limits.field_line_bytes_max = server.request_line_bytes_max;
+  limits.head_bytes_max = server.header_bytes_max;
+  limits.fields_max = server.header_fields_max;
+  return limits;
+}
+
 uint32_t Dispatcher::next_number() {
   if (++last_number_ == 0) last_number_ = 1;  // 0 means "not in use".
   return last_number_;
@@ -127,6 +137,7 @@ bool Dispatcher::check_transport(ServedExchange& exchange, const Record& record)
     exchange.refuse(400, {}, "400 The plain HTTP request was sent to HTTPS port\n");
     return false;
   }
+  if (request.tls == nullptr) return true;
   if (request.server->tls_settings.verify == tls::Verify::Off || request.server->tls == nullptr) return true;
   if (!request.tls->context().trusts_like(*request.server->tls)) {
     // The handshake was with another server, which has asked for other certificates.

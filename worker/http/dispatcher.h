@@ -14,6 +14,7 @@
 
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "worker/http/head_scan.h"
 #include "worker/http/request_limits.h"
 #include "worker/http/rewriter.h"
 #include "worker/http/router.h"
@@ -62,6 +63,7 @@ class Dispatcher final : public Exchanges, private ErrorPages {
   const Router& router();  // Of the configuration in force.
   // The server whose settings hold before a name is known.
   const config::Server& default_server(uint32_t listen_id) { return router().default_server(listen_id); }
+  HeadLimits head_limits(const record::Record& record);  // Of its address's default server.
   uint32_t next_number();  // For a new exchange; never 0.
   // What its connection says of a request, and the server that answers until it is routed.
   void introduce(Request& request, const record::Record& record);
@@ -76,7 +78,7 @@ class Dispatcher final : public Exchanges, private ErrorPages {
 
  private:
   static constexpr size_t kActions = static_cast<size_t>(config::Action::LivePage) + 1;
-  static constexpr size_t kPhases = 16;
+  static constexpr size_t kPhases = static_cast<size_t>(record::kLastPhase) + 1;
 
   ServedExchange* served(ExchangeId id);
 

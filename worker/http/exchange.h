@@ -43,11 +43,12 @@ struct Request {
   int searches = 0;         // Of a location, and redirections within the server.
   bool internal = false;    // error_page, try_files or rewrite has brought it where it is.
   bool error_page = false;  // What answers is the page of an error.
-  int version_minor = 1;    // HTTP/1.x
+  int version_minor = 1;    // HTTP/1.x; 1 for HTTP/2, which means the same.
+  bool http2 = false;
   std::vector<Field> fields;
   std::string host;  // Lower case, without port.
   std::optional<uint64_t> content_length;
-  bool chunked = false;
+  bool chunked = false;     // There is a body, and only its end tells how long it is.
   bool keep_alive = true;
   bool expect_continue = false;
   bool upgrade_websocket = false;  // Connection: upgrade and Upgrade: websocket.

@@ -13,14 +13,8 @@ namespace {
 using metrics::Metric;
 using record::Record;
 
-HeadLimits limits_of(const config::Server& server) {
-  HeadLimits limits;
-  limits.request_line_bytes_max = server.request_line_bytes_max;
-  limits.field_line_bytes_max = server.request_line_bytes_max;
-  limits.head_bytes_max = server.header_bytes_max;
-  limits.fields_max = server.header_fields_max;
-  return limits;
-}
+// RFC 9113 section 3.4.
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 }  // namespace
 
@@ -145,6 +139,7 @@ void HttpLayer::on_enter(Record& record) {
 void HttpLayer::on_secured(Record& record) {
   const config::Server& server = dispatcher_.default_server(record.listen_id);
   connections_.set_deadline(record, monotonic_ms() + server.header_timeout_ms);
+  if (connections_.tls_of(record)->chose_http2()) connections_.enter_phase(record, record::Phase::Http2);
 }
 
 void HttpLayer::on_insecure(Record& record, std::string_view reason) {
@@ -159,9 +154,24 @@ std::shared_ptr<const tls::ServerContext> HttpLayer::context_of(uint32_t listen_
   return dispatcher_.router().tls_context(listen_id, name);
 }
 
+bool HttpLayer::speaks_http2(uint32_t listen_id, std::string_view name) {
+  return dispatcher_.router().speaks_http2(listen_id, name);
+}
+
+// True: these bytes, the connection's first, are the client preface of HTTP/2, or may yet become it.
+bool HttpLayer::leave_for_http2(Record& record, std::string_view bytes) {
+  if (record.keepalive_count > 0 || record.transport != record::Transport::Plain) return false;
+  if (bytes[0] != kHttp2Preface[0] || !dispatcher_.router().speaks_http2(record.listen_id)) return false;
+  const std::string_view begin = bytes.substr(0, kHttp2Preface.size());
+  if (!kHttp2Preface.starts_with(begin)) return false;
+  if (begin.size() == kHttp2Preface.size()) connections_.enter_phase(record, record::Phase::Http2);
+  return true;
+}
+
 size_t HttpLayer::on_bytes(Record& record, std::span<const char> bytes) {
   const record::ConnId id = connections_.id_of(record);
   const std::string_view all(bytes.data(), bytes.size());
+  if (session_of(id) == nullptr && leave_for_http2(record, all)) return 0;
   size_t used = 0;
   int requests = 0;
   while (used < all.size() && record.pauses == 0) {
@@ -191,7 +201,7 @@ size_t HttpLayer::take_head(Record& record, std::string_view bytes) {
   const config::Server& server = dispatcher_.default_server(record.listen_id);
   const auto kept = scans_.find(slot);
   HeadScan scan = kept == scans_.end() ? HeadScan() : kept->second;
-  const HeadScan::Progress progress = scan.advance(bytes, limits_of(server));
+  const HeadScan::Progress progress = scan.advance(bytes, dispatcher_.head_limits(record));
   if (progress.kind == HeadScan::Progress::Kind::NeedMore) {
     keep_scan(record, scan, kept == scans_.end(), server);
     return 0;

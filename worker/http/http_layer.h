@@ -47,6 +47,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   // tls::Contexts
   std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id) override;
   std::shared_ptr<const tls::ServerContext> context_of(uint32_t listen_id, std::string_view name) override;
+  bool speaks_http2(uint32_t listen_id, std::string_view name) override;
 
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
@@ -69,6 +70,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   Session& make_session(record::ConnId id, std::string_view head);
   void let_go(Session& session);
   void reap();
+  bool leave_for_http2(record::Record& record, std::string_view bytes);
   size_t take_head(record::Record& record, std::string_view bytes);
   void keep_scan(record::Record& record, const HeadScan& scan, bool first_bytes,
                  const config::Server& server);

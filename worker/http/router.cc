@@ -38,6 +38,7 @@ Router::Router(std::shared_ptr<const config::Config> config) : config_(std::move
       Names& names = listens_[listen.id];
       if (names.fallback == nullptr || listen.default_server) names.fallback = &server;
       names.tls = names.tls || listen.tls;
+      names.http2 = names.http2 || listen.http2;
       add_names(server, names);
     }
   }
@@ -62,6 +63,18 @@ void Router::add_names(const Server& server, Names& names) {
 const Server& Router::default_server(uint32_t listen_id) const {
   const auto found = listens_.find(listen_id);
   return found == listens_.end() ? empty_ : *found->second.fallback;
+}
+
+bool Router::speaks_http2(uint32_t listen_id) const {
+  const auto found = listens_.find(listen_id);
+  return found != listens_.end() && (found->second.http2 || found->second.fallback->http2);
+}
+
+bool Router::speaks_http2(uint32_t listen_id, std::string_view name) const {
+  const auto found = listens_.find(listen_id);
+  if (found == listens_.end()) return false;
+  Groups ignored;
+  return found->second.http2 || find_server(found->second, name, ignored).http2;
 }
 
 const Server& Router::find_server(const Names& names, std::string_view host, Groups& captures) {

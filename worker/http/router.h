@@ -35,6 +35,10 @@ class Router {
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id) const;
   std::shared_ptr<const tls::ServerContext> tls_context(uint32_t listen_id, std::string_view name) const;
 
+  // Whether HTTP/2 is spoken there: with the server of this name, or before a name is known.
+  bool speaks_http2(uint32_t listen_id) const;
+  bool speaks_http2(uint32_t listen_id, std::string_view name) const;
+
   // Sets request.config, server and location, which is the server's own until one is searched, and captures.
   void route_to_server(uint32_t listen_id, Request& request) const;
 
@@ -57,6 +61,7 @@ class Router {
   struct Names {
     const config::Server* fallback = nullptr;
     bool tls = false;
+    bool http2 = false;  // With all servers, whatever they say.
     std::unordered_map<std::string, const config::Server*> exact;
     std::unordered_map<std::string, const config::Server*> heads;  // "*.x" by "x".
     std::unordered_map<std::string, const config::Server*> tails;  // "x.*" by "x".

@@ -178,6 +178,7 @@ class ServedExchange : public Exchange {
   virtual size_t queued() const = 0;                 // Bytes sent that the client has not been seen to take.
   virtual bool leaves_queue() const { return true; }  // They reach the client without this exchange.
   virtual uint64_t progress() const = 0;             // Grows as the client takes what is sent.
+  virtual uint16_t fit_status(uint16_t status) const { return status; }
   virtual bool may_keep() const { return true; }
   virtual bool sends_files() const { return false; }
   virtual bool send_file() { return false; }  // The next part of file_, of which copies may be saved.

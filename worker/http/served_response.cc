@@ -63,6 +63,7 @@ void ServedExchange::add_location_fields(ResponseHead& head) {
 // The head on its way, with a body that is whole behind it where `ends` says so.
 bool ServedExchange::start_response(ResponseHead& head, std::string_view body, bool ends) {
   decide_head(head);
+  head.status = fit_status(head.status);
   std::string zipped;
   if (ends && gzip_.active()) {
     gzip_.compress_whole(body, head, zipped);

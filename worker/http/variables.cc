@@ -286,6 +286,11 @@ std::string hostname() {
 }
 
 // One row per variable, sorted by name.
+const char* protocol_of(const Request& request) {
+  if (request.http2) return "HTTP/2.0";
+  return request.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
 constexpr Row kRows[] = {
     {"args", [](const Scope& s, std::string& out) { out += s.request.query; }},
     {"binary_remote_addr", append_binary_address},
@@ -309,6 +314,10 @@ constexpr Row kRows[] = {
     {"fastcgi_script_name", append_document<append_script_name>},
     {"host", append_host},
     {"hostname", [](const Scope&, std::string& out) { out += hostname(); }},
+    {"http2",
+     [](const Scope& s, std::string& out) {
+       if (s.request.http2) out += s.request.tls != nullptr ? "h2" : "h2c";
+     }},
     {"https", [](const Scope& s, std::string& out) { out += s.request.tls != nullptr ? "on" : ""; }},
     {"is_args", [](const Scope& s, std::string& out) { out += s.request.query.empty() ? "" : "?"; }},
     {"limit_conn_status", [](const Scope& s, std::string& out) { out += s.request.limit_conn_status; }},
@@ -357,7 +366,7 @@ constexpr Row kRows[] = {
     {"server_port", [](const Scope& s, std::string& out) { append_listen(s, true, out); }},
     {"server_protocol",
      [](const Scope& s, std::string& out) {
-       if (!s.request.method.empty()) out += s.request.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+       if (!s.request.method.empty()) out += protocol_of(s.request);
      }},
     {"ssl_cipher", append_tls<&Session::cipher>},
     {"ssl_client_cert",
@@ -398,7 +407,7 @@ void append_request_line(const Request& request, std::string& out) {
   out += request.method;
   out += ' ';
   out += request.target;
-  out += request.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1";
+  (out += ' ') += protocol_of(request);
 }
 
 void append_variable(std::string_view name, const VariableScope& scope, std::string& out) {

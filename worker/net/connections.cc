@@ -208,6 +208,16 @@ void Connections::uncount(Record& record) {
   record.extras = kNull;
 }
 
+std::optional<uint32_t> Connections::count_key(uint64_t key, uint32_t limit) {
+  if (limits_.keys == nullptr) return ipc::AddressTable::kUncounted;
+  const auto admission = limits_.keys->try_acquire(limits_.slot, key, limit);
+  return admission.admitted ? std::optional(admission.entry) : std::nullopt;
+}
+
+void Connections::uncount_key(uint32_t entry) {
+  if (limits_.keys != nullptr) limits_.keys->release(limits_.slot, entry);
+}
+
 void Connections::release_counts(const Record& record) {
   if (record.extras == kNull || limits_.keys == nullptr) return;
   const record::Extras extras = record::extras_of(arena_, record);
@@ -215,8 +225,10 @@ void Connections::release_counts(const Record& record) {
 }
 
 void Connections::free_record(Record& record) {
-  if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
-  arena_.journal().close_descriptor(record.fd, true);
+  if (record.transport != record::Transport::Stream) {
+    if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
+    arena_.journal().close_descriptor(record.fd, true);
+  }
   release_record(record);
 }
 
@@ -226,6 +238,7 @@ void Connections::release_record(Record& record) {
   if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
   if (record.transport == record::Transport::Tls) tls_.close(slot_of(record));
+  if (record.transport == record::Transport::Stream) links_.erase(slot_of(record));
   wheel_.disarm(record);
   drop_carry(record);
   while (record.outbound_head != kNull) pop_frame(record);
@@ -301,7 +314,7 @@ bool Connections::receive(Record& record) {
   if (record.transport == record::Transport::Tls) return receive_tls(record);
   const size_t carried = land_carry(record).size();
   const size_t room = std::min(record::Arena::kLandingBytes - carried, kReadBytes);
-  const ssize_t received = recv(record.fd, arena_.landing() + carried, room, 0);
+  const ssize_t received = receive_some(record, arena_.landing() + carried, room);
   fault::linger();
   if (received > 0) {
     record.bytes_received += static_cast<uint64_t>(received);
@@ -312,6 +325,12 @@ bool Connections::receive(Record& record) {
   }
   received_nothing(record, received);
   return false;
+}
+
+ssize_t Connections::receive_some(const Record& record, char* into, size_t room) {
+  if (record.transport != record::Transport::Stream) return recv(record.fd, into, room, 0);
+  StreamLink* link = link_of(record);
+  return link == nullptr ? 0 : link->receive(into, room);
 }
 
 void Connections::received_nothing(Record& record, ssize_t received) {
@@ -366,7 +385,7 @@ void Connections::maybe_end(Record& record) {
 }
 
 void Connections::discard_input(Record& record) {
-  const ssize_t received = recv(record.fd, arena_.landing(), kReadBytes, 0);
+  const ssize_t received = receive_some(record, arena_.landing(), kReadBytes);
   if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
   record.flags |= record::kFlagPeerClosed;
   if (received < 0 || record.flags & record::kFlagWriteShut) return free_record(record);
@@ -416,12 +435,14 @@ void Connections::arm(Record& record, bool read, bool write) {
   if (flags == record.flags) return;
   record::touch_line(arena_, record);
   record.flags = flags;
+  if (record.transport == record::Transport::Stream) return stream_changed(id_of(record));
   poller_.modify_client(record.fd, token_for(slot_of(record), record.generation),
                         (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u));
 }
 
 void Connections::end_turn() {
   arena_.commit_turn();
+  serve_streams();
   batch_.swap(ready_);
   for (const ConnId id : batch_) {
     Record* record = find(id);
@@ -460,6 +481,7 @@ void Connections::go_on(Record& record) {
 void Connections::enter_phase(Record& record, Phase phase) {
   BG_ASSERT(phase != Phase::Free && phase != Phase::Closing);
   record::touch(arena_, record);
+  if (phase == Phase::Http2 && record.transport == record::Transport::Plain) ++http2_plain_;
   record.phase = phase;
   const ConnId id = id_of(record);
   handler_of(record).on_enter(record);
@@ -489,6 +511,8 @@ void Connections::tick(int64_t now_ms) {
 void Connections::leave_phase(Record& record) {
   record::touch(arena_, record);
   PhaseHandler& handler = handler_of(record);
+  const bool http2_plain = record.phase == Phase::Http2 && record.transport == record::Transport::Plain;
+  if (http2_plain && http2_plain_ > 0) --http2_plain_;  // A dead worker's was never counted.
   record.phase = Phase::Closing;
   handler.on_gone(record);
 }
@@ -510,11 +534,19 @@ void Connections::close_now(Record& record) {
 
 void Connections::begin_linger(Record& record) {
   if (record.transport == record::Transport::Tls && !tls_ended(record)) return;
-  if (record.flags & record::kFlagPeerClosed) return free_record(record);
+  if (record.flags & record::kFlagPeerClosed) {
+    // Closing a socket ends it in order; a stream has to be told.
+    if (StreamLink* link = link_of(record)) link->shut_write();
+    return free_record(record);
+  }
   if (record.flags & record::kFlagWriteShut) return;
   record::touch(arena_, record);
   record.flags |= record::kFlagWriteShut;
-  shutdown(record.fd, SHUT_WR);
+  if (StreamLink* link = link_of(record)) {
+    link->shut_write();
+  } else {
+    shutdown(record.fd, SHUT_WR);
+  }
   set_deadline(record, monotonic_ms() + kLingerMs);
 }
 

@@ -16,6 +16,8 @@
 //            its commit: a worker may be killed at any moment, and its successor finds every connection as it was
 //            between two steps (adopt_all()).  Only the connection that is being served (Life::Now) can have bytes
 //            that the kernel has moved and the record doesn't know of; the kernel's counters tell how many.
+// Streams    A connection of Transport::Stream has no socket but a stream of an HTTP/2 connection (stream_link.h,
+//            connections_streams.cc); everything else about it is as for the others.
 // TLS        A connection of Transport::Tls reads and writes through its session (tls_links.h, connections_tls.cc):
 //            its carry, turn and queue are plaintext, which is sealed when the kernel has room for it.
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
@@ -26,6 +28,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -38,6 +42,7 @@
 #include "common/metrics/metrics.h"
 #include "worker/net/phase_handler.h"
 #include "worker/net/poller.h"
+#include "worker/net/stream_link.h"
 #include "worker/net/timer_wheel.h"
 #include "worker/net/tls_links.h"
 #include "worker/record/arena.h"
@@ -102,7 +107,8 @@ class Connections final : public PollTarget {
   bool has_room() const { return active_ < limits_.per_worker; }
   uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
-  uint32_t rooted() const { return tls_.count(); }  // Those of them that can't leave this process.
+  // Those of them that can't leave this process.
+  uint32_t rooted() const { return tls_.count() + static_cast<uint32_t>(links_.size()) + http2_plain_; }
   const tls::ServerSession* tls_of(const record::Record& record) const {
     return record.transport == record::Transport::Tls ? &tls_.at(slot_of(record)) : nullptr;
   }
@@ -116,6 +122,15 @@ class Connections final : public PollTarget {
   // included.  False: that would be more than `limit`.
   [[nodiscard]] bool count_for(record::Record& record, uint64_t key, uint32_t limit);
   void uncount(record::Record& record);  // For all of its keys.
+  // The same for what is no connection of its own and dies with its worker: the entry to give back, or none.
+  [[nodiscard]] std::optional<uint32_t> count_key(uint64_t key, uint32_t limit);
+  void uncount_key(uint32_t entry);
+
+  // --- Streams of other connections.
+  // A record for a stream that is carried by `carrier`, in its phase.  Null: there is no room.
+  record::Record* adopt_stream(std::unique_ptr<StreamLink> link, const record::Record& carrier);
+  void begin_stream(record::Record& record);  // It is read from now on.
+  void stream_changed(record::ConnId id);     // Its link may be readable or writable now.
 
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
@@ -196,7 +211,7 @@ class Connections final : public PollTarget {
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
   void end_turn();            // Dispatches ready carries, writes what is queued.  Before the loop waits.
-  bool has_pending_turn() const { return !ready_.empty() || !dirty_.empty(); }  // Work that needs no I/O.
+  bool has_pending_turn() const { return !ready_.empty() || !dirty_.empty() || !changed_streams_.empty(); }  // Work that needs no I/O.
   bool has_waiting_round() const { return !shared_.empty(); }  // end_turn() is wanted within a millisecond.
 
   void on_ready(uint64_t token, uint32_t events) override;
@@ -206,7 +221,7 @@ class Connections final : public PollTarget {
     uint32_t connections = 0;
     uint32_t lost = 0;      // Damaged, gone, or in the middle of what can't be gone on with.
     uint32_t blamed = 0;    // Closed because serving it has killed the worker.
-    uint32_t tls = 0;       // Closed because its session has died with the worker.
+    uint32_t tls = 0;       // Closed because its TLS or HTTP/2 session has died with the worker.
   };
   // Takes over every connection of a dead worker: same slots, same generations, same epoll set.  `from` is its
   // arena, its open step taken back; restored: slots whose epoll registration may be out of date for that.
@@ -284,6 +299,7 @@ class Connections final : public PollTarget {
   // Counts what a write has moved: on a TLS connection not its plaintext but what went to the kernel.
   void count_sent(record::Record& record, size_t bytes);
   ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count);
+  ssize_t receive_some(const record::Record& record, char* into, size_t room);
   bool receive_tls(record::Record& record);
   bool receive_plain_on_tls(record::Record& record, std::span<const char> bytes);
   void after_tls(record::Record& record, tls::ServerSession::State before);
@@ -291,6 +307,10 @@ class Connections final : public PollTarget {
   bool tls_waits(const record::Record& record) const;
   bool tls_ended(record::Record& record);
   ssize_t send_file_tls(const record::Record& record, int file, off_t& offset, size_t count);
+
+  StreamLink* link_of(const record::Record& record) const;
+  void serve_streams();
+  uint32_t stream_events(const record::Record& record) const;
 
   void write_round();
   void flush_batch(uint8_t flag);
@@ -319,12 +339,15 @@ class Connections final : public PollTarget {
   const uint16_t worker_;
   ConnectionLimits limits_;
   std::function<void(record::Record&)> on_free_;
-  PhaseHandler* handlers_[5] = {};
+  PhaseHandler* handlers_[static_cast<size_t>(record::kLastPhase) + 1] = {};
   TimerWheel wheel_;
   ipc::Life::Now nobody_watches_;
   ipc::Life::Now* now_ = &nobody_watches_;
   Turn turn_;
   TlsLinks tls_;
+  std::unordered_map<uint32_t, std::unique_ptr<StreamLink>> links_;  // By slot.
+  std::vector<record::ConnId> changed_streams_;
+  uint32_t http2_plain_ = 0;  // Connections in phase Http2 that neither of the two counts.
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
   std::vector<record::ConnId> shared_;

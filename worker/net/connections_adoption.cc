@@ -49,9 +49,16 @@ bool copy_whole(const Arena& from, Ref old, Arena& to, Ref& copy) {
 }
 
 bool plausible(const Record& record) {
-  return record.phase <= Phase::Announced && record.fd > 2 && record.carry_bytes < Arena::kLandingBytes / 2 &&
+  const bool has_socket = record.fd > 2 || record.transport == record::Transport::Stream;
+  return record.phase <= record::kLastPhase && has_socket && record.carry_bytes < Arena::kLandingBytes / 2 &&
          (record.carry == kNull) == (record.carry_bytes == 0) && record.protocol <= record::Protocol::Echo &&
          record.ws.close <= record::CloseState::Both;
+}
+
+// What makes sense of its bytes was in the heap of its worker.
+bool is_rootless(const Record& record) {
+  return record.transport == record::Transport::Tls || record.transport == record::Transport::Stream ||
+         record.phase == Phase::Http2;
 }
 
 }  // namespace
@@ -64,7 +71,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
   if (limits_.keys != nullptr) limits_.keys->drop_slot(limits_.slot);
   const uint32_t slots = std::min({from.vault().slots_touched, from.slots(), arena_.slots()});
   std::vector<ConnId> living;
-  std::unordered_set<uint32_t> rootless;  // Slots of those whose TLS session is gone: no byte makes sense any more.
+  std::unordered_set<uint32_t> rootless;  // Slots of those whose TLS or HTTP/2 is gone: no byte makes sense any more.
   ConnId served;
   for (uint32_t slot = 0; slot < slots; ++slot) {
     const Record& old = from.records()[slot];
@@ -91,7 +98,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     }
     const bool is_served = now.uid != 0 && now.slot == slot && now.uid == old.uid;
     const bool whole = copy_record(from, old, record, fill);
-    if (old.transport == record::Transport::Tls) rootless.insert(slot);
+    if (is_rootless(old)) rootless.insert(slot);
     ++active_;
     metrics_.add(metrics::Metric::ConnectionsActive);
     if (is_served) served = id_of(record);
@@ -245,6 +252,7 @@ void Connections::index_record(Record& record) {
 void Connections::register_again(Record& record) {
   const uint32_t events = (record.flags & record::kFlagReadArmed ? EPOLLIN : 0u) |
                           (record.flags & record::kFlagWantWrite ? EPOLLOUT : 0u);
+  if (record.transport == record::Transport::Stream) return;
   poller_.register_client(record.fd, token_for(slot_of(record), record.generation), events);
 }
 

@@ -12,7 +12,7 @@ using record::Record;
 
 bool Connections::movable(const Record& record) {
   if (record.phase != Phase::Http && record.phase != Phase::WebSocket) return false;
-  if (record.transport == record::Transport::Tls) return false;
+  if (record.transport == record::Transport::Tls || record.transport == record::Transport::Stream) return false;
   // Whoever waits for the bus or for an exchange has state outside the record.
   if (record.pauses & (record::kPauseMove | record::kPauseExchange | record::kPauseBus)) return false;
   return !in_turn(record) && handler_of(record).may_move(record);

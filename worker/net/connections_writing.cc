@@ -224,9 +224,8 @@ void Connections::write_turn(ConnId id) {
   }
   say_now(*record, ipc::Doing::Writing);
   const iovec turn{arena_.turn_buffer(), bytes};
-  const bool tls = record->transport == record::Transport::Tls;
-  const ssize_t sent =
-      tls ? tls_.send(id.slot, record->fd, &turn, 1) : ::send(record->fd, turn.iov_base, bytes, MSG_NOSIGNAL);
+  const bool plain = record->transport == record::Transport::Plain;
+  const ssize_t sent = plain ? ::send(record->fd, turn.iov_base, bytes, MSG_NOSIGNAL) : write_some(*record, &turn, 1);
   fault::linger();
   // An error other than a full buffer shows again when the socket is read.
   serve(*record, ipc::Doing::Writing, [&] { turn_written(*record, sent > 0 ? static_cast<size_t>(sent) : 0); });
@@ -311,6 +310,11 @@ void Connections::flush(Record& record) {
 
 ssize_t Connections::write_some(const Record& record, const iovec* vectors, size_t count) {
   if (record.transport == record::Transport::Tls) return tls_.send(slot_of(record), record.fd, vectors, count);
+  if (record.transport == record::Transport::Stream) {
+    if (StreamLink* link = link_of(record)) return link->send(vectors, count);
+    errno = EPIPE;
+    return -1;
+  }
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(vectors);
   message.msg_iovlen = count;

@@ -23,15 +23,20 @@ struct ConnId {
 //   Free            -- adopt() --------------------------> Http, or Announced where a PROXY header comes first
 //   Announced       -- enter_phase(), the header read ---> Http
 //   Http            -- enter_phase(), 101 sent ----------> WebSocket
-//   Http, WebSocket -- close_gracefully() ---------------> Closing  (flush, FIN, discard until FIN or deadline)
+//   Http            -- enter_phase(), ALPN or preface ---> Http2
+//   Free            -- adopt_stream() -------------------> Http2, a stream that asks for a WebSocket
+//   Http2           -- enter_phase(), of such a stream --> WebSocket
+//   Http, Http2, WebSocket -- close_gracefully() --------> Closing  (flush, FIN, discard until FIN or deadline)
 //   any             -- close_now(), Closing done --------> Free
-enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced };
+enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced, Http2 };
+constexpr Phase kLastPhase = Phase::Http2;
 
 // What is between the socket and the connection's bytes.
 enum class Transport : uint8_t {
   Plain,
   Tls,         // A session in the worker's heap (net/tls_links.h): the connection can't leave its process.
   PlainOnTls,  // Plain bytes have come where TLS is spoken: the request is answered with 400.
+  Stream,      // No socket: a stream of another connection of this process (net/stream_link.h).
 };
 
 enum class Protocol : uint8_t { None, Raw, Echo };

@@ -90,7 +90,7 @@ void WebSockets::handle(http::Exchange& exchange) {
 
 bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::ResponseField>& extra) {
   Record& record = exchange.record();
-  if (exchange.begun() || record.phase != Phase::Http) return false;
+  if (exchange.begun() || (record.phase != Phase::Http && record.phase != Phase::Http2)) return false;
   const http::Request& request = exchange.request();
   const WebSocketAction& action = request.location->websocket;
 

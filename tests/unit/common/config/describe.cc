@@ -294,6 +294,7 @@ void describe(Writer& w, const Server& server) {
     w.field("ipv6_only", listen.ipv6_only);
     w.field("default_server", listen.default_server);
     w.field("proxy_protocol", listen.proxy_protocol);
+    w.field("listen.http2", listen.http2);
   }
   for (size_t i = 0; i < server.names.size(); ++i) {
     w.field("name", server.names[i]);
@@ -303,6 +304,9 @@ void describe(Writer& w, const Server& server) {
   w.field("header_max", server.header_bytes_max);
   w.field("request_line_max", server.request_line_bytes_max);
   w.field("header_fields_max", server.header_fields_max);
+  w.field("http2", server.http2);
+  w.field("http2_streams_max", server.http2_streams_max);
+  w.field("http2_window", server.http2_window_bytes);
   w.field("underscores_in_headers", server.underscores_in_headers);
   describe(w, server.fallback);
   for (const Location& location : server.locations) describe(w, location);

@@ -52,6 +52,7 @@ http {
     gzip on; gzip_types text/plain application/json; gzip_min_length 100; gzip_comp_level 6; gzip_vary on;
     gzip_proxied expired no-cache no-store private no_last_modified no_etag auth; gzip_http_version 1.0;
     gzip_disable msie6 "old{2}"; gzip_static on;
+    http2 on; http2_max_concurrent_streams 50; http2_body_preread_size 32k;
     upstream app {
         server localhost:9001 weight=2 max_fails=3 fail_timeout=20s max_conns=8 slow_start=1m;
         server unix:run/app.sock backup;
@@ -85,7 +86,7 @@ http {
         listen 127.0.0.1:8081 default_server backlog=100;
         listen [::1]:8081 ipv6only=off;
         listen unix:run/http.sock proxy_protocol;
-        listen localhost:8082;
+        listen localhost:8082 http2;
         server_name example.com *.example.com www.example.* "~^(?<sub>.+)\.example\.org$" .example.net;
         add_header X-Frame "a \"quoted\" value; {}" always;
         location = /exact { return 200 "hello\n$remote_addr\ttab"; }

@@ -72,6 +72,7 @@ class OneServer final : public Contexts {
     asked.emplace_back(name);
     return context_;
   }
+  bool speaks_http2(uint32_t, std::string_view) override { return false; }
 
   std::vector<std::string> asked;
 
