@@ -412,10 +412,12 @@ class Limits(Http2Case):
     def test_rates_and_connections_are_counted_by_stream(self):
         backend = self.backend()
         backend.on("/", held := Held(Reply(200, "ok")))
+        backend.on("/rate", Reply(200, "ok"))
         gateway = self.gateway(f"""http2 on; limit_conn_zone $binary_remote_addr zone=c:64k;
             limit_req_zone $binary_remote_addr zone=r:64k rate=1r/m;
             server {{ listen 127.0.0.1:0; location / {{ limit_conn c 2; proxy_pass {backend.url}; }}
-                      location /rate {{ limit_req zone=r burst=1 nodelay; return 200 ok; }} }} {METRICS}""", workers=1)
+                      location /rate {{ limit_req zone=r burst=1 nodelay; proxy_pass {backend.url}; }} }} {METRICS}""",
+                               workers=1)
         client = self.client(gateway)
         streams = [client.request("GET", "/") for _ in range(3)]
         self.assertEqual(client.response(streams[2]).status, 503)
