@@ -182,7 +182,10 @@ TEST(Errors, Listen) {
   EXPECT_EQ(in("server", "listen 2 ssl;"),
             "f:2:1: no \"ssl_certificate\" is defined for the \"listen ... ssl\" of 0.0.0.0:2");
   EXPECT_THAT(in("server", "listen 2 so_keepalive=on;"), HasSubstr("\"so_keepalive\" is not supported"));
-  EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"ssl\", \"default_server\""));
+  EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"ssl\", \"http2\", \"default_server\""));
+  EXPECT_THAT(in("server", "listen 2 quic;"), HasSubstr("\"quic\" is not supported"));
+  EXPECT_EQ(in("server", "listen 2 http2;"), "no error");
+  EXPECT_THAT(in("server", "http2 maybe;"), HasSubstr("expected \"on\" or \"off\""));
   EXPECT_THAT(in("server", "listen 2 backlog=0;"), HasSubstr("expected a number from 1 to 1048576"));
   EXPECT_EQ(in("server", "listen 2 reuseport bind backlog=5 ipv6only=on default_server;"), "no error");
 }
