@@ -28,10 +28,10 @@ class RateLimits(beamgate.TestCase):
     def statuses(self, address, count, target="/", fields=(), source=None):
         return [http_client.get(address, target, fields, source=source).status for _ in range(count)]
 
-    def limited(self, limit, zone="$binary_remote_addr zone=z:64k rate=1r/m", said="ok", **options):
+    def limited(self, limit, zone="$binary_remote_addr zone=z:64k rate=1r/m", said="ok", location=SAYING, **options):
         # A "return" comes before all limits; what stands in for a missing file does not.
         return self.gateway(f"limit_req_zone {zone}; server {{ listen 127.0.0.1:0; {METRICS} {said_page(said)} "
-                            f"location / {{ {limit} {SAYING} }} }}", workers=3, **options)
+                            f"location / {{ {limit} {location} }} }}", workers=3, **options)
 
     def test_workers_count_together(self):
         gateway = self.limited("limit_req zone=z burst=5 nodelay;")
