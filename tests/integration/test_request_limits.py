@@ -90,8 +90,8 @@ class RateLimits(beamgate.TestCase):
     def test_what_waits_is_whole(self):
         """A body behind a head that waits, a pipelined request behind it, and a client that doesn't wait."""
         origin = self.backend(lambda request: Reply(200, request.body))
-        gateway = self.limited("limit_req zone=z burst=9;", zone="$binary_remote_addr zone=z:64k rate=5r/s",
-                               location=f"proxy_pass http://{origin.address};")
+        gateway = self.gateway(f"""limit_req_zone $binary_remote_addr zone=z:64k rate=5r/s; server {{ listen 127.0.0.1:0;
+            location / {{ limit_req zone=z burst=9; proxy_pass http://{origin.address}; }} }}""", workers=3)
         with http_client.Connection(gateway.address()) as client:
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
                         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
