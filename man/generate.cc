@@ -110,7 +110,7 @@ installed as beamgate.conf.
 )";
 
 void write_variables(std::string& out) {
-  out += ".SH VARIABLES\nWhere a text may contain variables they are written $name or ${name}:\n";
+  out += ".SH NAMES OF VARIABLES\nWhere a text may contain variables they are written $name or ${name}:\n";
   std::string line;
   for (const std::string_view name : beamgate::config::variable_names()) {
     if (!line.empty()) line += ", ";

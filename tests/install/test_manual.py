@@ -70,7 +70,7 @@ class Manual(unittest.TestCase):
             self.assertEqual(words_with_underscore(manual.marked(text, "B")) - known, set(), name)
 
     def test_variables_exist(self):
-        listed = manual.plain(manual.section(manual.page("beamgate.conf.5"), "VARIABLES"))
+        listed = manual.plain(manual.section(manual.page("beamgate.conf.5"), "NAMES OF VARIABLES"))
         known = set(re.findall(r"\$([a-z_0-9]+)", listed))
         prefixes = tuple(re.findall(r"\$([a-z_]+_)\\f", listed))
         self.assertIn("arg_", prefixes)
