@@ -17,7 +17,7 @@ import standard_webhooks
 
 # Written with _ and neither a directive nor a metric: the names of others.
 FOREIGN = re.compile(r"^(tests/|nchan_|channel_(occupied|vacated)|member_(added|removed)|batch_events|terminate_|socket_id|handle_in|"
-                     r"_timeout$|broadcast_from|skip_history|SOKETI_|BEAMGATE_|NOTIFY_SOCKET|LimitNOFILE|net\.|fs\.|config_)")
+                     r"_timeout$|broadcast_from|skip_history|SOKETI_|HTTP_|BEAMGATE_|NOTIFY_SOCKET|LimitNOFILE|net\.|fs\.|config_)")
 
 NEVER_SENT = {"beamgate-channel"}  # For events of a channel; there is none.
 
