@@ -239,7 +239,7 @@ TEST_F(AdoptionTest, WhatTheStepChangedIsAsItWas) {
 
 // The reader is slow, so that the kernel takes a part only: whatever it took, the rest follows.
 TEST_F(AdoptionTest, HalfWrittenOutputIsFinished) {
-  const std::string large(4 << 20, 'z');
+  const std::string large(12 << 20, 'z');  // More than the buffers of both sides grow to.
   worker([&](Worker& worker) {
     Record& record = worker.arena.records()[1];
     record.outbound_limit = 16 << 20;
