@@ -8,12 +8,14 @@ exactly as many requests as were accepted, however a client writes them.
 import contextlib
 import os
 import re
+import socket
 import threading
 from pathlib import Path
 
 import backend
 import beamgate
 import http_client
+import nginx
 from backend import Cut, Drip, Garbage, Hang, Held, Huge, Raw, Reply, Reset
 from wire import Ended
 
@@ -480,15 +482,44 @@ class Failures(ProxyCase):
         self.assertTrue(gone.wait(10))
 
 
+class Sink:
+    """An application that takes one body, as large as its head says, and answers with what it has counted."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            client, _ = self.listener.accept()
+            with client:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += client.recv(65536)
+                head, _, body = head.partition(b"\r\n\r\n")
+                wanted = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
+                taken, room = len(body), bytearray(MEGABYTE)
+                while taken < wanted and (got := client.recv_into(room)):
+                    taken += got
+                text = str(taken).encode()
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+
+    def close(self):
+        self.listener.close()
+        self.thread.join(10)
+
+
 class Volume(ProxyCase):
     SIZE = int(os.environ.get("BEAMGATE_VOLUME_MEGABYTES", "100")) * MEGABYTE  # More when it is to be recorded.
     GROWTH = 16 * MEGABYTE  # What a worker's memory may grow by, whatever the size.
 
-    def check_memory(self, gateway, before):
+    def check_memory(self, gateway, before, size=SIZE):
         if beamgate.sanitized():
             return
         grown = peak_memory(gateway.worker_pids()[0]) - before
-        print(f"{self.SIZE // MEGABYTE} MiB: {before >> 10} KiB before, {grown >> 10} KiB more at most")
+        print(f"{size // MEGABYTE} MiB: {before >> 10} KiB before, {grown >> 10} KiB more at most")
         self.assertLess(grown, self.GROWTH)
 
     def test_a_large_download(self):
@@ -523,6 +554,35 @@ class Volume(ProxyCase):
             connection.send(b"x" * MEGABYTE)
         self.assertEqual(connection.read_response().text, str(self.SIZE))
         self.check_memory(gateway, before)
+
+    def test_a_gigabyte_each_way(self):
+        """From an nginx and to a sink: neither test nor origin holds any of it, and nor does the worker."""
+        size = 1 << 30
+        origin = nginx.Nginx("server { listen {socket}; root {directory}; }")
+        self.addCleanup(origin.end)
+        with open(origin.directory / "large", "wb") as file:
+            file.truncate(size)
+        origin.start()
+        sink = Sink()
+        self.addCleanup(sink.close)
+        gateway = self.gateway(f"""server {{ listen 127.0.0.1:0; client_max_body_size 0;
+            location / {{ proxy_pass http://{origin.address}; }}
+            location /up {{ proxy_pass http://127.0.0.1:{sink.port}; }} }}""", workers=1)
+        address = gateway.address()
+        self.assertEqual(http_client.get(address, "/none").status, 404)
+        before = peak_memory(gateway.worker_pids()[0])
+        connection = self.connect(address, timeout=60)
+        connection.send_request("GET", "/large")
+        self.assertEqual(int(connection.read_head().header("content-length")), size)
+        piece = bytes(MEGABYTE)
+        for _ in range(size // MEGABYTE):
+            self.assertEqual(connection.wire.read_exactly(MEGABYTE, 60), piece)
+        self.check_memory(gateway, before, size)
+        connection.send(b"PUT /up HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // MEGABYTE):
+            connection.send(piece)
+        self.assertEqual(connection.read_response(timeout=60).text, str(size))
+        self.check_memory(gateway, before, size)
 
     def test_a_reader_that_does_not_read_stops_the_origin(self):
         huge = Huge(self.SIZE)
