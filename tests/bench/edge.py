@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Measures BeamGate as a reverse proxy beside nginx and HAProxy, in the same run, and prints ratios.
 
-    apt-get install nginx haproxy wrk
+    apt-get install nginx haproxy wrk nghttp2-client
     cmake --preset release && cmake --build build/release --target beamgate wsload
-    tests/bench/edge.py                        # --only tls_idle,http,websocket; --rounds 3; --seconds 3
+    tests/bench/edge.py                        # --only tls_idle,http,http2,websocket; --rounds 3; --seconds 3
 
 Each proxy has one worker on the first core; one nginx serves as the origin, and it and the load share the others.
 Proxies take turns within every round, so that what the machine does beside it hits all of them alike; a figure is the
@@ -80,7 +80,7 @@ class Edge:
         plain, tls = free_port(), free_port()
         self.gateway = beamgate.Gateway(
             f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
-                keepalive_requests 1000000000;
+                keepalive_requests 1000000000; http2 on;
                 server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; {pair.directives()}
                   location / {{ proxy_pass http://origin; }} location /ws {{ proxy_pass http://127.0.0.1:{self.echo_port}; }} }}""",
             workers=1, log_level="notice", events="worker_connections 19000;").start()
@@ -92,7 +92,7 @@ class Edge:
     def start_nginx(self, origin, pair):
         plain, tls = free_port(), free_port()
         http = f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
-            server {{ listen 127.0.0.1:{plain} backlog=65535; listen 127.0.0.1:{tls} ssl backlog=65535; {pair.directives()}
+            server {{ listen 127.0.0.1:{plain} backlog=65535; listen 127.0.0.1:{tls} ssl http2 backlog=65535; {pair.directives()}
               ssl_protocols TLSv1.2 TLSv1.3;
               location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }}
               location /ws {{ proxy_pass http://127.0.0.1:{self.echo_port}; proxy_http_version 1.1;
@@ -117,7 +117,7 @@ defaults
     http-reuse always
 frontend edge
     bind 127.0.0.1:{plain} backlog 65535
-    bind 127.0.0.1:{tls} backlog 65535 ssl crt {both}
+    bind 127.0.0.1:{tls} backlog 65535 ssl crt {both} alpn h2,http/1.1
     use_backend echo if {{ path /ws }}
     default_backend origin
 backend origin
@@ -184,6 +184,20 @@ class Bench:
                     what = f"{target}, {'TLS' if tls else 'plain'}, {'new' if close else 'kept'} connections"
                     self.table(what, measure, "per_second", ("p99_ms", "cpu_us"))
 
+    def http2(self):
+        for target in ("small", "large"):
+            def measure(server):
+                before = server.cpu_seconds()
+                command = ["taskset", "-c", run.LOAD_CORES, "h2load", "-c", "16", "-m", "16", "-D", str(self.options.seconds),
+                           f"https://127.0.0.1:{self.edge.ports[server.name][1]}/{target}"]
+                text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                done, failed = re.search(r"(\d+) done, \d+ succeeded, (\d+) failed", text).groups()
+                if int(failed) or "Application protocol: h2" not in text:
+                    raise SystemExit(f"{server.name}: {text}")
+                return {"per_second": int(done) / self.options.seconds,
+                        "cpu_us": (server.cpu_seconds() - before) / int(done) * 1e6}
+            self.table(f"{target}, HTTP/2 over TLS, 16 x 16", measure, "per_second", ("cpu_us",))
+
     def tls_idle(self):
         count = self.options.idle
 
@@ -232,7 +246,7 @@ class Bench:
 
 
 def main():
-    suites = ("tls_idle", "http", "websocket")
+    suites = ("tls_idle", "http", "http2", "websocket")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "beamgate")
     parser.add_argument("--wsload", type=Path, default=ROOT / "build" / "release" / "tests" / "wsload")
