@@ -167,7 +167,7 @@ bool Session::frame_some(Record& record) {
     if (bytes == 0) break;
     out.append(reinterpret_cast<const char*>(data), static_cast<size_t>(bytes));
   }
-  return out.empty() || parts_.connections.send(record, out);
+  return out.empty() || parts_.connections.send_through(record, out);
 }
 
 // Handlers whose turn has come, of output or of input.
