@@ -161,6 +161,7 @@ class Frames(beamgate.TestCase):
             raw.headers(stream, POST, END_HEADERS)
         raw.send(DATA, END_STREAM, 1, b"")
         self.assertEqual(raw.status(1), 200)
+        raw.wait(DATA, lambda frame: frame.stream == 1 and frame.flags & END_STREAM)  # Until then it counts.
         raw.headers(23, GET)
         self.assertEqual(raw.status(23), 200, "there is room again")
 
