@@ -112,6 +112,9 @@ bool Master::start() {
 
 Result<void> Master::prepare_process() {
   raise_file_limit();
+  // Started into a PID namespace by somebody outside of it, it has a group without a name here; what is ours is known
+  // by it (is_ours()).
+  if (getpgrp() == 0 && setpgid(0, 0) != 0) log_.warn("no_process_group", {{"error", system_error("setpgid").message()}});
   // A keeper's death makes its worker and standby ours.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (config_->worker_keeper) {
