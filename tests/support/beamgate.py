@@ -176,15 +176,15 @@ class Gateway:
     END = "(end of standard error)"
 
     def start(self, wait=True):
+        # At once, for those who read what an earlier master's processes say to the last: only then nobody is left.
         with self.changed:
             self.lines = [line for line in self.lines if line != self.END]
-        self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=self.env, cwd=self.directory, start_new_session=True,
-            preexec_fn=end_with_parent)
-        self.sessions.append(self.process.pid)
-        self.readers.append(threading.Thread(target=self._read_stderr, args=(self.process.stderr,), daemon=True))
-        self.readers[-1].start()
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                env=self.env, cwd=self.directory, start_new_session=True, preexec_fn=end_with_parent)
+            self.sessions.append(self.process.pid)
+            self.readers.append(threading.Thread(target=self._read_stderr, args=(self.process.stderr,), daemon=True))
+            self.readers[-1].start()
         if wait:
             self.wait_ready()
         return self
