@@ -520,6 +520,22 @@ class Floods(Http2Case):
     def test_priorities(self):
         self.flood("priorities", lambda raw: raw.wire.send(h2_client.frame(PRIORITY, 0, 1, U32(3) + b"\x01") * 2000))
 
+    def test_a_client_that_says_nothing_more_gets_all(self):
+        """With windows wide open: nothing but the socket's own room calls for the rest."""
+        gateway = self.serving("root files;", files={"files/large": bytes(1 << 20)})
+        raw = self.frames(gateway, payload=settings(window=0x7FFFFFFF))
+        raw.send(WINDOW_UPDATE, 0, 0, U32(0x7FFF0000 - 65535))
+        streams = range(1, 201, 2)
+        for stream in streams:
+            raw.headers(stream, head("GET", "/large"))
+        got, open_streams = 0, set(streams)
+        while open_streams:
+            frame = raw.wait(DATA, timeout=30)
+            got += len(frame.payload)
+            if frame.flags & END_STREAM:
+                open_streams.remove(frame.stream)
+        self.assertEqual(got, len(streams) << 20)
+
     def test_answers_that_are_not_read(self):
         """Memory stays bounded, and the connection ends."""
         gateway = self.serving("root files; keepalive_requests 1000000; send_timeout 1s;", files={"files/large": bytes(1 << 20)})

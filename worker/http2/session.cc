@@ -147,7 +147,9 @@ void Session::pump(Record& record) {
       --depth_;
       return fail(record, 0);
     }
-    more = !drained_.empty() || !deliverable_.empty();
+    // What the kernel has taken at once calls nobody back.
+    const bool room_again = output_left_ && parts_.connections.outbound_queued(record) == 0;
+    more = room_again || !drained_.empty() || !deliverable_.empty();
   }
   --depth_;
   if (more) wants_pump();  // The others have their turn first.
@@ -167,6 +169,7 @@ bool Session::frame_some(Record& record) {
     if (bytes == 0) break;
     out.append(reinterpret_cast<const char*>(data), static_cast<size_t>(bytes));
   }
+  output_left_ = out.size() >= output_room_;
   return out.empty() || parts_.connections.send_through(record, out);
 }
 

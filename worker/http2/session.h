@@ -118,6 +118,7 @@ class Session {
   int64_t stalled_since_ms_ = 0;    // The client takes nothing of what is queued.
   uint64_t sent_mark_ = 0;          // Record::bytes_sent at that time.
   size_t output_room_ = 0;          // While it is framed.
+  bool output_left_ = false;        // There was more than it had room for.
   int depth_ = 0;                   // Of calls into nghttp2.
   bool marked_ = false;             // The layer pumps it at the end of this turn.
   bool shut_down_ = false;
