@@ -255,10 +255,6 @@ static_assert(sound(kRows));
 
 }  // namespace
 
-void order_script(Script& script) {
-  std::stable_sort(script.begin(), script.end(), [](const Step& a, const Step& b) { return a.order < b.order; });
-}
-
 std::span<const Directive> rewrite_directives() {
   return kRows;
 }

@@ -30,6 +30,7 @@ PAGES = {
     "cookies.php": "<?php setcookie('a', '1', ['path' => '/', 'httponly' => true]); setcookie('b', 'x y'); echo 'set';",
     "large.php": "<?php for ($i = 0; $i < 1024; $i++) echo str_repeat(chr(65 + $i % 26), 1024);",
     "length.php": "<?php header('Content-Length: 5'); echo 'hello';",
+    # Pauses: between events that must not come together, until a signal has come, and for who kills meanwhile.
     "stream.php": "<?php for ($i = 0; $i < 3; $i++) { echo \"data: $i\\n\\n\"; flush(); usleep(150000); }",
     "die.php": "<?php echo str_repeat('x', 100000); flush(); exec('kill -9 ' . getmypid()); usleep(5000000);",
     "die_first.php": "<?php exec('kill -9 ' . getmypid()); usleep(5000000);",
