@@ -26,5 +26,5 @@ function(beamgate_embed output array count header)
     COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DARRAY=${array} -DCOUNT=${count} -DHEADER=${header}
             "-DFILES=${files}" -P ${BEAMGATE_EMBED_SCRIPT}
     DEPENDS ${ARGN} ${BEAMGATE_EMBED_SCRIPT}
-    COMMENT "Embedding the live page" VERBATIM)
+    COMMENT "Embedding ${array}" VERBATIM)
 endfunction()

@@ -80,7 +80,8 @@ void EventLoop::run_turn(int64_t wait_ms_max) {
   const int count = epoll_wait(epoll_.get(), events, kEventsPerTurn, wait_ms(wait_ms_max));
   BG_ASSERT(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
-    const auto found = watches_.find(events[i].data.u64);
+    const WatchId id = events[i].data.u64;  // A copy: the kernel's struct is packed, and find() takes a reference.
+    const auto found = watches_.find(id);
     if (found == watches_.end()) continue;  // Removed by a callback of this turn.
     const auto on_ready = found->second.on_ready;
     const uint32_t bits = events[i].events;
@@ -92,6 +93,7 @@ void EventLoop::run_turn(int64_t wait_ms_max) {
 
 void EventLoop::run() {
   stopped_ = false;
+  if (turn_end_) turn_end_();  // Of what came before the first turn.
   while (!stopped_) run_turn(kForeverMs);
 }
 

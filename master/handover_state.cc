@@ -11,6 +11,7 @@
 #include "common/ipc/handover.h"
 #include "common/ipc/messages.h"
 #include "common/ipc/wire.h"
+#include "common/log/log.h"
 #include "master/hub/slot_set.h"
 #include "master/worker_state.h"
 
@@ -31,6 +32,12 @@ enum class Item : uint16_t {
   Receipt = 5,
   Call = 6,
   Kin = 7,
+  Publication = 8,
+  Member = 9,
+  Journal = 10,
+  UserChange = 11,
+  Event = 12,
+  Presence = 13,
 };
 
 template <typename T>
@@ -102,6 +109,25 @@ bool is_sane(const HandoverState::Channel& channel) {
 
 bool is_sane(const HandoverState::Receipt& receipt) { return receipt.key.find('\0') != receipt.key.npos; }
 
+bool is_sane(const HandoverState::Publication& publication) {
+  return !publication.channel.empty() && publication.kind <= static_cast<uint8_t>(ipc::PayloadKind::Json);
+}
+
+bool is_sane(const HandoverState::Member& member) {
+  return !member.channel.empty() && member.slot < ipc::kSlotsMax && member.user.size() <= ipc::kUserBytesMax &&
+         member.info.size() <= ipc::kMemberInfoBytesMax;
+}
+
+bool is_sane(const HandoverState::Presence& presence) { return !presence.channel.empty(); }
+
+bool is_sane(const HandoverState::Journal& journal) {
+  return journal.incarnation != 0 && journal.told <= journal.sequence;
+}
+
+bool is_sane(const ipc::UserChange& change) { return !change.channel.empty() && !change.user.empty(); }
+
+bool is_sane(const HandoverState::Event& event) { return event.level <= static_cast<uint8_t>(log::Level::Debug); }
+
 bool is_sane(const HandoverState::Call& call) {
   return call.asker < ipc::kSlotsMax && !call.waiting.empty() && slots_are_sane(call.waiting);
 }
@@ -125,6 +151,12 @@ bool add_item(HandoverState& state, uint16_t type, std::string_view body) {
     case Item::Channel: return read_into(body, state.channels);
     case Item::Receipt: return read_into(body, state.receipts);
     case Item::Call: return read_into(body, state.calls);
+    case Item::Publication: return read_into(body, state.publications);
+    case Item::Member: return read_into(body, state.members);
+    case Item::Journal: return read_item(body, state.journal);
+    case Item::UserChange: return read_into(body, state.user_changes);
+    case Item::Event: return read_into(body, state.history);
+    case Item::Presence: return read_into(body, state.presence);
   }
   return (type & kCritical) == 0;
 }
@@ -177,8 +209,14 @@ std::string serialise(const HandoverState& state) {
   append_items(out, items, Item::Listen, state.listens);
   append_items(out, items, Item::Slot, state.slots);
   append_items(out, items, Item::Channel, state.channels);
+  append_items(out, items, Item::Publication, state.publications);
+  append_items(out, items, Item::Member, state.members);
+  append_items(out, items, Item::Presence, state.presence);
+  if (state.journal.incarnation != 0) append_item(out, items, Item::Journal, state.journal);
+  append_items(out, items, Item::UserChange, state.user_changes);
   append_items(out, items, Item::Receipt, state.receipts);
   append_items(out, items, Item::Call, state.calls);
+  append_items(out, items, Item::Event, state.history);
   memcpy(out.data(), kMagic.data(), kMagic.size());
   store_le(out.data() + 4, HandoverState::kVersion);
   store_le(out.data() + 8, items);

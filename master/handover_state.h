@@ -18,6 +18,7 @@
 
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/ipc/messages.h"
 
 namespace beamgate::master {
 
@@ -88,6 +89,51 @@ struct HandoverState {
       v(m.name), v(m.epoch), v(m.offset), v(m.idle_since_ms), v(m.interested);
     }
   };
+  struct Publication {  // Of a channel's history.
+    std::string_view channel;
+    uint64_t offset = 0;
+    int64_t time_ms = 0;
+    uint8_t kind = 0;
+    uint64_t sender = 0;
+    std::string_view user;
+    std::string_view event;
+    std::string_view payload;
+    template <typename V, typename M>
+    static void visit(V& v, M& m) {
+      v(m.channel), v(m.offset), v(m.time_ms), v(m.kind), v(m.sender), v(m.user), v(m.event), v(m.payload);
+    }
+  };
+  struct Member {  // Of a channel with presence.
+    std::string_view channel;
+    uint64_t uid = 0;
+    int64_t since_ms = 0;
+    uint8_t protocol = 0;
+    uint16_t slot = 0;
+    std::string_view user;
+    std::string_view info;
+    int64_t joined_ms = 0;     // Of the user.
+    int64_t leaves_at_ms = 0;  // Its last connection, which is gone: monotonic; 0: connected.
+    int64_t left_ms = 0;
+    template <typename V, typename M>
+    static void visit(V& v, M& m) {
+      v(m.channel), v(m.uid), v(m.since_ms), v(m.protocol), v(m.slot), v(m.user), v(m.info);
+      v(m.joined_ms), v(m.leaves_at_ms), v(m.left_ms);
+    }
+  };
+  struct Presence {  // Of a channel: how far its members' changes were told, and how.
+    std::string_view channel;
+    uint64_t number = 0;
+    bool counted = false;      // As numbers.
+    template <typename V, typename M>
+    static void visit(V& v, M& m) { v(m.channel), v(m.number), v(m.counted); }
+  };
+  struct Journal {  // One: where the numbers of presence changes are, and how far applications were told.
+    uint64_t incarnation = 0;
+    uint64_t sequence = 0;
+    uint64_t told = 0;
+    template <typename V, typename M>
+    static void visit(V& v, M& m) { v(m.incarnation), v(m.sequence), v(m.told); }
+  };
   struct Receipt {  // Of the idempotency table.
     std::string_view key;  // Channel, zero byte, key.
     std::string_view epoch;
@@ -106,6 +152,14 @@ struct HandoverState {
     static void visit(V& v, M& m) { v(m.number), v(m.asker), v(m.ticket), v(m.since_ms), v(m.waiting); }
   };
 
+  struct Event {  // Of the history (common/ipc/recent.h).
+    int64_t time_ms = 0;
+    int32_t pid = 0;
+    uint8_t level = 0;
+    std::string_view text;
+    template <typename V, typename M>
+    static void visit(V& v, M& m) { v(m.time_ms), v(m.pid), v(m.level), v(m.text); }
+  };
   struct Kin {  // One, or none: processes that the next image knows by their number.
     int32_t keeper = 0;            // The master's own; 0: none.
     std::vector<int32_t> groups;   // Process groups of earlier masters that workers may still be in.
@@ -118,8 +172,14 @@ struct HandoverState {
   std::vector<Listen> listens;
   std::vector<Slot> slots;
   std::vector<Channel> channels;  // Idle ones in the order of their idleness.
+  std::vector<Publication> publications;  // Of each channel the oldest first.
+  std::vector<Member> members;
+  std::vector<Presence> presence;
+  Journal journal;
+  std::vector<ipc::UserChange> user_changes;  // The latest, oldest first.
   std::vector<Receipt> receipts;  // Oldest first.
   std::vector<Call> calls;
+  std::vector<Event> history;     // Oldest first.
 
   std::vector<int> descriptors() const;
   // The same, by other numbers in the same order.  REQUIRES: as many as descriptors() has.

@@ -13,6 +13,7 @@
 
 #include "common/base/bytes.h"
 #include "common/config/load.h"
+#include "common/ipc/messages.h"
 #include "master/program_check.h"
 #include "master/shared_pages.h"
 
@@ -49,7 +50,9 @@ void set_inherited(const std::vector<int>& descriptors, bool inherited) {
 
 }  // namespace
 
-std::string handover_version_line() { return "beamgate-handover " + std::to_string(HandoverState::kVersion); }
+std::string handover_version_line() {
+  return "beamgate-handover " + std::to_string(HandoverState::kVersion) + " bus " + std::to_string(ipc::kBusVersion);
+}
 
 // Links in the path stay: an upgrade may mean that they lead elsewhere now.
 Program this_program(int argc, const char* const* argv) {

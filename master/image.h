@@ -16,7 +16,7 @@
 
 namespace beamgate::master {
 
-// What another binary must print for --handover-version to be able to read our state.
+// What another binary must print for --handover-version to be able to read our state and to speak with our workers.
 std::string handover_version_line();
 
 struct Program {

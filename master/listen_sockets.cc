@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kOn = 1;
 constexpr mode_t kUnixSocketMode = 0666;
+constexpr mode_t kOwnerOnlyMode = 0600;
 
 const sockaddr* generic(const config::Address& address) {
   return reinterpret_cast<const sockaddr*>(&address.storage);
@@ -117,7 +118,8 @@ Result<void> ListenSockets::bind_unix(Entry& entry) {
   if (!socket.ok()) return socket.error();
   struct stat status {};
   if (bind(socket.value().get(), generic(address), address.length) != 0) return system_error("can't bind");
-  if (chmod(path_of(address), kUnixSocketMode) != 0 || lstat(path_of(address), &status) != 0) {
+  const mode_t mode = entry.listen.owner_only ? kOwnerOnlyMode : kUnixSocketMode;
+  if (chmod(path_of(address), mode) != 0 || lstat(path_of(address), &status) != 0) {
     const Error error = system_error("can't set the mode of the socket");
     unlink(path_of(address));
     return error;
@@ -152,15 +154,13 @@ Result<void> ListenSockets::bind_entry(Entry& entry, uint16_t slots) {
 std::optional<BindFailure> ListenSockets::prepare(const config::Config& config, uint16_t slots) {
   BG_ASSERT(slots > 0);
   for (auto& [id, entry] : entries_) entry.wanted = false;
-  for (const config::Server& server : config.http.servers) {
-    for (const config::Listen& listen : server.listens) {
-      auto [found, added] = entries_.try_emplace(listen.id);
-      Entry& entry = found->second;
-      if (added) entry.listen = listen;
-      entry.listen.backlog = listen.backlog;
-      entry.wanted = true;
-    }
-  }
+  config::for_each_listen(config, [this](const config::Listen& listen) {
+    auto [found, added] = entries_.try_emplace(listen.id);
+    Entry& entry = found->second;
+    if (added) entry.listen = listen;
+    entry.listen.backlog = listen.backlog;
+    entry.wanted = true;
+  });
   for (auto& [id, entry] : entries_) {
     if (!entry.wanted) continue;
     if (auto bound = bind_entry(entry, slots); !bound.ok()) {
@@ -293,14 +293,12 @@ void ListenSockets::adopt(const HandoverState& state) {
 std::vector<std::string> ListenSockets::addresses(const config::Config& config) const {
   std::vector<std::string> out;
   std::set<uint32_t> seen;
-  for (const config::Server& server : config.http.servers) {
-    for (const config::Listen& listen : server.listens) {
-      const auto found = entries_.find(listen.id);
-      if (found != entries_.end() && found->second.committed && seen.insert(listen.id).second) {
-        out.push_back(found->second.listen.address.text);
-      }
+  config::for_each_listen(config, [&](const config::Listen& listen) {
+    const auto found = entries_.find(listen.id);
+    if (found != entries_.end() && found->second.committed && seen.insert(listen.id).second) {
+      out.push_back(found->second.listen.address.text);
     }
-  }
+  });
   return out;
 }
 

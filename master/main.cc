@@ -5,17 +5,22 @@
 
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/config/command_line.h"
 #include "common/config/load.h"
 #include "common/version.h"
+#include "master/ctl/ctl.h"
 #include "master/image.h"
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/process_title.h"
 #include "master/shared_pages.h"
+#include "master/system_check.h"
 #include "worker/worker_main.h"
 
 namespace beamgate {
@@ -42,12 +47,19 @@ int signal_number(CommandLine::Signal signal) {
   return 0;
 }
 
-int test(const CommandLine& line, const config::LoadResult& loaded) {
+std::string configuration_name(const CommandLine& line) {
   const std::string path = config::configuration_path(line.load);
-  const std::string name = path.empty() ? std::string(config::kBuiltInName) : path;
+  return path.empty() ? std::string(config::kBuiltInName) : path;
+}
+
+int test(const CommandLine& line, const config::LoadResult& loaded) {
+  const std::string name = configuration_name(line);
   if (!loaded.ok()) {
     fprintf(stderr, "beamgate: configuration %s test failed\n", name.c_str());
     return 1;
+  }
+  for (const std::string& warning : master::system_warnings(*loaded.config, master::read_system_figures(*loaded.config))) {
+    fprintf(stderr, "beamgate: [warn] %s\n", warning.c_str());
   }
   if (!line.quiet) fprintf(stderr, "beamgate: configuration %s test is successful\n", name.c_str());
   if (line.mode == CommandLine::Mode::TestAndDump) {
@@ -57,19 +69,46 @@ int test(const CommandLine& line, const config::LoadResult& loaded) {
   return 0;
 }
 
-int send_signal(const CommandLine& line, const config::Config& config) {
-  if (config.pid_path.empty()) return fail("there is no pid file to find the master by (pid off)");
+// Empty: the running master has it.
+std::string send_signal(int number, const config::Config& config) {
+  if (config.pid_path.empty()) return "there is no pid file to find the master by (pid off)";
   const auto pid = master::PidFile::read_living(config.pid_path, kProgram);
-  if (!pid.ok()) return fail("no running master by the pid file \"" + config.pid_path + "\": " + pid.error().message());
-  if (kill(pid.value(), signal_number(line.signal)) != 0) {
-    return fail("can't signal process " + std::to_string(pid.value()) + ": " + system_error("kill").message());
+  if (!pid.ok()) return "no running master by the pid file \"" + config.pid_path + "\": " + pid.error().message();
+  if (kill(pid.value(), number) == 0) return {};
+  return "can't signal process " + std::to_string(pid.value()) + ": " + system_error("kill").message();
+}
+
+// "beamgate ctl": options first, as those of the gateway itself, then the command.
+int ctl(std::span<const char* const> words) {
+  std::vector<const char*> options;
+  size_t at = 0;
+  for (; at < words.size() && words[at][0] == '-'; ++at) {
+    options.push_back(words[at]);
+    const bool has_value = std::string_view(words[at]).size() == 2 && std::string_view("cpg").find(words[at][1]) != std::string_view::npos;
+    if (has_value && at + 1 < words.size()) options.push_back(words[++at]);
   }
-  return 0;
+  CommandLine line;
+  std::string error;
+  if (!config::parse(options, line, error)) return fail(error);
+  const std::vector<std::string> arguments(words.begin() + static_cast<ptrdiff_t>(at), words.end());
+  if (line.mode == CommandLine::Mode::Help) {
+    fwrite(master::ctl_usage().data(), 1, master::ctl_usage().size(), stdout);
+    return 0;
+  }
+  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -c, -p, -g and -h");
+  const config::LoadResult loaded = config::load(line.load);
+  if (!loaded.ok()) return fail("the configuration that says where the gateway is can't be read:\n" + config::report(loaded));
+  const auto send = [&loaded](int number) { return send_signal(number, *loaded.config); };
+  return master::run_ctl(arguments, {.control_path = loaded.config->control_path, .send_signal = send});
 }
 
 master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
   const auto load = [options = line.load] { return config::load(options); };
-  return {.load = load, .worker_main = worker::run, .title = &title, .program = program};
+  return {.load = load,
+          .worker_main = worker::run,
+          .title = &title,
+          .program = program,
+          .configuration_name = configuration_name(line)};
 }
 
 // Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone.
@@ -154,14 +193,16 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
     return test(line, loaded);
   }
   if (!loaded.ok()) return 1;
-  return line.mode == CommandLine::Mode::Signal ? send_signal(line, *loaded.config)
-                                                : serve(line, loaded, title, program);
+  if (line.mode != CommandLine::Mode::Signal) return serve(line, loaded, title, program);
+  const std::string reason = send_signal(signal_number(line.signal), *loaded.config);
+  return reason.empty() ? 0 : fail(reason);
 }
 
 }  // namespace
 }  // namespace beamgate
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "ctl") return beamgate::ctl({argv + 2, static_cast<size_t>(argc - 2)});
   beamgate::config::CommandLine line;
   std::string error;
   if (!beamgate::config::parse({argv + 1, static_cast<size_t>(argc - 1)}, line, error)) {

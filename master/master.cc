@@ -10,15 +10,17 @@
 #include <csignal>
 #include <utility>
 
+#include "common/base/capabilities.h"
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 #include "master/keeper/clone.h"
 #include "master/notify.h"
+#include "master/system_check.h"
 
 namespace beamgate::master {
 namespace {
 
-constexpr int64_t kTickMs = 5'000;
+constexpr int64_t kTickMs = 1'000;
 
 // The master holds a socket per listen and worker: as many descriptors as the system lets it have.
 void raise_file_limit() {
@@ -40,7 +42,8 @@ Master::Master(std::shared_ptr<const config::Config> config, MasterOptions optio
       moves_(loop_, log_, *this),
       resize_(loop_, log_, moves_, *this),
       upgrade_(loop_, log_, *this),
-      takeover_(loop_, log_, moves_, *this) {}
+      takeover_(loop_, log_, moves_, *this),
+      repair_(loop_, log_, moves_, *this) {}
 
 Master::~Master() {
   if (signal_watch_) loop_.unwatch(*signal_watch_);
@@ -57,6 +60,10 @@ int Master::run() {
 }
 
 int Master::serve() {
+  // Over an exec of another binary we keep what we have; nothing that is executed shall get more.
+  if (auto forbidden = forbid_new_privileges(); !forbidden.ok()) {
+    log_.warn("no_new_privileges_unavailable", {{"reason", forbidden.error().message()}});
+  }
   if (supervisor_.alive() > 0 || !stopping_) loop_.run();
   notify_systemd("STOPPING=1");
   log_.notice("exited", {{"status", exit_status_}});
@@ -105,6 +112,7 @@ bool Master::start() {
   }
   provide_access_logs();
   adopt_settings(config);
+  check_system();
   start_keeper();
   supervisor_.want(SlotSet::first(slots));
   return exit_status_ == 0;
@@ -129,6 +137,10 @@ Result<void> Master::prepare_process() {
     if (!pages.ok()) return pages.error();
     pages_ = std::move(pages).value();
   }
+  log_.set_on_lost([this] { pages_->metrics_of_master().add(metrics::Metric::ErrorLogLinesLost); });
+  log_.set_on_line([this](log::Level level, std::string_view text) {
+    if (level <= log::Level::Warn) pages_->recent().troubles_of_master().add(wall_ms(), getpid(), level, text);
+  });
   signals_ = std::make_unique<Signals>();
   auto watch = loop_.watch(signals_->descriptor(), [this](EventLoop::Ready) { on_signals(); });
   if (!watch.ok()) return watch.error();
@@ -144,14 +156,40 @@ Result<void> Master::prepare_process() {
 
 void Master::tick() {
   bus_.expire(monotonic_ms());
+  log_.set_level(pages_->switches().log_level(config_->error_log_level));
+  log_.report_repeats();
+  for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
+    if (serves(slot)) pages_->metrics(slot).set(metrics::Metric::BusQueueToWorker, bus_.queued_bytes(slot));
+  }
+  repair_.dismiss_empty();
   if (pages_->ticket_keys().rotate(wall_ms())) log_.info("ticket_key_made", {});
   tick_timer_ = loop_.after(kTickMs, [this] { tick(); });
+}
+
+// Whatever the log's level, the history has it.
+void Master::tell(log::Level level, const char* event, log::Fields fields) {
+  log_.write(level, event, fields);
+  history_.push_back({wall_ms(), 0, getpid(), level, log::text_of(event, fields)});
+  const ipc::RecentLines::Line& line = history_.back();
+  pages_->recent().history.add(line.time_ms, line.pid, line.level, line.text);
+  if (history_.size() > ipc::RecentLines::kLinesMax) history_.pop_front();
+  changed();
+}
+
+// What it has said once is not said again.
+void Master::check_system() {
+  const std::vector<std::string> warnings = system_warnings(*config_, read_system_figures(*config_));
+  for (const std::string& warning : warnings) {
+    const bool is_new = std::find(warned_of_.begin(), warned_of_.end(), warning) == warned_of_.end();
+    if (is_new) log_.warn("system_limit", {{"what", warning}});
+  }
+  warned_of_ = warnings;
 }
 
 // What of a configuration the master itself follows.
 void Master::adopt_settings(const config::Config& before) {
   const config::Config& config = *config_;
-  bus_.set_queue_bytes(config.bus_queue_bytes);
+  bus_.follow(config_);
   supervisor_.set_shutdown_timeout(config.worker_shutdown_timeout_ms);
   resize_.set_move_limit(config.worker_shutdown_timeout_ms);
   if (config.error_log_path == before.error_log_path && config.error_log_level == before.error_log_level) return;
@@ -163,7 +201,11 @@ void Master::adopt_settings(const config::Config& before) {
 void Master::began_to_serve() {
   serving_ = true;
   for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
-  log_.notice("ready", {{"workers", supervisor_.wanted().size()}});
+  tell(log::Level::Notice, "ready",
+       {{"workers", supervisor_.wanted().size()},
+        {"configuration", options_.configuration_name},
+        {"error_log", config_->error_log_path},
+        {"manual", "beamgate-troubleshooting(7)"}});
   daemon_.ready(log_.descriptor());
   notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
   next_task();
@@ -216,6 +258,7 @@ void Master::stop(bool graceful) {
   upgrade_.cancel();
   takeover_.cancel();
   resize_.cancel();
+  repair_.cancel();
   moves_.cancel_all();
   if (cross_timer_) loop_.cancel(*cross_timer_);
   supervisor_.stop_all(graceful);
@@ -250,10 +293,11 @@ void Master::reopen_logs() {
 void Master::provide_access_logs() {
   for (const config::Server& server : config_->http.servers) {
     const auto provide = [this](const config::Location& location) {
-      const config::AccessLog& access_log = location.access_log;
-      if (access_log.off || access_log.path.empty()) return;
-      if (auto provided = provide_file(identity_, access_log.path); !provided.ok()) {
-        log_.warn("access_log_failed", {{"path", access_log.path}, {"error", provided.error().message()}});
+      for (const config::AccessLog& access_log : location.access_logs) {
+        if (log::is_syslog(access_log.path)) continue;
+        if (auto provided = provide_file(identity_, access_log.path); !provided.ok()) {
+          log_.warn("access_log_failed", {{"path", access_log.path}, {"error", provided.error().message()}});
+        }
       }
     };
     provide(server.fallback);
@@ -294,6 +338,7 @@ Result<pid_t> Master::spawn(uint16_t slot) {
     log_.error("bus_attach_failed", {{"error", attached.error().message()}});
   }
   changed();
+  count(metrics::Metric::WorkersStarted);
   log_.notice("worker_started", {{"slot", slot}, {"worker", worker}, {"child", pid.value()}});
   reload_.add(slot);
   return pid;
@@ -315,6 +360,8 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.addresses = &pages_->addresses();
   plan.counted_keys = &pages_->counted_keys();
   plan.rates = &pages_->rates();
+  plan.switches = &pages_->switches();
+  plan.recent = &pages_->recent();
   plan.address_seed = address_seed_;
   plan.tickets = &pages_->ticket_keys();
   plan.started_ms = started_ms_;
@@ -326,7 +373,7 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
 
 void Master::tell_stop(uint16_t slot, bool graceful) {
   changed();
-  bus_.send(slot, ipc::Stop{graceful});
+  bus_.stop(slot, graceful);
 }
 
 void Master::kill(uint16_t slot, pid_t child) {
@@ -339,15 +386,15 @@ void Master::kill(uint16_t slot, pid_t child) {
 }
 
 pid_t Master::survivor(uint16_t slot) {
-  const ipc::Life& life = pages_->life(slot);
-  // The keeper is looked at again, since the standby may just have become it.
-  for (const auto* word : {&life.keeper_pid, &life.standby_pid, &life.keeper_pid, &life.worker_pid}) {
-    const pid_t pid = *word;
-    if (!is_ours(pid)) continue;
-    know(slot, pid);
-    return pid;
+  const pid_t keeper = keeper_of(slot);
+  const pid_t worker = pages_->life(slot).worker_pid;
+  if (keeper == 0 && !is_ours(worker)) return 0;
+  know(slot, keeper != 0 ? keeper : worker);
+  if (supervisor_.state(slot) != WorkerState::Draining) {
+    count(metrics::Metric::KeepersDied);
+    if (keeper == 0) repair_.lost(slot);
   }
-  return 0;
+  return keeper != 0 ? keeper : worker;
 }
 
 void Master::on_serving(uint16_t slot) {
@@ -356,6 +403,7 @@ void Master::on_serving(uint16_t slot) {
   if (!serving_ && !stopping_ && supervisor_.all_ready()) began_to_serve();
   resize_.on_serving();
   takeover_.on_serving(slot);
+  repair_.on_serving(slot);
 }
 
 void Master::on_dead(uint16_t slot) {
@@ -368,6 +416,8 @@ void Master::on_dead(uint16_t slot) {
     moves_.on_dead(slot);
     resize_.on_dead(slot);
     takeover_.on_dead(slot);
+    repair_.on_dead(slot);
+    next_task();
   }
   if (serving_ || stopping_) return;
   exit_status_ = 1;
@@ -383,6 +433,7 @@ void Master::on_ready(uint16_t slot, uint32_t generation) {
     // A successor: what its predecessor has agreed to, or was about to do, died with it.
     moves_.on_dead(slot);
     takeover_.on_successor(slot);
+    repair_.on_successor(slot);
     reload_.on_dead(slot);
     reload_.add(slot);
     if (!reload_.running() && generation != generation_) catch_up(slot);
@@ -405,6 +456,7 @@ void Master::on_bus_closed(uint16_t slot) {
 
 void Master::on_misbehaved(uint16_t slot, const char* reason) {
   changed();
+  count(metrics::Metric::WorkersMisbehaved);
   supervisor_.misbehaved(slot, reason);
 }
 

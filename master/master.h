@@ -12,6 +12,7 @@
 //            a worker is replaced, a configuration that is wrong changes nothing.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,6 +35,7 @@
 #include "master/privileges.h"
 #include "master/process_title.h"
 #include "master/reload.h"
+#include "master/repair.h"
 #include "master/resize.h"
 #include "master/shared_pages.h"
 #include "master/signals.h"
@@ -49,6 +51,7 @@ struct MasterOptions {
   WorkerMain worker_main;
   ProcessTitle* title = nullptr;
   Program program;  // What an upgrade looks for.
+  std::string configuration_name;  // Where the configuration comes from, for people.
 };
 
 class Master final : private Bus::Observer,
@@ -57,7 +60,8 @@ class Master final : private Bus::Observer,
                      private Moves::Actions,
                      private Resize::Actions,
                      private Upgrade::Actions,
-                     private Takeover::Actions {
+                     private Takeover::Actions,
+                     private Repair::Actions {
  public:
   Master(std::shared_ptr<const config::Config> config, MasterOptions options);
   ~Master() override;
@@ -106,6 +110,7 @@ class Master final : private Bus::Observer,
   void abort_reload(const SlotSet& members, const std::string& reason) override;
   void after_reload();
   SlotSet slots_for(uint16_t columns) const;
+  bool twins_are_free() const;
   void resize(uint16_t columns);
   bool serves(uint16_t slot) const override { return supervisor_.state(slot) == WorkerState::Ready; }
   uint64_t connections(uint16_t slot) const override;
@@ -119,6 +124,7 @@ class Master final : private Bus::Observer,
 
   // Its own death.
   bool is_ours(pid_t pid) const;
+  pid_t keeper_of(uint16_t slot) const;
   void know(uint16_t slot, pid_t pid);
   void watch_stranger(uint16_t slot, pid_t pid);
   void forget_stranger(uint16_t slot);
@@ -143,6 +149,7 @@ class Master final : private Bus::Observer,
   void cannot_cross(const std::string& reason);
   Result<void> adopt(const HandoverState& state);
   void adopt_process(const HandoverState::Process& process);
+  void adopt_history(const HandoverState& state);
   Result<void> adopt_pages(const HandoverState::Process& process);
   void start_worker(uint16_t slot) override;
   void dismiss_worker(uint16_t slot) override;
@@ -151,6 +158,11 @@ class Master final : private Bus::Observer,
   uint64_t faults(uint16_t slot) const override;
   void taken_over() override;
   void give_back(const std::string& reason) override;
+
+  // Repair.
+  void repair_due() override { next_task(); }
+  void repaired(uint16_t slot) override;
+  void repair_ended() override;
 
   // Workers.
   Result<pid_t> spawn(uint16_t slot) override;
@@ -170,6 +182,9 @@ class Master final : private Bus::Observer,
   void on_misbehaved(uint16_t slot, const char* reason) override;
 
   void tick();
+  void check_system();
+  void tell(log::Level level, const char* event, log::Fields fields);  // In the log and in the history.
+  void count(metrics::Metric metric) { pages_->metrics_of_master().add(metric); }
   uint16_t slots_wanted(const config::Config& config) const;
 
   std::shared_ptr<const config::Config> config_;
@@ -183,6 +198,8 @@ class Master final : private Bus::Observer,
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<MasterKeeper> keeper_;  // Null: there is none.
   bool will_is_stale_ = false;
+  std::deque<ipc::RecentLines::Line> history_;  // What shared memory has of it, for the next image.
+  std::vector<std::string> warned_of_;    // What check_system() has said.
   std::vector<UniqueFd> gates_;           // Of workers that were forked in this turn (WorkerPlan::gate).
   EventLoop loop_;
   ListenSockets listens_;
@@ -193,6 +210,7 @@ class Master final : private Bus::Observer,
   Resize resize_;
   Upgrade upgrade_;
   Takeover takeover_;
+  Repair repair_;
   std::optional<EventLoop::WatchId> signal_watch_;
   std::optional<EventLoop::TimerId> tick_timer_;
   uint32_t generation_ = 1;

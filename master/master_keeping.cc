@@ -42,6 +42,15 @@ bool Master::is_ours(pid_t pid) const {
   return known && runs(pid);
 }
 
+// 0: there is none.  The keeper is looked at again, since the standby may just have become it.
+pid_t Master::keeper_of(uint16_t slot) const {
+  const ipc::Life& life = pages_->life(slot);
+  for (const auto* word : {&life.keeper_pid, &life.standby_pid, &life.keeper_pid}) {
+    if (const pid_t pid = *word; is_ours(pid)) return pid;
+  }
+  return 0;
+}
+
 // A process that is not our child: its death is told by its descriptor.
 void Master::watch_stranger(uint16_t slot, pid_t pid) {
   forget_stranger(slot);
@@ -156,7 +165,8 @@ int Master::run(HandoverState state, Estate estate, std::string wanted_config) {
 }
 
 void Master::on_recounted() {
-  log_.notice("reattached", {{"workers", supervisor_.alive()}, {"channels", bus_.channels().size()}});
+  count(metrics::Metric::MastersReattached);
+  tell(log::Level::Notice, "reattached", {{"workers", supervisor_.alive()}, {"channels", bus_.channels().size()}});
   daemon_.ready(log_.descriptor());
   notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
   // Ends what the dead master may have been in the middle of.

@@ -25,14 +25,16 @@ void Master::reload() {
   }
   for (const config::Diagnostic& error : loaded.errors) log_.error("config_error", {{"what", error.text()}});
   if (!loaded.ok()) {
-    log_.error("reload_failed", {{"reason", "the configuration is wrong; the running one stays"}});
+    count(metrics::Metric::ReloadsRefused);
+    tell(log::Level::Error, "reload_failed", {{"reason", "the configuration is wrong; the running one stays"}});
     after_reload();
     return;
   }
   // Also for slots that are about to go: their workers serve until they have been told.
   const uint16_t slots = std::max(slots_wanted(*loaded.config), slots_listening_);
   if (const auto failure = listens_.prepare(*loaded.config, slots)) {
-    log_.error("reload_failed", {{"reason", failure->error.message()}, {"address", failure->address}});
+    count(metrics::Metric::ReloadsRefused);
+    tell(log::Level::Error, "reload_failed", {{"reason", failure->error.message()}, {"address", failure->address}});
     after_reload();
     return;
   }
@@ -90,14 +92,17 @@ void Master::commit_reload(const SlotSet& members) {
   generation_ = next_generation_ - 1;
   const auto before = std::exchange(config_, std::move(next_config_));
   next_config_.reset();
+  pages_->switches().reset();
   provide_access_logs();
   members.for_each([this](uint16_t slot) { bus_.send(slot, ipc::Commit{generation_}); });
   adopt_settings(*before);
+  check_system();
   if (config_->error_log_path != before->error_log_path) send_error_log();
   const uint16_t slots = slots_wanted(*config_);
   resize(slots);
   for (const std::string& address : listens_.addresses(*config_)) log_.notice("listening", {{"address", address}});
-  log_.notice("reloaded", {{"generation", generation_}, {"workers", slots}});
+  count(metrics::Metric::ReloadsDone);
+  tell(log::Level::Notice, "reloaded", {{"generation", generation_}, {"workers", slots}});
   after_reload();
 }
 
@@ -106,7 +111,8 @@ void Master::abort_reload(const SlotSet& members, const std::string& reason) {
   members.for_each([&](uint16_t slot) { bus_.send(slot, ipc::Abort{generation}); });
   listens_.abort();
   next_config_.reset();
-  log_.error("reload_failed", {{"reason", reason}});
+  count(metrics::Metric::ReloadsRefused);
+  tell(log::Level::Error, "reload_failed", {{"reason", reason}});
   after_reload();
 }
 
@@ -116,25 +122,27 @@ void Master::after_reload() {
 }
 
 bool Master::busy() const {
-  return !serving_ || bus_.recounting() || reload_.running() || resize_.running() || upgrade_.running() || takeover_.running() || cross_timer_;
+  return !serving_ || bus_.recounting() || reload_.running() || resize_.running() || upgrade_.running() || takeover_.running() || repair_.running() ||
+         cross_timer_;
 }
 
 void Master::next_task() {
-  if (stopping_ || busy() || (!reload_again_ && !upgrade_again_)) return;
+  if (stopping_ || busy() || (!reload_again_ && !upgrade_again_ && !repair_.due())) return;
   loop_.after(0, [this] {
     if (stopping_ || busy()) return;
     if (std::exchange(reload_again_, false)) return reload();
     if (std::exchange(upgrade_again_, false)) upgrade();
+    if (!busy() && repair_.due()) repair_.begin();
   });
 }
 
-// For each column the slot that is wanted now, or else the one of both that is free.
+// For each column the slot that is wanted now and keeps its place, or else the one of both that is free.
 SlotSet Master::slots_for(uint16_t columns) const {
   SlotSet out;
   for (uint16_t slot = 0; slot < columns; ++slot) {
     const uint16_t twin = slot ^ ipc::kTwin;
-    const bool twin_is_better = !supervisor_.wanted().contains(slot) &&
-                                (supervisor_.wanted().contains(twin) || lives(slot));
+    const bool stays = supervisor_.wanted().contains(slot) && !repair_.gives_way(slot);
+    const bool twin_is_better = !stays && (supervisor_.wanted().contains(twin) || lives(slot));
     out.add(twin_is_better ? twin : slot);
   }
   return out;
@@ -149,7 +157,7 @@ void Master::resize(uint16_t columns) {
   before.for_each([&](uint16_t slot) {
     if (staying.contains(slot)) return;
     wanted.add(slot);
-    leaving.add(slot);
+    if (ipc::column_of(slot) >= columns || !repair_.gives_way(slot)) leaving.add(slot);
   });
   if (columns < slots_listening_) {
     listens_.steer(columns);
@@ -170,6 +178,17 @@ void Master::resized() {
   changed();
   log_.notice("resized", {{"workers", supervisor_.wanted().size()}});
   end_if_done();
+  next_task();
+}
+
+void Master::repaired(uint16_t slot) {
+  changed();
+  count(metrics::Metric::WorkersRepaired);
+  tell(log::Level::Notice, "worker_repaired", {{"slot", slot}, {"by", slot ^ ipc::kTwin}, {"left", connections(slot)}});
+}
+
+void Master::repair_ended() {
+  changed();
   next_task();
 }
 

@@ -13,7 +13,8 @@ namespace beamgate::master {
 
 void Master::upgrade() {
   if (stopping_) return;
-  if (busy()) {
+  repair_.dismiss_retired();
+  if (busy() || !twins_are_free()) {
     upgrade_again_ = true;
     log_.notice("upgrade_queued");
     return;
@@ -22,8 +23,16 @@ void Master::upgrade() {
   upgrade_.begin(options_.program);
 }
 
+// Each worker's successor is started in its twin slot.
+bool Master::twins_are_free() const {
+  bool free = true;
+  supervisor_.wanted().for_each([&](uint16_t slot) { free = free && !lives(slot ^ ipc::kTwin); });
+  return free;
+}
+
 void Master::upgrade_refused(const std::string& reason) {
-  log_.error("upgrade_failed", {{"reason", reason}});
+  count(metrics::Metric::UpgradesRefused);
+  tell(log::Level::Error, "upgrade_failed", {{"reason", reason}});
   next_task();
 }
 
@@ -53,6 +62,9 @@ HandoverState Master::leave_process() const {
     out.pid = lives(slot) ? supervisor_.pid(slot) : 0;
     out.state = static_cast<uint8_t>(supervisor_.state(slot));
     out.wanted = wanted;
+  }
+  for (const auto& line : history_) {
+    state.history.push_back({line.time_ms, line.pid, static_cast<uint8_t>(line.level), line.text});
   }
   state.kin.keeper = keeper_ ? keeper_->pid() : 0;
   state.kin.groups.assign(groups_.begin(), groups_.end());
@@ -99,7 +111,8 @@ Error Master::execute_image() {
 
 // Goes on as it was before.
 void Master::cannot_cross(const std::string& reason) {
-  log_.error(going_back_ ? "upgrade_cannot_go_back" : "upgrade_failed", {{"reason", reason}});
+  count(metrics::Metric::UpgradesRefused);
+  tell(log::Level::Error, going_back_ ? "upgrade_cannot_go_back" : "upgrade_failed", {{"reason", reason}});
   if (going_back_) {
     going_back_.reset();
     old_binary_.reset();
@@ -120,7 +133,8 @@ int Master::run(const HandoverState& state, Inheritance inheritance) {
   }
   inheritance.state.reset();
   if (inheritance.came_back) {
-    log_.error("upgrade_failed", {{"reason", *inheritance.came_back}});
+    count(metrics::Metric::UpgradesUndone);
+    tell(log::Level::Error, "upgrade_failed", {{"reason", *inheritance.came_back}});
     notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
     next_task();
   } else {
@@ -144,6 +158,19 @@ Result<void> Master::adopt_pages(const HandoverState::Process& process) {
   if (!pages.ok()) return pages.error();
   pages_ = std::move(pages).value();
   return {};
+}
+
+// Pages that were ours before have some of these lines already, or all.
+void Master::adopt_history(const HandoverState& state) {
+  ipc::RecentLines& ring = pages_->recent().history;
+  const auto there = ring.read();
+  const int64_t known_ms = there.empty() ? 0 : there.back().time_ms;
+  for (const auto& event : state.history) {
+    const auto level = static_cast<log::Level>(event.level);
+    history_.push_back({event.time_ms, 0, event.pid, level, std::string(event.text)});
+    if (event.time_ms > known_ms) ring.add(event.time_ms, event.pid, level, event.text);
+  }
+  while (history_.size() > ipc::RecentLines::kLinesMax) history_.pop_front();
 }
 
 void Master::adopt_process(const HandoverState::Process& process) {
@@ -176,7 +203,9 @@ Result<void> Master::adopt(const HandoverState& state) {
   if (auto prepared = prepare_process(); !prepared.ok()) return prepared;
   signals_->unblock_others();
   adopt_process(state.process);
+  adopt_history(state);
   listens_.adopt(state);
+  bus_.follow(config_);
   if (auto adopted = bus_.adopt(state); !adopted.ok()) return adopted;
   SlotSet wanted;
   groups_.assign(state.kin.groups.begin(), state.kin.groups.end());
@@ -185,6 +214,8 @@ Result<void> Master::adopt(const HandoverState& state) {
     if (slot.pid == 0) continue;
     supervisor_.adopt(slot.slot, slot.pid, static_cast<WorkerState>(slot.state));
     know(slot.slot, slot.pid);
+    const bool serves = slot.state == static_cast<uint8_t>(WorkerState::Ready);
+    if (keepers_ && serves && is_ours(pages_->life(slot.slot).worker_pid) && keeper_of(slot.slot) == 0) repair_.lost(slot.slot);
   }
   if (!config.pid_path.empty()) {
     auto pid_file = PidFile::create(config.pid_path, kProgram);
@@ -227,13 +258,14 @@ void Master::taken_over() {
   changed();
   old_binary_.reset();
   foreign_pages_.reset();
-  log_.notice("upgraded", {{"workers", supervisor_.wanted().size()}});
+  count(metrics::Metric::UpgradesDone);
+  tell(log::Level::Notice, "upgraded", {{"workers", supervisor_.wanted().size()}});
   notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
   next_task();
 }
 
 void Master::give_back(const std::string& reason) {
-  log_.error("upgrade_undone", {{"reason", reason}});
+  tell(log::Level::Error, "upgrade_undone", {{"reason", reason}});
   going_back_ = reason;
   cross(monotonic_ms() + kCrossMs);
 }

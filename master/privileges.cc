@@ -2,27 +2,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/capabilities.h"
 #include "common/base/unique_fd.h"
 
 namespace beamgate::master {
-namespace {
-
-Result<void> drop_capabilities() {
-  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-  if (syscall(SYS_capset, &header, none) != 0) return system_error("can't drop capabilities");
-  return {};
-}
-
-}  // namespace
 
 Result<Identity> find_identity(const std::string& user, const std::string& group) {
   Identity identity;
@@ -44,18 +31,18 @@ Result<Identity> find_identity(const std::string& user, const std::string& group
 }
 
 Result<void> drop_privileges(const Identity& identity) {
+  drop_bounding_set();
   if (identity.change) {
     if (initgroups(identity.user.c_str(), identity.gid) != 0) return system_error("can't set the groups");
     if (setgid(identity.gid) != 0) return system_error("can't set the group");
     if (setuid(identity.uid) != 0) return system_error("can't set the user");
     if (identity.uid != 0 && setuid(0) == 0) return Error{Code::Denied, 0, "the user could be changed back"};
   }
-  // A worker that stays root keeps its capabilities: it was configured so.
+  // Who stays root keeps its capabilities here: it was configured so, and the worker's sandbox takes them.
   if (geteuid() != 0) {
     if (auto dropped = drop_capabilities(); !dropped.ok()) return dropped;
   }
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("can't forbid new privileges");
-  return {};
+  return forbid_new_privileges();
 }
 
 Result<void> provide_file(const Identity& identity, const std::string& path) {

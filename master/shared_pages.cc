@@ -12,7 +12,7 @@
 namespace beamgate::master {
 namespace {
 
-constexpr size_t kMetricsBytes = ipc::kSlotsMax * sizeof(metrics::Page);
+constexpr size_t kMetricsBytes = (ipc::kSlotsMax + 1) * sizeof(metrics::Page);
 constexpr size_t kLivesBytes = ipc::kSlotsMax * sizeof(ipc::Life);  // Some MiB; pages come with their use.
 constexpr size_t kSystemPageBytesMax = 64 << 10;
 constexpr size_t whole_pages(size_t bytes) {
@@ -23,11 +23,15 @@ constexpr size_t kAddressesAt = kTicketKeysAt + whole_pages(sizeof(tls::TicketKe
 constexpr int kTicketKeysVersion = 1;    // Changes with tls::TicketKeyPage.
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 constexpr int kRateTableVersion = 1;     // Changes with RateTable.
+constexpr int kSwitchesVersion = 1;      // Changes with ipc::Switches.
+constexpr int kRecentVersion = 1;        // Changes with ipc::Recent.
 constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
 
 size_t counted_keys_at() { return kAddressesAt + whole_pages(ipc::AddressTable::bytes_for(ipc::kSlotsMax)); }
 size_t rates_at() { return counted_keys_at() + whole_pages(ipc::AddressTable::bytes_for(ipc::kSlotsMax)); }
-size_t pages_bytes() { return rates_at() + sizeof(ipc::RateTable); }
+size_t switches_at() { return rates_at() + whole_pages(sizeof(ipc::RateTable)); }
+size_t recent_at() { return switches_at() + whole_pages(sizeof(ipc::Switches)); }
+size_t pages_bytes() { return recent_at() + sizeof(ipc::Recent); }
 
 Result<UniqueFd> new_file(size_t bytes) {
   UniqueFd file(memfd_create("beamgate-pages", MFD_CLOEXEC));
@@ -50,12 +54,10 @@ void* map_file(const UniqueFd& file, size_t bytes, size_t offset = 0) {
 }  // namespace
 
 uint64_t SharedPages::layout() {
-  std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kRateTableVersion) + ' ' +
-                     std::to_string(ipc::kSlotsMax) + ' ' + std::to_string(kTicketKeysVersion);
-  for (size_t i = 0; i < static_cast<size_t>(metrics::Metric::kCount); ++i) {
-    text += ' ';
-    text += metrics::name_of(static_cast<metrics::Metric>(i));
-  }
+  const std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kRateTableVersion) + ' ' +
+                     std::to_string(ipc::kSlotsMax) + ' ' + std::to_string(kTicketKeysVersion) + ' ' +
+                     std::to_string(metrics::layout()) + ' ' + std::to_string(kSwitchesVersion) + ' ' +
+                     std::to_string(kRecentVersion);
   return stable_hash(text);
 }
 
@@ -100,6 +102,10 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
   // Zero bytes are an empty table.
   pages->rates_ = static_cast<ipc::RateTable*>(map_file(file, sizeof(ipc::RateTable), rates_at()));
   if (pages->rates_ == nullptr) return system_error("can't map the rates of limit_req");
+  pages->switches_ = static_cast<ipc::Switches*>(map_file(file, sizeof(ipc::Switches), switches_at()));
+  if (pages->switches_ == nullptr) return system_error("can't map the switches");
+  pages->recent_ = static_cast<ipc::Recent*>(map_file(file, sizeof(ipc::Recent), recent_at()));
+  if (pages->recent_ == nullptr) return system_error("can't map what happened lately");
   pages->file_ = std::move(file);
   pages->lives_file_ = std::move(lives);
   return pages;
@@ -110,11 +116,13 @@ SharedPages::~SharedPages() {
   if (ticket_keys_ != nullptr) munmap(ticket_keys_, sizeof(tls::TicketKeyPage));
   if (lives_ != nullptr) munmap(lives_, kLivesBytes);
   if (rates_ != nullptr) munmap(rates_, sizeof(ipc::RateTable));
+  if (switches_ != nullptr) munmap(switches_, sizeof(ipc::Switches));
+  if (recent_ != nullptr) munmap(recent_, sizeof(ipc::Recent));
 }
 
 std::vector<const metrics::Page*> SharedPages::metrics_all() const {
   std::vector<const metrics::Page*> out;
-  for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) out.push_back(&metrics_[slot]);
+  for (uint16_t slot = 0; slot <= ipc::kSlotsMax; ++slot) out.push_back(&metrics_[slot]);
   return out;
 }
 

@@ -25,6 +25,7 @@ Signals::Signals() {
   const sigset_t set = watched_set();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   // An ignored SIGCHLD, as some parents leave it, would let the kernel reap workers behind our back.
   signal(SIGCHLD, SIG_DFL);
   descriptor_.reset(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));

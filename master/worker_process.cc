@@ -84,6 +84,7 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.slot = plan.slot;
   handover.worker = plan.worker;
   handover.generation = plan.generation;
+  handover.sandbox = plan.config->worker_sandbox;
   handover.config = std::move(plan.config);
   handover.bus = std::move(plan.bus);
   handover.arena = std::move(plan.arena);
@@ -94,6 +95,8 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.addresses = plan.addresses;
   handover.counted_keys = plan.counted_keys;
   handover.rates = plan.rates;
+  handover.switches = plan.switches;
+  handover.recent = plan.recent;
   handover.address_seed = plan.address_seed;
   handover.tickets = plan.tickets;
   handover.life = plan.life;

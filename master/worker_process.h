@@ -40,6 +40,8 @@ struct WorkerPlan {
   ipc::AddressTable* addresses = nullptr;
   ipc::AddressTable* counted_keys = nullptr;
   ipc::RateTable* rates = nullptr;
+  ipc::Switches* switches = nullptr;
+  ipc::Recent* recent = nullptr;
   uint64_t address_seed = 0;
   const tls::TicketKeyPage* tickets = nullptr;
   int64_t started_ms = 0;

@@ -112,6 +112,16 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
       return handle<ipc::Deliver>(frame, [this](const auto& message) { hub_->on_deliver(message); });
     case ipc::Kind::InterestAck:
       return handle<ipc::InterestAck>(frame, [this](const auto& message) { hub_->on_interest_ack(message); });
+    case ipc::Kind::ChannelState:
+      return handle<ipc::ChannelState>(frame, [this](const auto& message) { hub_->on_channel_state(message); });
+    case ipc::Kind::PresenceChange:
+      return handle<ipc::PresenceChange>(frame, [this](const auto& message) { hub_->on_presence_change(message); });
+    case ipc::Kind::UserChange:
+      return handle<ipc::UserChange>(frame, [this](const auto& message) { hub_->on_user_change(message); });
+    case ipc::Kind::ChannelChange:
+      return handle<ipc::ChannelChange>(frame, [this](const auto& message) { hub_->on_channel_change(message); });
+    case ipc::Kind::UsersState:
+      return handle<ipc::UsersState>(frame, [this](const auto& message) { hub_->on_users_state(message); });
     case ipc::Kind::PublishAck:
       return handle<ipc::PublishAck>(frame, [this](const auto& message) { hub_->on_publish_ack(message); });
     case ipc::Kind::Gap:

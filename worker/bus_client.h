@@ -51,6 +51,8 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
   // What a dead predecessor had not sent goes out first.  False: what it left is damaged.
   bool adopt(const record::Arena& from);
 
+  size_t queued_bytes() const { return outbox_.bytes(); }
+
   // Part of the step that is open; leaves at the end of the turn.
   template <typename Message>
   void send(const Message& message) {
@@ -64,6 +66,10 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
   void send_withdraw(std::string_view channel) override { send(ipc::Withdraw{channel}); }
   bool send_publish(const ipc::Publish& message) override;
   void send_known(const ipc::Known& message) override { send(message); }
+  void send_join(const ipc::Join& message) override { send(message); }
+  void send_leave(const ipc::Leave& message) override { send(message); }
+  void send_ask(const ipc::Ask& message) override { send(message); }
+  void send_ask_users(const ipc::AskUsers& message) override { send(message); }
 
   // RemoteCalls::Sender
   bool send_call(const ipc::Call& message) override;

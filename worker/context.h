@@ -25,6 +25,8 @@ class Connections;
 }  // namespace net
 namespace ipc {
 class RateTable;
+struct Recent;
+struct Switches;
 }
 namespace hub {
 class Hub;
@@ -37,6 +39,7 @@ class Webhooks;
 struct Context {
   uint16_t slot = 0;
   uint16_t worker = 0;
+  uint32_t generation = 0;  // Of the configuration in force.
   uv::Loop& loop;
   log::Log& log;
   metrics::Page& metrics;
@@ -46,6 +49,8 @@ struct Context {
   net::Poller& poller;
   net::Connections& connections;
   ipc::RateTable* rates = nullptr;  // Of limit_req; null: it limits nothing.
+  ipc::Switches* switches = nullptr;
+  ipc::Recent* recent = nullptr;
   uint64_t address_seed = 0;        // The node's key for hashing what strangers choose.
   hub::Hub& hub;
   hub::Remote& remote;

@@ -16,12 +16,16 @@ class WebSockets;
 namespace tls {
 class Contexts;
 }
+namespace proto {
+class Delivery;
+}
 
 class Layers {
  public:
   explicit Layers(Context& context);
   ~Layers();
 
+  void wire(proto::Delivery& delivery);  // Tells it of every protocol.
   ws::WebSockets& websockets();
   tls::Contexts& tls_contexts();
 
@@ -37,6 +41,7 @@ class Layers {
 
  private:
   struct Parts;
+  Context& context_;
   std::unique_ptr<Parts> parts_;
 };
 

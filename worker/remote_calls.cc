@@ -2,10 +2,13 @@
 
 #include <utility>
 
+#include "common/base/assert.h"
+
 namespace beamgate {
 
 void RemoteCalls::serve(hub::Method method, Handler handler) {
-  handlers_[static_cast<uint16_t>(method)] = std::move(handler);
+  const bool is_first = handlers_.emplace(static_cast<uint16_t>(method), std::move(handler)).second;
+  BG_ASSERT(is_first);  // Two methods with one number.
 }
 
 bool RemoteCalls::ask_all(hub::Method method, std::string_view body, OnAnswers done) {
@@ -21,12 +24,30 @@ bool RemoteCalls::ask(uint16_t worker, hub::Method method, std::string_view body
                std::move(done));
 }
 
+bool RemoteCalls::ask_heir(hub::Method method, std::string_view body, OnAnswers done) {
+  return start({.target = ipc::Target::Heir, .method = static_cast<uint16_t>(method), .body = body},
+               std::move(done));
+}
+
 bool RemoteCalls::start(ipc::Call call, OnAnswers done) {
   if (waiting_.size() >= kCallsMax) return false;
   call.ticket = next_ticket_++;
   if (!sender_.send_call(call)) return false;
-  waiting_.emplace(call.ticket, Waiting{{}, std::move(done)});
+  waiting_.emplace(call.ticket, Waiting{{}, std::move(done), nullptr});
   return true;
+}
+
+uint64_t RemoteCalls::expect(int64_t within_ms, OnAnswers done) {
+  if (waiting_.size() >= kCallsMax) return 0;
+  const uint64_t ticket = next_ticket_++;
+  auto end = std::make_unique<uv::Timer>(loop_, [this, ticket] {
+    const auto call = waiting_.find(ticket);
+    call->second.answers.emplace_back();
+    finish(call);
+  });
+  end->start(within_ms);
+  waiting_.emplace(ticket, Waiting{{}, std::move(done), std::move(end)});
+  return ticket;
 }
 
 void RemoteCalls::on_request(const ipc::Request& message) {
@@ -39,9 +60,12 @@ void RemoteCalls::on_call_reply(const ipc::CallReply& message) {
   const auto found = waiting_.find(message.ticket);
   if (found == waiting_.end()) return;
   found->second.answers.push_back({message.worker, message.answered, std::string(message.body)});
-  if (message.remaining > 0) return;
-  Waiting waiting = std::move(found->second);
-  waiting_.erase(found);
+  if (message.remaining == 0) finish(found);
+}
+
+void RemoteCalls::finish(std::unordered_map<uint64_t, Waiting>::iterator call) {
+  Waiting waiting = std::move(call->second);
+  waiting_.erase(call);
   waiting.done(std::move(waiting.answers));
 }
 
@@ -52,11 +76,10 @@ void RemoteCalls::on_bus_lost() {
 
 void RemoteCalls::on_recounted() {
   std::vector<Waiting> lost;
-  std::erase_if(waiting_, [&](auto& entry) {
-    if (entry.first >= recount_ticket_) return false;
-    lost.push_back(std::move(entry.second));
-    return true;
-  });
+  for (auto next = waiting_.begin(); next != waiting_.end();) {
+    const auto call = next++;
+    if (call->first < recount_ticket_) lost.push_back(std::move(waiting_.extract(call).mapped()));
+  }
   for (Waiting& call : lost) call.done(std::move(call.answers));
 }
 

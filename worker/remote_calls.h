@@ -6,11 +6,13 @@
 //            bus or the master is lost every call ends with the answers it has.
 #pragma once
 
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "common/crypto/crypto.h"
 #include "common/ipc/messages.h"
+#include "common/uv/timer.h"
 #include "worker/hub/remote.h"
 
 namespace beamgate {
@@ -26,12 +28,16 @@ class RemoteCalls final : public hub::Remote {
     virtual void send_reply(const ipc::Reply& message) = 0;
   };
 
-  explicit RemoteCalls(Sender& sender) : sender_(sender), next_ticket_(crypto::random_u64() >> 8 | 1) {}
+  RemoteCalls(uv::Loop& loop, Sender& sender)
+      : loop_(loop), sender_(sender), next_ticket_(crypto::random_u64() >> 8 | 1) {}
 
   // hub::Remote
   void serve(hub::Method method, Handler handler) override;
   bool ask_all(hub::Method method, std::string_view body, OnAnswers done) override;
   bool ask(uint16_t worker, hub::Method method, std::string_view body, OnAnswers done) override;
+  bool ask_heir(hub::Method method, std::string_view body, OnAnswers done) override;
+  uint64_t expect(int64_t within_ms, OnAnswers done) override;
+  void forget(uint64_t ticket) override { waiting_.erase(ticket); }
 
   // From the bus.
   void on_request(const ipc::Request& message);
@@ -44,10 +50,13 @@ class RemoteCalls final : public hub::Remote {
   struct Waiting {
     std::vector<hub::Answer> answers;
     OnAnswers done;
+    std::unique_ptr<uv::Timer> end;  // Null: the master ends it.
   };
 
   bool start(ipc::Call call, OnAnswers done);
+  void finish(std::unordered_map<uint64_t, Waiting>::iterator call);
 
+  uv::Loop& loop_;
   Sender& sender_;
   std::unordered_map<uint16_t, Handler> handlers_;
   std::unordered_map<uint64_t, Waiting> waiting_;

@@ -12,10 +12,13 @@
 
 #include "common/base/clock.h"
 #include "common/config/load.h"
+#include "common/ipc/recent.h"
+#include "common/ipc/switches.h"
 #include "worker/hook/event_store.h"
 #include "worker/move/decisions.h"
 #include "worker/proto/hook_queue.h"
 #include "worker/record/uid.h"
+#include "worker/sandbox/refusals.h"
 
 namespace beamgate {
 namespace {
@@ -23,10 +26,10 @@ namespace {
 using record::Record;
 
 // The whole of a memfd.
-Result<std::string> read_all(int fd) {
+Result<Secret> read_all(int fd) {
   struct stat status {};
   if (fstat(fd, &status) != 0) return system_error("can't look at the configuration");
-  std::string text(static_cast<size_t>(status.st_size), '\0');
+  Secret text(std::string(static_cast<size_t>(status.st_size), '\0'));
   size_t done = 0;
   while (done < text.size()) {
     const ssize_t got = pread(fd, text.data() + done, text.size() - done, static_cast<off_t>(done));
@@ -39,16 +42,17 @@ Result<std::string> read_all(int fd) {
 std::shared_ptr<const config::Webhook> webhook_named(const config::Config& config, std::string_view name) {
   const auto& webhooks = config.http.webhooks;
   const auto found = webhooks.find(std::string(name));
-  return found == webhooks.end() ? nullptr : found->second;
+  if (found != webhooks.end()) return found->second;
+  for (const auto& [app_name, app] : config.http.apps) {
+    if (app->webhook != nullptr && app->webhook->name == name) return app->webhook;
+  }
+  return nullptr;
 }
 
 bool listens_to(const config::Config& config, uint32_t id) {
-  for (const config::Server& server : config.http.servers) {
-    for (const config::Listen& listen : server.listens) {
-      if (listen.id == id) return true;
-    }
-  }
-  return false;
+  bool found = false;
+  config::for_each_listen(config, [&](const config::Listen& listen) { found = found || listen.id == id; });
+  return found;
 }
 
 std::unordered_set<uint32_t> announced_listens(const config::Config& config) {
@@ -57,6 +61,14 @@ std::unordered_set<uint32_t> announced_listens(const config::Config& config) {
     for (const config::Listen& listen : server.listens) {
       if (listen.proxy_protocol) out.insert(listen.id);
     }
+  }
+  return out;
+}
+
+std::unordered_set<uint32_t> line_listens(const config::Config& config) {
+  std::unordered_set<uint32_t> out;
+  for (const config::LineServer& line : config.lines) {
+    for (const config::Listen& listen : line.listens) out.insert(listen.id);
   }
   return out;
 }
@@ -83,12 +95,16 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       poller_(std::move(poller)),
       connections_(arena_, poller_, metrics_, handover.worker),
       bus_(loop_, arena_, std::move(handover.bus), life_, metrics_, log_, *this),
-      remote_(bus_),
-      delivery_(connections_, log_),
+      remote_(loop_, bus_),
+      delivery_(loop_, connections_, metrics_, log_,
+                [this](uint64_t call, const ipc::Receipt& receipt) {
+                  bus_.send(ipc::Reply{.call = call, .body = ipc::encode(receipt)});
+                }),
       hub_(arena_, bus_, delivery_, metrics_),
       webhooks_(hook::make_webhooks(loop_, log_, metrics_, arena_)),
       context_{.slot = handover.slot,
                .worker = handover.worker,
+               .generation = handover.generation,
                .loop = loop_,
                .log = log_,
                .metrics = metrics_,
@@ -98,6 +114,8 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
                .poller = poller_,
                .connections = connections_,
                .rates = handover.rates,
+               .switches = handover.switches,
+               .recent = handover.recent,
                .address_seed = handover.address_seed,
                .hub = hub_,
                .remote = remote_,
@@ -115,12 +133,19 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       config_text_(std::move(handover.config_text)) {
   const config::Config& config = settings_.current();
   log_.inherit(std::move(handover.log), config.error_log_path, config.error_log_level);
-  delivery_.set_websockets(layers_->websockets());
+  log_.set_on_lost([this] { metrics_.add(metrics::Metric::ErrorLogLinesLost); });
+  if (context_.recent != nullptr) {
+    log_.set_on_line([this](log::Level level, std::string_view text) {
+      if (level <= log::Level::Warn) context_.recent->troubles[context_.slot].add(wall_ms(), getpid(), level, text);
+    });
+  }
+  layers_->wire(delivery_);
+  remote_.serve(hub::Method::Events, [this](std::string_view body) { return take_events(body); });
   connections_.set_life(life_);
   connections_.set_tls(layers_->tls_contexts(), handover.tickets);
   apply_limits();
   // Nothing of what a predecessor left is undone any more: from here on its successor would take over from us.
-  if (inherited != nullptr) adopt(*inherited);
+  inherited != nullptr ? adopt(*inherited) : say_hello();
   arena_.journal().open_always();
   listen(std::move(handover.listens));
   bequeath();
@@ -146,21 +171,26 @@ int Worker::run() {
   before_poll_.start();
   ticker_.start_repeating(net::TimerWheel::kTickMs);
   bus_.start(hub_, remote_);
-  bus_.send(ipc::Hello{.worker = context_.worker, .pid = static_cast<uint32_t>(getpid())});
   bus_.send(ipc::Ready{.generation = generation_});
   life_line_.heartbeat(monotonic_ms());
   life_line_.set_serving();
+  metrics_.set(metrics::Metric::Workers, 1);
   loop_.run();
   return 0;
 }
 
 // --- Coming and going.
 
+void Worker::say_hello() {
+  bus_.send(ipc::Hello{.worker = context_.worker, .pid = static_cast<uint32_t>(getpid())});
+}
+
 void Worker::adopt(Inherited& inherited) {
   const int64_t began_us = monotonic_us();
   record::Arena& from = inherited.arena;
   metrics::reset_gauges(metrics_);
   if (!bus_.adopt(from)) log_.error("bus_queue_damaged", {});
+  say_hello();  // From here on the master doubts members that it isn't told of again, until JoinedAll.
   hook::EventStore(arena_).copy_from(from);
   webhooks_->adopt_events([this](std::string_view name) { return webhook_named(settings_.current(), name); });
   proto::HookQueue queue(arena_);
@@ -170,6 +200,8 @@ void Worker::adopt(Inherited& inherited) {
       [&](const Record& old, Record& record) {
         return hub_.copy_from(from, old, record) && queue.copy_from(from, old, record);
       });
+  hub_.tell_all_members(false);
+  bus_.send(ipc::JoinedAll{});
   for (const int page : pages_of(from)) close(page);
   note_poison(inherited.death);
   report(inherited, adopted, began_us);
@@ -201,6 +233,9 @@ void Worker::note_poison(int32_t death) {
 }
 
 void Worker::report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us) {
+  metrics_.add(metrics::Metric::WorkerAdoptions);
+  metrics_.add(metrics::Metric::ConnectionsAdopted, adopted.connections);
+  metrics_.add(metrics::Metric::ConnectionsLost, adopted.lost + adopted.blamed + adopted.tls);
   const ipc::Life::Now& now = life_.now;
   if (adopted.blamed > 0) {
     log_.error("connection_blamed", {{"connection", record::format_uid(now.uid)},
@@ -252,6 +287,10 @@ void Worker::tick() {
   connections_.tick(now);
   layers_->set_short_of_memory(memory_.reached(settings_.current().memory_limit_bytes));
   moves_.tick();
+  follow_log_level();
+  tell_refusals();
+  log_.report_repeats();
+  tell_vitals();
   if (state_ == State::Serving) {
     if (connections_.has_room() && !emptied_by_) {
       for (auto& listener : listeners_) listener->start();
@@ -259,6 +298,27 @@ void Worker::tick() {
     return;
   }
   if (state_ == State::Draining && (connections_.active() == 0 || now >= drain_until_ms_)) close_everything();
+}
+
+void Worker::follow_log_level() {
+  const log::Level configured = settings_.current().error_log_level;
+  log_.set_level(context_.switches == nullptr ? configured : context_.switches->log_level(configured));
+}
+
+void Worker::tell_refusals() {
+  const sandbox::Refusals refused = sandbox::take_refusals();
+  if (refused.calls == 0) return;
+  metrics_.add(metrics::Metric::SystemCallsRefused, refused.calls);
+  for (const int number : refused.numbers) {
+    log_.warn("system_call_refused", {{"call", sandbox::name_of(number)}, {"number", number}});
+  }
+}
+
+void Worker::tell_vitals() {
+  vitals_.tick(monotonic_us(), net::TimerWheel::kTickMs,
+               {.connections = connections_.active(),
+                .arena_bytes = arena_.bytes_live(),
+                .bus_queue_bytes = bus_.queued_bytes()});
 }
 
 void Worker::listen(std::vector<ipc::InheritedListen>&& sockets) {
@@ -280,7 +340,8 @@ void Worker::apply_limits() {
                            .keys = counted_keys_,
                            .slot = context_.slot,
                            .address_seed = address_seed_,
-                           .announced = announced_listens(config)});
+                           .announced = announced_listens(config),
+                           .lines = line_listens(config)});
   life_line_.set_watchdog(config.worker_watchdog_ms);
 }
 
@@ -322,7 +383,9 @@ void Worker::on_commit(uint32_t generation) {
   std::erase(listeners_, nullptr);
   if (state_ == State::Serving) listen(std::move(prepared.listens));
   apply_limits();
+  follow_log_level();
   bequeath();
+  context_.generation = generation;
   log_.info("configuration_in_force", {{"generation", generation}});
 }
 
@@ -334,11 +397,10 @@ void Worker::on_abort(uint32_t generation) {
 // inherits that.
 void Worker::on_reopen_logs(ipc::Descriptors& descriptors) {
   const config::Config& config = settings_.current();
-  if (!descriptors.empty() && log_.descriptor() != 2) {
-    dup3(descriptors[0].get(), log_.descriptor(), O_CLOEXEC);
-  } else if (!descriptors.empty() && config.error_log_path != "stderr") {
-    log_.inherit(std::move(descriptors[0]), config.error_log_path, config.error_log_level);
-    bequeath();
+  const bool had_own = log_.descriptor() != 2;
+  if (!descriptors.empty() && (had_own || config.error_log_path != "stderr")) {
+    log_.replace(std::move(descriptors[0]), config.error_log_path, config.error_log_level);
+    if (!had_own) bequeath();
   }
   layers_->reopen_logs();
 }
@@ -361,6 +423,7 @@ void Worker::on_move_in(ipc::Descriptors& descriptors) {
 
 void Worker::on_moved(const ipc::Moved& message) {
   if (!message.ok && emptied_by_ == message.move) emptied_by_.reset();
+  metrics_.add(metrics::Metric::ConnectionsMoved, message.moved);
   log_.info("connections_moved", {{"move", message.move}, {"moved", message.moved}, {"left", message.left},
                                   {"reason", message.ok ? "" : message.reason}});
   bus_.send(message);
@@ -409,7 +472,30 @@ void Worker::close_everything() {
   layers_->drain(0);
   connections_.end_turn();
   connections_.for_each([this](Record& record) { connections_.close_now(record); });
-  webhooks_->drain(monotonic_ms() + kEventsMs, [this] { finish(); });
+  webhooks_->drain(monotonic_ms() + kEventsMs, [this] { leave_events(); });
+}
+
+// "1", or nothing: this worker goes, too.
+std::string Worker::take_events(std::string_view body) {
+  const auto find = [this](std::string_view name) { return webhook_named(settings_.current(), name); };
+  return state_ == State::Serving && webhooks_->take_events(body, find) ? "1" : "";
+}
+
+// What could not be delivered, since its application is away, goes to a worker that stays.
+void Worker::leave_events() {
+  size_t events = 0;
+  const std::string body = webhooks_->leave_events(events);
+  if (events == 0) return finish();
+  const auto lost = [this, events] {
+    log_.error("webhook_events_lost", {{"at_least", events}});
+    finish();
+  };
+  const bool asked = remote_.ask_heir(hub::Method::Events, body, [this, events, lost](std::vector<hub::Answer>&& answers) {
+    if (answers.empty() || answers.front().body.empty()) return lost();
+    webhooks_->forget_events(events);
+    leave_events();
+  });
+  if (!asked) lost();
 }
 
 void Worker::finish() {

@@ -31,6 +31,7 @@
 #include "worker/record/arena.h"
 #include "worker/remote_calls.h"
 #include "worker/settings.h"
+#include "worker/vitals.h"
 
 namespace beamgate {
 
@@ -57,7 +58,7 @@ class Worker final : public BusControl {
   //   Serving  -- stop gracefully -------------------------> Draining
   //   Serving, Draining -- stop fast, or time is up -------> Closing   (events are still delivered)
   //   Draining -- last connection gone --------------------> Closing
-  //   Closing  -- events delivered, or kEventsMs passed ---> the loop stops
+  //   Closing  -- events delivered, or kEventsMs passed and another worker has them ---> the loop stops
   enum class State : uint8_t { Serving, Draining, Closing };
 
   static constexpr int64_t kEventsMs = 1'000;
@@ -71,6 +72,7 @@ class Worker final : public BusControl {
   };
 
   void adopt(Inherited& inherited);
+  void say_hello();
   void report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us);
   void note_poison(int32_t death);
   bool is_to_blame(const Inherited& inherited);
@@ -80,9 +82,14 @@ class Worker final : public BusControl {
   void tick();
   void listen(std::vector<ipc::InheritedListen>&& sockets);
   void apply_limits();
+  void follow_log_level();
+  void tell_refusals();
+  void tell_vitals();
   void on_moved(const ipc::Moved& message);
   void drain();
   void close_everything();
+  void leave_events();
+  std::string take_events(std::string_view body);
   void finish();
 
   std::unique_ptr<ipc::Life> no_life_;  // Where there is no keeper.
@@ -109,6 +116,7 @@ class Worker final : public BusControl {
   std::optional<uint32_t> emptied_by_;  // The move that takes everything away: nothing new is accepted.
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   MemoryCeiling memory_{arena_, log_};
+  Vitals vitals_{metrics_};
   std::unique_ptr<uv::PollWatcher> poller_watcher_;
   uv::BeforePoll before_poll_;
   uv::Idle more_work_;

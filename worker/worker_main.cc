@@ -9,14 +9,23 @@
 #include "common/fault/fault.h"
 #include "common/ipc/address_table.h"
 #include "common/ipc/sweep.h"
+#include "worker/sandbox/sandbox.h"
 #include "worker/worker.h"
 
 namespace beamgate::worker {
 namespace {
 
-// The terminal sends these to the whole process group; for a worker they come from the master, on the bus.
+// The terminal sends these to the whole process group; for a worker they come from the master, on the bus.  A log that
+// may not grow (SIGXFSZ) is as a disk that is full.
 void leave_signals_to_the_master() {
-  for (const int number : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(number, SIG_IGN);
+  for (const int number : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ}) signal(number, SIG_IGN);
+}
+
+// Before a byte of anybody's is read: neither a client nor what a predecessor left finds us without it.
+void enter_sandbox(const ipc::Handover& handover, log::Log& log) {
+  const config::Config& config = *handover.config;
+  log.borrow(handover.log.valid() ? handover.log.get() : 2, config.error_log_path, config.error_log_level);
+  for (const std::string& missing : sandbox::enter()) log.warn("worker_sandbox_incomplete", {{"reason", missing}});
 }
 
 // Before anything of our own is opened: what a predecessor left is looked at, and what nobody needs is closed.
@@ -51,6 +60,7 @@ int run(ipc::Handover&& handover) {
   leave_signals_to_the_master();
   fault::point("worker-begun");
   log::Log log("worker");
+  if (handover.sandbox) enter_sandbox(handover, log);
   std::optional<Inherited> inherited = take_over(handover, log);
   auto arena = record::Arena::map(std::move(handover.arena), handover.config->worker_connections);
   const bool has_clients = inherited && handover.predecessor->poller.valid();

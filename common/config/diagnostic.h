@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "common/base/secret.h"
+
 namespace beamgate::config {
 
 // A file that was read, or the text that stood in for one.
 struct Source {
   std::string path;
-  std::string text;
+  Secret text;  // Keys stand in it.
 };
 
 // A byte of a source; line and column count from 1, column in bytes.

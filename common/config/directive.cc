@@ -16,7 +16,8 @@ struct ScopeName {
 constexpr ScopeName kScopeNames[] = {
     {kMain, "main"},         {kEvents, "events"},     {kHttp, "http"},       {kServer, "server"},
     {kLocation, "location"}, {kUpstream, "upstream"}, {kWebhook, "webhook"},
-    {kServerIf, "if in server"}, {kLocationIf, "if in location"},
+    {kChannels, "channels"}, {kToken, "token"},       {kApp, "app"},
+    {kLine, "line"},             {kServerIf, "if in server"}, {kLocationIf, "if in location"},
 };
 
 // Levenshtein's distance with a row of the table at a time.
@@ -63,8 +64,8 @@ std::span<const Area> areas() {
        ssl_directives()},
       {"HTTP/2", "Clients that speak it, with TLS or without.", http2_directives()},
       {"LOCATIONS",
-       "What answers which request.  A location has one action: proxy_pass, fastcgi_pass, websocket, "
-       "api, status, metrics or live_page; without one it serves the files of its root or alias.",
+       "What answers which request.  A location has one action: proxy_pass, fastcgi_pass, websocket, sse, longpoll, "
+       "api, grip_publish, status, metrics, live_page or dashboard; without one it serves the files of its root or alias.",
        location_directives()},
       {"REWRITING",
        "What changes a request before it is answered.  set, rewrite, return, break and if run in the order written: those of "
@@ -83,7 +84,14 @@ std::span<const Area> areas() {
        fastcgi_directives()},
       {"UPSTREAMS", "Groups of application servers.", upstream_directives()},
       {"WEBSOCKET", "Connections that BeamGate terminates.", websocket_directives()},
+      {"EVENT STREAMS AND LONG-POLLING", "Channels for clients that speak no more than HTTP.", streams_directives()},
+      {"LINES", "Channels for clients that speak no more than TCP.", line_directives()},
       {"WEBHOOKS", "HTTP applications that are called for a connection's events.", webhook_directives()},
+      {"CHANNELS", "What holds for channels by their names.", channels_directives()},
+      {"TOKENS", "Signed tokens by which clients say who they are.", token_directives()},
+      {"PUSHER",
+       "Clients and servers of the Pusher protocol, version 7, unchanged: pusher-js, Laravel Echo, Pusher's server libraries.",
+       pusher_directives()},
       {"API", "The interface by which applications publish and steer connections.", api_directives()},
   };
   return kAreas;

@@ -24,6 +24,10 @@ inline constexpr Scopes kUpstream = 1 << 5;
 inline constexpr Scopes kWebhook = 1 << 6;
 inline constexpr Scopes kServerIf = 1 << 7;    // "if" in a server,
 inline constexpr Scopes kLocationIf = 1 << 8;  // and in a location.
+inline constexpr Scopes kApp = 1 << 12;
+inline constexpr Scopes kChannels = 1 << 9;    // "channels" and "users".
+inline constexpr Scopes kToken = 1 << 11;
+inline constexpr Scopes kLine = 1 << 16;  // Bits below are the HTTP blocks'.
 inline constexpr Scopes kAnywhere = ~Scopes{0};
 inline constexpr Scopes kHttpServerLocation = kHttp | kServer | kLocation;
 

@@ -41,7 +41,7 @@ std::string dump(const std::vector<Source>& sources, bool mask_secrets) {
   std::string out;
   for (const Source& source : sources) {
     out += "# configuration file " + source.path + ":\n";
-    out += mask_secrets ? masked(source.text) : source.text;
+    out += mask_secrets ? masked(source.text) : std::string(source.text);
     out += '\n';
   }
   return out;

@@ -12,7 +12,7 @@ constexpr size_t kPieceBytes = 9 << 10;  // 12 KiB of text: below what a word ma
 
 }  // namespace
 
-void embed_files(const std::map<std::string, std::string>& files, std::vector<Statement>& statements) {
+void embed_files(const std::map<std::string, Secret>& files, std::vector<Statement>& statements) {
   std::erase_if(statements, [](const Statement& statement) { return statement.name.text == kName; });
   std::vector<Statement> embedded;
   for (const auto& [path, bytes] : files) {

@@ -13,7 +13,7 @@
 namespace beamgate::config {
 
 // Replaces the statements of this kind by those for `files`, in front of all others.
-void embed_files(const std::map<std::string, std::string>& files, std::vector<Statement>& statements);
+void embed_files(const std::map<std::string, Secret>& files, std::vector<Statement>& statements);
 
 // Joins and decodes the words behind the path; false: they are no base64.
 bool decode_embedded(const Statement& statement, std::string& bytes);

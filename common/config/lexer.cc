@@ -79,6 +79,9 @@ Token Lexer::next() {
   return finish(token);
 }
 
+// A backslash says something of what comes next; a NUL byte is an error behind one, too.
+bool Lexer::escapes() const { return !done() && peek() != '\0'; }
+
 // Appends what a backslash and the byte after it stand for.
 void Lexer::take_escaped(std::string& out) {
   const char c = take();
@@ -103,14 +106,14 @@ Token Lexer::word(Token token) {
     const char c = peek();
     if (c == '\0') return fail(at_, "a NUL byte is not allowed");
     if (is_blank(c) || c == ';' || (c == '{' && !variable)) break;
-    if (token.text.size() >= kWordBytesMax) return fail(token.at, "the word is too long");
     take();
     variable = c == '$';
-    if (c == '\\' && !done()) {
+    if (c == '\\' && escapes()) {
       take_escaped(token.text);
     } else {
       token.text += c;
     }
+    if (token.text.size() > kWordBytesMax) return fail(token.at, "the word is too long");
   }
   return finish(token);
 }
@@ -123,12 +126,12 @@ Token Lexer::quoted(Token token) {
     const char c = take();
     if (c == quote) break;
     if (c == '\0') return fail(at_, "a NUL byte is not allowed");
-    if (token.text.size() >= kWordBytesMax) return fail(token.at, "the word is too long");
-    if (c == '\\' && !done()) {
+    if (c == '\\' && escapes()) {
       take_escaped(token.text);
     } else {
       token.text += c;
     }
+    if (token.text.size() > kWordBytesMax) return fail(token.at, "the word is too long");
   }
   // ")" as in nginx, whose "if" closes so.
   if (!done() && !is_blank(peek()) && peek() != ';' && peek() != '{' && peek() != ')') {

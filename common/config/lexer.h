@@ -44,6 +44,7 @@ class Lexer {
   void skip_blank();
   Token word(Token token);
   Token quoted(Token token);
+  bool escapes() const;
   void take_escaped(std::string& out);
   Token finish(Token token) const;
   Token fail(Position at, std::string text) const;

@@ -43,7 +43,23 @@ void share_listen_options(Http& http, const std::map<std::string, ListenSeen>& s
   }
 }
 
+// An address speaks one protocol; port 0 is another one for everybody.
+void refuse_shared_lines(Loader& loader) {
+  for (const auto& [text, at] : loader.line_listens) {
+    if (loader.listens.contains(text) && !text.ends_with(":0")) loader.diagnostics.error(at, text + " is a server's address already");
+  }
+}
+
+void wipe(std::vector<Statement>& statements) {
+  for (Statement& statement : statements) {
+    for (Word& word : statement.args) beamgate::wipe(word.text);
+    wipe(statement.children);
+  }
+}
+
 struct Reading {
+  ~Reading() { wipe(statements); }  // Keys stand in them.
+
   LoadResult result;
   Diagnostics diagnostics;
   std::vector<Statement> statements;
@@ -68,6 +84,7 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
       share_listen_options(loader.config->http, loader.listens);
       check_tls_listens(loader.config->http, loader);
       refuse_map_cycles(loader);
+      refuse_shared_lines(loader);
     }
     if (!reading.diagnostics.has_errors()) {
       assign_ids(loader.config->http);

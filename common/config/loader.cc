@@ -185,6 +185,7 @@ bool Loader::read_file(const std::string& path, Position at, std::string& bytes)
     diagnostics.error(at, "cannot read \"" + path + "\": " + why);
     return false;
   }
+  explicit_bzero(buffer, sizeof buffer);
   files.emplace(path, bytes);
   return true;
 }

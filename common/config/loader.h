@@ -67,8 +67,9 @@ class Loader {
   // The bytes of a file that a directive names: as the text brings them ("embedded_file"), else read.  False, with
   // an error at `at`, when neither can be.
   bool read_file(const std::string& path, Position at, std::string& bytes);
-  std::map<std::string, std::string> files;   // What was read or brought, by path.
+  std::map<std::string, Secret> files;        // What was read or brought, by path.
   std::map<std::string, Position> files_at;   // Who has named it last.
+  std::map<std::string, Position> line_listens;  // Addresses of line blocks.
   std::map<std::string, Position> tls_at;     // The first "listen ... ssl" of an address text.
 
  private:

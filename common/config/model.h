@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/secret.h"
 #include "common/config/script.h"
 #include "common/config/template.h"
 #include "common/config/value_map.h"
@@ -24,6 +25,10 @@ namespace beamgate::tls {
 class ServerContext;  // common/tls/server_context.h
 class ClientContext;  // common/tls/client_context.h
 }  // namespace beamgate::tls
+
+namespace beamgate::crypto {
+class JwtVerifier;  // common/crypto/jwt.h
+}  // namespace beamgate::crypto
 
 namespace beamgate::config {
 
@@ -36,13 +41,14 @@ struct Address {
 
 struct Listen {
   Address address;
-  uint32_t id = 0;  // Stable: hash of address.text.
+  uint32_t id = 0;  // Stable: hash of address.text, and of "line" before it for a line block.
   int backlog = 511;
   bool ipv6_only = true;
   bool default_server = false;
   bool proxy_protocol = false;  // Clients are announced by a PROXY protocol header.
   bool tls = false;  // "ssl": for all servers of the address, whichever says it.
   bool http2 = false;  // As "ssl".
+  bool owner_only = false;  // A unix socket that nobody else may connect to.
 };
 
 // "allow"/"deny" in order; the first match decides, none allows.
@@ -112,7 +118,7 @@ struct Webhook {
   std::string unix_socket;   // Path of a unix socket to connect to instead of the URL's host; may be empty.
   std::vector<Address> fastcgi;  // The first is spoken to in FastCGI; none: HTTP, as the URL says.
   std::string script_filename;   // What they are to run.
-  std::vector<std::string> secrets;  // Decoded keys; the first signs, the second is added during rotation.
+  std::vector<Secret> secrets;       // Decoded keys; the first signs, the second is added during rotation.
   int64_t timeout_ms = 10'000;          // A whole call.
   int64_t connect_timeout_ms = 2'000;
   uint32_t concurrency = 128;           // Calls in flight, per worker.
@@ -131,7 +137,80 @@ struct Webhook {
   bool tls_verify = true;
   std::string tls_ca_file;              // Empty: the system's store.
   std::vector<std::string> forward_headers;  // Handshake fields passed on, lower case.
+  std::string pusher_key;               // Not empty: events go out in Pusher's form, with this key,
+  Secret pusher_secret;                 // signed by this secret.
+  bool grip = false;                    // WebSocket-over-HTTP (GRIP) instead of CloudEvents.
+  Secret grip_key;                      // Signs Grip-Sig; empty: nothing does.
+  std::string grip_issuer = "pushpin";
 };
+
+// "channels PATTERN { ... }": what holds for the channels of these names; and "users { ... }", for the channels of users.
+struct ChannelRules {
+  // Who may subscribe, where the protocol's own rules (Pusher's prefixes) don't say.
+  enum class Access : uint8_t { Open, Token, Webhook, Denied };
+
+  std::string pattern;                 // "*" stands for any characters.
+  Access access = Access::Open;        // subscribe
+  bool client_publish = true;          // publish: subscribers may publish.
+  bool presence = false;
+  bool join_leave = true;              // Members are told who comes and goes.
+  uint32_t presence_limit = 1'000;     // Users; above it there are numbers instead of names.
+  int64_t leave_delay_ms = 0;          // presence_leave_delay: a user that is back by then was never away.
+  uint32_t history = 0;                // Publications that are kept; 0: none.
+  int64_t history_ttl_ms = 0;
+  bool cache = false;                  // New subscribers are given the newest publication.
+  uint32_t subscribers_max = 0;        // Of one channel, in one worker; 0: no limit.
+  uint32_t rate_milli = 0;             // Publications by clients in 1000 seconds, per channel; 0: no limit.
+  uint32_t rate_burst = 0;
+  int64_t conflate_ms = 0;             // Only the newest publication in so much time is delivered; 0: all are.
+  // What a publication does that finds half of a subscriber's send queue taken: what the connection's own policy says
+  // once it is full; or it is not for this subscriber, who keeps the other half for other channels.
+  enum class SlowReader : uint8_t { Default, Skip };
+  SlowReader slow_reader = SlowReader::Default;
+  bool wildcards = false;              // Clients may subscribe to names with "*" for a segment.
+  std::shared_ptr<const Webhook> webhook;           // Asked about subscriptions and publications.
+  std::shared_ptr<const Webhook> presence_webhook;  // Told who comes and goes; null: nobody.
+};
+
+// "token NAME { ... }": how a signed token (JWT, RFC 7519) says who a client is.
+struct TokenRules {
+  std::string name;
+  std::vector<Secret> secrets;       // HS256; decoded.
+  Secret jwks;                       // Text of a JWK set (RFC 7517), for HS256, RS256 and ES256; may be empty.
+  std::string audience;              // What "aud" has to contain; empty: anything.
+  std::string issuer;                // What "iss" has to be; empty: anything.
+  std::string user_claim = "sub";
+  std::shared_ptr<const crypto::JwtVerifier> verifier;  // By all of these; never null once read.
+};
+
+// What an app's webhook is told; a set of them.
+enum AppEvent : uint32_t {
+  kAppChannelOccupied = 1 << 0,
+  kAppChannelVacated = 1 << 1,
+  kAppMemberAdded = 1 << 2,
+  kAppMemberRemoved = 1 << 3,
+  kAppClientEvent = 1 << 4,
+  kAppCacheMiss = 1 << 5,
+  kAppSubscriptionCount = 1 << 6,
+  kAppEventsAll = (1 << 7) - 1,
+};
+
+// "app NAME { ... }": an application of the Pusher protocol.
+struct App {
+  std::string name;
+  std::string id;
+  std::string key;
+  Secret secret;
+  bool client_events = true;
+  bool subscription_count = true;
+  uint32_t client_events_per_second = 10;
+  std::string channel_prefix;    // common/config/app_channels.h; empty: none.
+  uint32_t connections_max = 0;  // On the node; 0: no limit.
+  uint32_t webhook_events = kAppEventsAll;
+  std::shared_ptr<const Webhook> webhook;  // Its own, named app_webhook_name(); null: nobody is told.
+};
+
+std::string app_webhook_name(std::string_view app);  // No webhook block can have this name.
 
 struct UpstreamServer {
   Address address;                 // Length 0: a name that is to be resolved, and could not be yet.
@@ -262,8 +341,19 @@ struct StaticAction {
   std::vector<std::string> index = {"index.html"};
 };
 
+// "websocket_rate": how fast messages may come.
+struct MessageRate {
+  enum class Of : uint8_t { Connection, User, Address };
+  enum class Policy : uint8_t { Delay, Drop, Close };
+
+  Of of = Of::Connection;
+  Policy policy = Policy::Delay;
+  uint32_t rate_milli = 0;  // Messages in 1000 seconds.
+  uint32_t burst = 1;       // What may come at once.
+};
+
 struct WebSocketAction {
-  enum class Mode : uint8_t { Raw, Echo };
+  enum class Mode : uint8_t { Raw, Echo, Pusher, Phoenix, Centrifuge };
   enum class SlowReader : uint8_t { Close, DropOldest };
 
   Mode mode = Mode::Raw;
@@ -278,16 +368,67 @@ struct WebSocketAction {
   int64_t close_timeout_ms = 5'000;              // Wait for the peer's Close before the socket goes.
   std::vector<std::string> origins;              // Empty: all.  "https://*.example.com" allows subdomains.
   std::vector<std::string> subprotocols;         // In order of preference.
+  std::vector<MessageRate> rates;
   bool deflate = false;
   int deflate_level = 1;
   uint64_t deflate_bytes_min = 256;              // Smaller messages go uncompressed.
   int deflate_server_window_bits = 12;           // 9 to 15; bounds memory per connection.
   int deflate_client_window_bits = 15;
   bool deflate_context_takeover = true;          // false: both no_context_takeover parameters are demanded.
+  std::shared_ptr<const TokenRules> token;            // Clients show such a token; null: none is looked at.
+  std::vector<std::shared_ptr<const App>> apps;  // Pusher: those that may be connected to; empty: all.
+};
+
+// Channels that a request may follow: those that the configuration names, and those that the query does.
+struct ChannelList {
+  std::vector<Template> names;
+  std::string argument;  // "argument=channel": each "?channel=" names one more; empty: none does.
+};
+
+// Which pages may read an answer (the Fetch standard's CORS protocol).
+struct CrossOrigin {
+  std::vector<std::string> origins;  // As WebSocketAction::origins; empty: all, which then can't send credentials.
+  bool credentials = false;          // Pages of those origins may send their cookies.
+};
+
+// What following channels by plain HTTP has in common.
+struct ChannelReaderAction {
+  ChannelList channels;
+  CrossOrigin cross_origin;
+  std::shared_ptr<const TokenRules> token;  // Requests show such a token; null: none is looked at.
+};
+
+// "sse": channels as text/event-stream.
+struct EventStreamAction : ChannelReaderAction {
+  int64_t keepalive_ms = 15'000;     // A comment goes out so often; 0: never.
+  int64_t retry_ms = 2'000;          // When a client shall come back; 0: as it likes.
+  uint64_t send_queue_bytes = 1 << 20;
+  WebSocketAction::SlowReader slow_reader = WebSocketAction::SlowReader::Close;
+};
+
+// "longpoll": channels by one request for each batch of publications.
+struct LongPollAction : ChannelReaderAction {
+  int64_t timeout_ms = 25'000;       // Then the answer is that there was nothing.
+  uint32_t publications_max = 100;   // In one answer.
+};
+
+// "line { ... }": TCP clients that speak in lines.
+struct LineServer {
+  std::vector<Listen> listens;
+  std::string room_prefix;           // A room's channel is its name behind this.
+  uint64_t line_bytes_max = 4 << 10;
+  uint32_t rate = 100;               // Lines of one client in a second; 0: no limit.
+  uint64_t send_queue_bytes = 256 << 10;
+  WebSocketAction::SlowReader slow_reader = WebSocketAction::SlowReader::Close;
+  int64_t idle_timeout_ms = 0;       // Nothing received for so long: closed.  0: never.
 };
 
 struct ApiAction {
-  std::vector<std::string> keys;  // api_key; empty: only reachable as allow/deny says.
+  std::vector<Secret> keys;  // api_key; empty: only reachable as allow/deny says.
+};
+
+struct DashboardAction {
+  std::vector<Secret> tokens;  // dashboard_token; empty: answered to this machine only.
 };
 
 // What "gzip_proxied" lists; a set of them.
@@ -317,7 +458,10 @@ struct Gzip {
   Static files = Static::Off;  // gzip_static.
 };
 
-enum class Action : uint8_t { None, Proxy, Fastcgi, Static, WebSocket, Api, Status, Metrics, LivePage };
+enum class Action : uint8_t {
+  None, Proxy, Fastcgi, Static, WebSocket, Api, Status, StubStatus, Metrics, LogLevel, LivePage, Dashboard, PusherApi, EventStream, LongPoll, GripPublish
+};
+constexpr Action kLastAction = Action::GripPublish;
 
 enum class LocationMatch : uint8_t { Prefix, PrefixFinal /* ^~ */, Exact /* = */, Regex, RegexNoCase, Named /* @x */ };
 
@@ -342,10 +486,11 @@ struct AccessLog {
   // How a variable's bytes are written: \xHH, as within a JSON string, or as they are.
   enum class Escape : uint8_t { Default, Json, None };
 
-  bool off = true;
-  std::string path;
+  std::string path;  // Or "syslog:...", as common/log/syslog.h reads it.
   Template format;
   Escape escape = Escape::Default;
+  bool conditional = false;  // "if=": only when the condition is neither empty nor "0".
+  Template condition;
 };
 
 // What http, server and location share and inherit downwards.
@@ -369,14 +514,17 @@ struct Location {
   FastcgiAction fastcgi;
   StaticAction file;
   WebSocketAction websocket;
+  EventStreamAction event_stream;
+  LongPollAction long_poll;
   ApiAction api;
+  DashboardAction dashboard;
 
   std::vector<AccessRule> access;
   RealIp real_ip;
   Limits limits;
   Gzip gzip;
   std::vector<NameValue> add_headers;
-  AccessLog access_log;
+  std::vector<AccessLog> access_logs;
   std::map<std::string, std::string> types;  // Extension to media type.
   std::string default_type = "text/plain";
   uint64_t body_bytes_max = 1 << 20;         // client_max_body_size; 0: no limit.
@@ -419,6 +567,10 @@ struct Http {
   std::map<std::string, std::shared_ptr<const Webhook>> webhooks;
   std::map<std::string, std::shared_ptr<const Upstream>> upstreams;
   std::map<std::string, std::shared_ptr<const LimitZone>> limit_zones;
+  std::vector<std::shared_ptr<const ChannelRules>> channels;  // In the order written.
+  std::shared_ptr<const ChannelRules> users;                  // Of the channels of users; null: the defaults.
+  std::map<std::string, std::shared_ptr<const TokenRules>> tokens;
+  std::map<std::string, std::shared_ptr<const App>> apps;
   std::map<std::string, std::shared_ptr<const ValueMap>, std::less<>> maps;  // By the variable's name.
 };
 
@@ -433,14 +585,17 @@ struct Config {
   uint64_t worker_rlimit_nofile = 0;    // 0: left as it is.
   int64_t worker_shutdown_timeout_ms = 30'000;
   bool worker_keeper = true;
+  bool worker_sandbox = true;
   bool master_keeper = true;
   int64_t upgrade_trial_ms = 2'000;     // 0: none.
   int64_t worker_watchdog_ms = 10'000;  // 0: off.
-  std::string error_log_path = "stderr";
+  std::string error_log_path = "stderr";  // Or a file, or "syslog:..." (common/log/syslog.h).
   log::Level error_log_level = log::Level::Notice;
+  std::string control_path;             // Of the unix socket that "beamgate ctl" speaks to; empty: none.
   std::string working_directory;
   uint64_t bus_queue_bytes = 64 << 20;  // Bytes the master holds for one worker before it drops.
   uint64_t publication_bytes_max = 1 << 20;
+  uint64_t history_bytes_max = 256 << 20;  // Of all channels together; the oldest publication goes first.
   uint64_t memory_limit_bytes = 0;       // Of one worker; 0: no limit.
 
   // Events.
@@ -448,8 +603,20 @@ struct Config {
   uint32_t connections_per_address = 0;  // 0: no limit.
 
   Http http;
+  std::vector<LineServer> lines;
 
-  std::string dump;  // The expanded text with secrets in clear: what a worker parses on a reload.
+  Secret dump;  // The expanded text with secrets in clear: what a worker parses on a reload.
 };
+
+// Every address that is listened at, with what is said of it; several servers may name the same.
+template <typename Visit>
+void for_each_listen(const Config& config, Visit&& visit) {
+  for (const Server& server : config.http.servers) {
+    for (const Listen& listen : server.listens) visit(listen);
+  }
+  for (const LineServer& line : config.lines) {
+    for (const Listen& listen : line.listens) visit(listen);
+  }
+}
 
 }  // namespace beamgate::config

@@ -66,8 +66,7 @@ std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, bool ignor
     error = {reinterpret_cast<const char*>(text), offset};
     return nullptr;
   }
-  // Where the kernel forbids executable memory, matching is interpreted: slower, the same result.
-  static_cast<void>(pcre2_jit_compile(regex->code_, PCRE2_JIT_COMPLETE));
+  // Never compiled to machine code: that needs memory which is writable and executable.
   regex->context_ = pcre2_match_context_create(nullptr);
   BG_ASSERT(regex->context_ != nullptr);
   pcre2_set_match_limit(regex->context_, kMatchLimit);

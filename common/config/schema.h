@@ -23,7 +23,12 @@ std::span<const Directive> gzip_directives();       // schema_gzip.cc
 std::span<const Directive> fastcgi_directives();    // schema_fastcgi.cc
 std::span<const Directive> upstream_directives();   // schema_upstream.cc
 std::span<const Directive> websocket_directives();  // schema_websocket.cc
+std::span<const Directive> streams_directives();    // schema_streams.cc
+std::span<const Directive> line_directives();       // schema_line.cc
 std::span<const Directive> webhook_directives();    // schema_webhook.cc
+std::span<const Directive> pusher_directives();     // schema_pusher.cc
+std::span<const Directive> channels_directives();   // schema_channels.cc
+std::span<const Directive> token_directives();      // schema_token.cc
 std::span<const Directive> api_directives();        // schema_api.cc
 
 }  // namespace beamgate::config

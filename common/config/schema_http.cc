@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/config/built_in.h"
 #include "common/config/field.h"
+#include "common/config/log_path.h"
 #include "common/config/network.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
@@ -48,25 +49,49 @@ void define_log_format(Setting& setting) {
   }
 }
 
-void set_access_log(Setting& setting) {
-  AccessLog log;
-  if (setting.arg(0) == "off") {
-    if (setting.count() > 1) setting.fail(1, "\"off\" stands alone");
-    setting.frame.location->access_log = log;
-    return;
+// The words behind the file: a format's name first, "if=" anywhere.
+bool read_access_log_words(Setting& setting, AccessLog& log) {
+  std::string name = "combined";
+  size_t named = 0;
+  for (size_t i = 1; i < setting.count(); ++i) {
+    const std::string& word = setting.arg(i);
+    if (word.starts_with("if=")) {
+      std::string error;
+      log.conditional = true;
+      if (!Template::parse(word.substr(3), log.condition, error)) {
+        setting.fail(i, error);
+        return false;
+      }
+      setting.loader.check_variables(setting.frame, log.condition, setting.at(i));
+    } else if (word.find('=') != word.npos || named != 0) {
+      setting.fail(i, "such parameters are not supported");
+      return false;
+    } else {
+      named = i;
+      name = word;
+    }
   }
-  if (setting.arg(0).starts_with("syslog:")) return setting.fail(0, "syslog is not supported");
-  const std::string name = setting.count() == 2 ? setting.arg(1) : "combined";
   const auto format = setting.loader.log_formats.find(name);
   if (format == setting.loader.log_formats.end()) {
-    return setting.fail(
-        1, name.find('=') == std::string::npos ? "unknown log format" : "such parameters are not supported");
+    setting.fail(named, "unknown log format");
+    return false;
   }
-  log.off = false;
-  log.path = setting.path(0);
   log.format = format->second.format;
   log.escape = format->second.escape;
-  setting.frame.location->access_log = std::move(log);
+  return true;
+}
+
+void set_access_log(Setting& setting) {
+  auto& logs = setting.frame.location->access_logs;
+  if (setting.first(setting.row.name)) logs.clear();
+  if (setting.arg(0) == "off") {
+    if (setting.count() > 1) return setting.fail(1, "\"off\" stands alone");
+    logs.clear();
+    return;
+  }
+  AccessLog log;
+  if (!read_access_log_words(setting, log) || !read_log_path(setting, log.path)) return;
+  logs.push_back(std::move(log));
 }
 
 // A block of "media/type extension ...;", which are no directives.
@@ -165,12 +190,18 @@ constexpr Directive kRows[] = {
      .help = "Defines a format of access logs, with variables; several texts are joined."},
     {.name = "access_log",
      .scopes = kHttpServerLocation | kLocationIf,
-     .arity = between(1, 2),
+     .arity = between(1, 3),
+     .repeatable = true,
      .set = set_access_log,
-     .syntax = "file [format] | off",
+     .syntax = "file | syslog:server=address[,facility=name][,severity=name][,tag=word][,nohostname] "
+               "[format] [if=condition] | off",
      .fallback = "off",
      .applies = Applies::Now,
-     .help = "Where requests are logged, and in which format; combined when none is named."},
+     .help = "Where requests are logged, and in which format; combined when none is named.  Several of them log to several "
+             "places.  A syslog server is an address, whose port is 514 when none is given, or unix:path such as "
+             "unix:/dev/log; without more words a line is of facility local7, severity info and tag beamgate.  With if= a "
+             "request is logged only when the condition is neither empty nor 0.  A full disk costs lines, which are counted, "
+             "and stops nothing."},
     {.name = "types",
      .scopes = kHttpServerLocation,
      .arity = exactly(0),

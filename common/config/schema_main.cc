@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "common/config/embedded_file.h"
+#include "common/config/log_path.h"
+#include "common/config/network.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
 
@@ -43,8 +45,11 @@ void set_worker_processes(Setting& setting) {
 
 void set_error_log(Setting& setting) {
   Config& config = *setting.loader.config;
-  if (setting.arg(0).starts_with("syslog:")) return setting.fail(0, "syslog is not supported");
-  config.error_log_path = setting.arg(0) == "stderr" ? "stderr" : setting.path(0);
+  if (setting.arg(0) == "stderr") {
+    config.error_log_path = "stderr";
+  } else if (!read_log_path(setting, config.error_log_path)) {
+    return;
+  }
   config.error_log_level = log::Level::Error;
   if (setting.count() == 2 && !log::parse_level(setting.arg(1), config.error_log_level)) {
     setting.fail(1, "expected debug, info, notice, warn, error, crit, alert or emerg");
@@ -68,9 +73,50 @@ void enter_events(Setting& setting) {
 
 // Under the path, which directives that name it look for first.
 void add_embedded_file(Setting& setting) {
-  std::string bytes;
+  Secret bytes;
   if (!decode_embedded(setting.statement, bytes)) return setting.error("\"embedded_file\" has text that is no base64");
   setting.loader.files[setting.arg(0)] = std::move(bytes);
+}
+
+// What "beamgate ctl" asks for.  Nothing of it is inherited from http, so that no deny there locks out whoever may open
+// the socket.
+std::vector<Statement> control_server(const std::string& path) {
+  std::string text = R"(server { listen unix:; server_name beamgate.control;
+    location = /status { status; } location = /metrics { metrics; } location = /log_level { log_level_switch; }
+    location /api/ { api on; client_max_body_size 0; }
+    location = /tap { websocket raw; websocket_subscribe $http_x_channel; websocket_send_queue 16m; } })";
+  std::vector<Source> sources;
+  Diagnostics diagnostics;
+  std::vector<Statement> statements;
+  StatementReader reader(sources, diagnostics, "/");
+  reader.read_text("control", std::move(text), statements);
+  BG_ASSERT(!diagnostics.has_errors() && statements.size() == 1);
+  statements[0].children[0].args[0].text += path;
+  return statements;
+}
+
+void set_control(Setting& setting) {
+  if (setting.arg() == "off") return;
+  if (!setting.arg().starts_with("unix:") || setting.arg().size() == 5) return setting.fail(0, "expected \"unix:path\" or \"off\"");
+  Loader& loader = setting.loader;
+  const std::string path = loader.absolute(setting.arg().substr(5));
+  Address address;
+  std::string error;
+  if (!unix_address(path, address, error)) return setting.fail(0, error);
+  setting.replace(0, "unix:" + path);
+  Server prototype;
+  Frame frame;
+  frame.scope = kHttp;
+  frame.parent = &setting.frame;
+  frame.server = &prototype;
+  frame.location = &prototype.fallback;
+  const Resolver resolver = loader.config->http.resolver;  // What http has said of all servers stays.
+  loader.set_fallbacks(frame);
+  loader.config->http.resolver = resolver;
+  std::vector<Statement> statements = control_server(path);
+  loader.run_block(frame, statements);
+  loader.config->http.servers.back().listens[0].owner_only = true;
+  loader.config->control_path = path;
 }
 
 constexpr Directive kRows[] = {
@@ -149,6 +195,16 @@ constexpr Directive kRows[] = {
      .help =
          "Whether each worker has a keeper, a small process that holds its connections when it dies and lets a "
          "successor go on with them.  off: a worker that dies loses its connections."},
+    {.name = "worker_sandbox",
+     .scopes = kMain,
+     .set = store_flag<&Config::worker_sandbox>,
+     .syntax = "on | off",
+     .fallback = "on",
+     .applies = Applies::Restart,
+     .help =
+         "Whether workers give up, before they serve, what they don't need of the kernel: all capabilities, system calls "
+         "that are not on a list, memory that is writable and executable, executing anything, and access to other "
+         "processes' memory.  What the kernel doesn't have is done without, with a warning.  See beamgate-security(7)."},
     {.name = "master_keeper",
      .scopes = kMain,
      .set = store_flag<&Config::master_keeper>,
@@ -185,12 +241,13 @@ constexpr Directive kRows[] = {
      .scopes = kMain,
      .arity = between(1, 2),
      .set = set_error_log,
-     .syntax = "file | stderr [level]",
+     .syntax = "file | stderr | syslog:server=address[,facility=name][,tag=word][,nohostname] [level]",
      .fallback = "stderr notice",
      .applies = Applies::Now,
      .help =
          "Where and from which level on events are logged: debug, info, notice, warn, error (when no level "
-         "is given), crit, alert, emerg."},
+         "is given), crit, alert, emerg.  A syslog server is given as for access_log; a journal that reads stderr is told "
+         "each event's level."},
     {.name = "pid",
      .scopes = kMain,
      .set = set_pid,
@@ -198,6 +255,15 @@ constexpr Directive kRows[] = {
      .fallback = "/run/beamgate.pid",
      .applies = Applies::Restart,
      .help = "File with the master's process id, which beamgate -s reads; off writes none."},
+    {.name = "control",
+     .scopes = kMain,
+     .phase = Phase::Enter,
+     .set = set_control,
+     .syntax = "unix:path | off",
+     .fallback_help = "off",
+     .applies = Applies::Now,
+     .help = "A unix socket for \"beamgate ctl\", which only the master's user may open: whoever may, can do everything that "
+             "the API can, on all connections."},
     {.name = "daemon",
      .scopes = kMain,
      .set = store_flag<&Config::daemon>,
@@ -228,6 +294,15 @@ constexpr Directive kRows[] = {
      .applies = Applies::Now,
      .help = "Publications that the master holds for one worker that can't keep up; more are dropped and "
              "counted."},
+    {.name = "history_memory",
+     .scopes = kMain,
+     .set = store_bytes<&Config::history_bytes_max>,
+     .syntax = "size",
+     .fallback = "256m",
+     .min = "0",
+     .max = "1000g",
+     .applies = Applies::Now,
+     .help = "What the histories of all channels may take together; the oldest publications go first."},
     {.name = "publication_max",
      .scopes = kMain,
      .set = store_bytes<&Config::publication_bytes_max>,

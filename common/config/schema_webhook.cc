@@ -54,8 +54,8 @@ void set_fastcgi_pass(Setting& setting) {
 // Standard Webhooks writes a secret as "whsec_" and base64; any other text is taken as it is.
 void set_secret(Setting& setting) {
   static constexpr std::string_view kPrefix = "whsec_";
-  std::vector<std::string>& secrets = setting.frame.webhook->secrets;
-  std::string secret = setting.arg();
+  std::vector<Secret>& secrets = setting.frame.webhook->secrets;
+  Secret secret = setting.arg();
   if (secret.starts_with(kPrefix)) {
     const auto decoded = crypto::base64_decode(std::string_view(secret).substr(kPrefix.size()));
     if (!decoded.has_value()) return setting.fail(0, "what follows \"whsec_\" is not base64");
@@ -177,6 +177,25 @@ constexpr Directive kRows[] = {
      .set = store_path<&Webhook::script_filename>,
      .syntax = "path",
      .help = "The script that fastcgi_pass is to run, as the FastCGI server sees it."},
+    {.name = "grip",
+     .scopes = kWebhook,
+     .set = store_flag<&Webhook::grip>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Speaks WebSocket-over-HTTP (GRIP), as Pushpin does, instead of CloudEvents: for \"websocket raw\", with "
+             "applications that use a GRIP library.  They publish to a location with grip_publish."},
+    {.name = "grip_key",
+     .scopes = kWebhook,
+     .set = store_word<&Webhook::grip_key>,
+     .syntax = "text",
+     .secret = true,
+     .help = "Signs the Grip-Sig field that shows an application whose request it is; without, there is none."},
+    {.name = "grip_issuer",
+     .scopes = kWebhook,
+     .set = store_word<&Webhook::grip_issuer>,
+     .syntax = "text",
+     .fallback = "pushpin",
+     .help = "Who Grip-Sig says has signed it."},
     {.name = "secret",
      .scopes = kWebhook,
      .repeatable = true,

@@ -1,23 +1,30 @@
 #include "common/base/bytes.h"
 #include "common/config/field.h"
+#include "common/config/origins.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
+#include "common/config/token_name.h"
 
 namespace beamgate::config {
 namespace {
 
+constexpr uint64_t kRateMax = 50'000;  // Messages in a second; what the table can count.
 constexpr size_t kChannelsMax = 64;  // Templates of websocket_subscribe in one location.
 
 void set_websocket(Setting& setting) {
-  WebSocketAction& action = setting.frame.location->websocket;
-  if (setting.arg() == "raw") {
-    action.mode = WebSocketAction::Mode::Raw;
-  } else if (setting.arg() == "echo") {
-    action.mode = WebSocketAction::Mode::Echo;
-  } else {
-    return setting.fail(0, "expected \"raw\" or \"echo\"");
+  using Mode = WebSocketAction::Mode;
+  static constexpr std::pair<std::string_view, Mode> kModes[] = {{"raw", Mode::Raw},
+                                                                 {"echo", Mode::Echo},
+                                                                 {"pusher", Mode::Pusher},
+                                                                 {"phoenix", Mode::Phoenix},
+                                                                 {"centrifuge", Mode::Centrifuge}};
+  for (const auto& [word, mode] : kModes) {
+    if (setting.arg() != word) continue;
+    setting.frame.location->websocket.mode = mode;
+    setting.choose(Action::WebSocket);
+    return;
   }
-  setting.choose(Action::WebSocket);
+  setting.fail(0, "expected \"raw\", \"echo\", \"pusher\", \"phoenix\" or \"centrifuge\"");
 }
 
 void set_webhook(Setting& setting) {
@@ -31,6 +38,8 @@ void set_webhook(Setting& setting) {
     setting.frame.location->websocket.webhook = found->second;
   }
 }
+
+void set_token(Setting& setting) { setting.frame.location->websocket.token = read_token_name(setting); }
 
 void set_subscribe(Setting& setting) {
   std::vector<Template>& channels = setting.frame.location->websocket.subscribe;
@@ -66,31 +75,7 @@ void set_slow_reader(Setting& setting) {
   }
 }
 
-// "scheme://host[:port]"; the host may start with "*.".  Browsers send "null" for pages without an origin.
-bool is_origin(std::string_view text) {
-  if (text == "null") return true;
-  const size_t scheme = text.find("://");
-  if (scheme == std::string_view::npos || scheme == 0) return false;
-  const std::string_view host = text.substr(scheme + 3);
-  if (host.empty() || host.find_first_of("/?#@ ") != std::string_view::npos) return false;
-  const size_t star = host.find('*');
-  return star == std::string_view::npos || (star == 0 && host.starts_with("*.") && host.size() > 2 &&
-                                            host.find('*', 1) == std::string_view::npos);
-}
-
-void set_origins(Setting& setting) {
-  std::vector<std::string>& origins = setting.frame.location->websocket.origins;
-  origins.clear();
-  if (setting.count() == 1 && setting.arg() == "any") return;
-  for (size_t i = 0; i < setting.count(); ++i) {
-    if (!is_origin(setting.arg(i))) {
-      setting.fail(
-          i, "expected scheme://host[:port], the host with \"*.\" before it for subdomains, or \"null\"");
-    } else {
-      origins.push_back(to_lower(setting.arg(i)));
-    }
-  }
-}
+void set_origins(Setting& setting) { read_origins(setting, setting.frame.location->websocket.origins); }
 
 void set_subprotocols(Setting& setting) {
   std::vector<std::string>& names = setting.frame.location->websocket.subprotocols;
@@ -105,22 +90,67 @@ void set_subprotocols(Setting& setting) {
   }
 }
 
+// "websocket_rate connection 50r/s burst=100 delay".
+void set_rate(Setting& setting) {
+  std::vector<MessageRate>& rates = setting.frame.location->websocket.rates;
+  if (setting.first(setting.row.name)) rates.clear();
+  if (setting.count() == 1 && setting.arg() == "off") return;
+  MessageRate rate;
+  if (setting.arg() == "user") {
+    rate.of = MessageRate::Of::User;
+  } else if (setting.arg() == "address") {
+    rate.of = MessageRate::Of::Address;
+  } else if (setting.arg() != "connection") {
+    return setting.fail(0, "expected \"off\", \"connection\", \"user\" or \"address\"");
+  }
+  const std::string expected = "expected number and r/s or r/m, from 1 to " + std::to_string(kRateMax);
+  if (setting.count() < 2) return setting.error(expected + " behind \"" + setting.arg() + "\"");
+  const std::string_view text = setting.arg(1);
+  const bool by_minute = text.ends_with("r/m");
+  const auto number = by_minute || text.ends_with("r/s") ? parse_number(text.substr(0, text.size() - 3)) : std::nullopt;
+  if (!number.has_value() || *number < 1 || *number > kRateMax) return setting.fail(1, expected);
+  rate.rate_milli = static_cast<uint32_t>(by_minute ? std::max<uint64_t>(*number * 1'000 / 60, 1) : *number * 1'000);
+  rate.burst = std::max(rate.rate_milli / 1'000, 1u);
+  for (size_t i = 2; i < setting.count(); ++i) {
+    const std::string_view word = setting.arg(i);
+    const auto burst = word.starts_with("burst=") ? parse_number(word.substr(6)) : std::nullopt;
+    if (burst.has_value() && *burst >= 1 && *burst <= kRateMax) {
+      rate.burst = static_cast<uint32_t>(*burst);
+    } else if (word == "drop") {
+      rate.policy = MessageRate::Policy::Drop;
+    } else if (word == "close") {
+      rate.policy = MessageRate::Policy::Close;
+    } else if (word != "delay") {
+      return setting.fail(i, "expected burst=number from 1 to " + std::to_string(kRateMax) + ", \"delay\", \"drop\" or \"close\"");
+    }
+  }
+  rates.push_back(rate);
+}
+
 constexpr auto kSocket = &Location::websocket;
 
 constexpr Directive kRows[] = {
     {.name = "websocket",
      .scopes = kLocation,
      .set = set_websocket,
-     .syntax = "raw | echo",
+     .syntax = "raw | echo | pusher | phoenix | centrifuge",
      .help =
          "Terminates WebSocket connections.  raw: each message goes to the webhook and its reply comes back; "
-         "without a webhook it is published to websocket_publish.  echo: each message is sent back."},
+         "without a webhook it is published to websocket_publish.  echo: each message is sent back.  pusher, phoenix, "
+         "centrifuge: the protocol of that name, as its official clients speak it."},
     {.name = "webhook",
      .scopes = kServer | kLocation,
      .set = set_webhook,
      .syntax = "name | off",
      .fallback_help = "off",
      .help = "The webhook block whose application is asked about this location's connections."},
+    {.name = "websocket_token",
+     .scopes = kServer | kLocation,
+     .set = set_token,
+     .syntax = "name | off",
+     .fallback_help = "off",
+     .help = "The token block that says which signed tokens clients may show, where their protocol has a place for "
+             "one (centrifuge, phoenix).  A client with none, or a wrong one, is refused."},
     {.name = "websocket_subscribe",
      .scopes = kHttpServerLocation,
      .arity = at_least(1),
@@ -156,6 +186,17 @@ constexpr Directive kRows[] = {
      .fallback = "close",
      .help =
          "close ends a connection whose queue is full with 1008; drop_oldest forgets its oldest messages."},
+    {.name = "websocket_rate",
+     .scopes = kHttpServerLocation,
+     .arity = between(1, 4),
+     .repeatable = true,
+     .set = set_rate,
+     .syntax = "off | connection | user | address [number r/s] [burst=number] [delay | drop | close]",
+     .fallback_help = "off",
+     .help = "How fast clients may send messages, written as in \"websocket_rate user 20r/s burst=50 close\": those of one "
+             "connection, of all connections of one user, or from one address.  Without burst, one second's worth may come "
+             "at once.  What is faster is read later, so that TCP slows the client down (delay), is forgotten (drop), or "
+             "ends the connection with 1008, or what its protocol has for it (close)."},
     {.name = "websocket_ping_interval",
      .scopes = kHttpServerLocation,
      .set = store_time<kSocket, &WebSocketAction::ping_interval_ms>,

@@ -27,6 +27,10 @@ struct Frame {
   Location* location = nullptr;  // In http and server: what locations start from.
   Upstream* upstream = nullptr;
   Webhook* webhook = nullptr;
+  App* app = nullptr;
+  ChannelRules* channels = nullptr;
+  TokenRules* token = nullptr;
+  LineServer* line = nullptr;
   const Statement* action = nullptr;                  // The one that chose the location's action.
   std::map<std::string_view, const Statement*> said;  // First statement of each name.
   std::set<std::string_view> begun;                   // Lists that have an entry of this block.

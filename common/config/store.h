@@ -32,6 +32,10 @@ T& target(Setting& setting) {
   if constexpr (std::is_same_v<T, Location>) found = setting.frame.location;
   if constexpr (std::is_same_v<T, Upstream>) found = setting.frame.upstream;
   if constexpr (std::is_same_v<T, Webhook>) found = setting.frame.webhook;
+  if constexpr (std::is_same_v<T, App>) found = setting.frame.app;
+  if constexpr (std::is_same_v<T, ChannelRules>) found = setting.frame.channels;
+  if constexpr (std::is_same_v<T, TokenRules>) found = setting.frame.token;
+  if constexpr (std::is_same_v<T, LineServer>) found = setting.frame.line;
   BG_ASSERT(found != nullptr);
   return *found;
 }

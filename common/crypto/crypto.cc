@@ -5,6 +5,8 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
+
 #include "common/base/assert.h"
 
 namespace beamgate::crypto {
@@ -20,6 +22,7 @@ std::string digest(const EVP_MD* algorithm, std::string_view bytes) {
 
 }  // namespace
 
+std::string md5(std::string_view bytes) { return digest(EVP_md5(), bytes); }
 std::string sha1(std::string_view bytes) { return digest(EVP_sha1(), bytes); }
 std::string sha256(std::string_view bytes) { return digest(EVP_sha256(), bytes); }
 
@@ -57,6 +60,26 @@ std::optional<std::string> base64_decode(std::string_view text) {
                       reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (length < 0) return std::nullopt;
   out.resize(static_cast<size_t>(length) - padding);
+  return out;
+}
+
+std::string base64url_encode(std::string_view bytes) {
+  std::string out = base64_encode(bytes);
+  out.erase(std::find(out.begin(), out.end(), '='), out.end());
+  std::replace(out.begin(), out.end(), '+', '-');
+  std::replace(out.begin(), out.end(), '/', '_');
+  return out;
+}
+
+std::optional<std::string> base64url_decode(std::string_view text) {
+  if (text.find_first_of("+/=") != std::string_view::npos) return std::nullopt;
+  std::string standard(text);
+  std::replace(standard.begin(), standard.end(), '-', '+');
+  std::replace(standard.begin(), standard.end(), '_', '/');
+  standard.append((4 - standard.size() % 4) % 4, '=');
+  auto out = base64_decode(standard);
+  // Bits behind the last byte must be zero.
+  if (out && base64url_encode(*out) != text) return std::nullopt;
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #ifdef BEAMGATE_FAULTS
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -48,6 +49,8 @@ void happen(std::string_view fault) {
   if (fault == "throw") throw std::runtime_error("a fault was asked for");
   if (fault == "loop") loop();
   if (fault == "double_free") double_free();
+  if (fault == "exec") execl("/bin/true", "true", nullptr);
+  if (fault == "mkdir") static_cast<void>(!mkdir("/tmp/beamgate-never", 0700));
   if (fault == "exit") _exit(3);
   if (fault == "kill") raise(SIGKILL);
 }

@@ -15,7 +15,8 @@
 namespace beamgate::fault {
 
 #ifdef BEAMGATE_FAULTS
-// "fault:" and one of segv, abort, stack, throw, loop, double_free, exit, kill: does that.  Anything else: returns.
+// "fault:" and one of segv, abort, stack, throw, loop, double_free, exit, kill, or of exec, mkdir, which a
+// sandbox refuses: does that.  Anything else: returns.
 void obey(std::string_view message);
 // The file's text is one of the same; a number behind it: when this process is here for the N-th time; "once" behind
 // that: the first process to get there removes the file, and the next goes on.

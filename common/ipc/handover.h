@@ -45,6 +45,8 @@ struct Predecessor {
 class AddressTable;
 // Shared rates of limit_req's keys; see common/ipc/rate_table.h.
 class RateTable;
+struct Recent;
+struct Switches;
 
 struct Handover {
   uint16_t slot = 0;        // 0 .. worker_processes - 1; the place that outlives its workers.
@@ -60,11 +62,14 @@ struct Handover {
   AddressTable* addresses = nullptr;
   AddressTable* counted_keys = nullptr;
   RateTable* rates = nullptr;
+  Switches* switches = nullptr;  // Null: there are none.
+  Recent* recent = nullptr;      // Likewise.
   uint64_t address_seed = 0;  // Random, the same for all workers: keys the hashes in the tables above.
   const tls::TicketKeyPage* tickets = nullptr;  // What TLS session tickets are sealed with; null: nobody makes keys.
   Life* life = nullptr;  // Shared with the keeper; null: the worker runs without one.
   UniqueFd config_text;     // What `config` was parsed from, as Prepare brings it; invalid: it came with the fork.
   std::optional<Predecessor> predecessor;  // Set for a successor.
+  bool sandbox = false;     // As the configuration said when the master forked; no worker can change it.
   int64_t started_ms = 0;   // Unix time at which this node began; what its uptime is counted from.
 };
 

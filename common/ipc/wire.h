@@ -1,7 +1,7 @@
 // Wire: how the fields of a bus message become bytes and come back.
 //
 // Format   Integers little endian in their own width, bool one byte (0 or 1), text as u32 length and bytes,
-//          lists as u32 count and elements.  A message lists its fields once, in visit(); Encoder and Decoder
+//          lists as u32 count and elements, which may be parts: structs with a visit() and a kBytesMin.  A message lists its fields once, in visit(); Encoder and Decoder
 //          walk the same list.
 // Errors   Decoder never reads past its input and never allocates more than it; after a bad field ok() is
 //          false and everything else reads as zero.  Text borrows from the input.
@@ -35,7 +35,13 @@ class Encoder {
   template <typename T>
   void operator()(const std::vector<T>& list) {
     (*this)(static_cast<uint32_t>(list.size()));
-    for (const T& element : list) (*this)(element);
+    for (const T& element : list) {
+      if constexpr (std::is_class_v<T> && !std::is_same_v<T, std::string_view>) {
+        T::visit(*this, element);
+      } else {
+        (*this)(element);
+      }
+    }
   }
 
  private:
@@ -78,12 +84,18 @@ class Decoder {
     uint32_t count = 0;
     (*this)(count);
     list.clear();
-    if (!ok_ || count > in_.size() / kElementBytesMin<T>) {
+    if (!ok_ || count > in_.size() / element_bytes_min<T>()) {
       ok_ = false;
       return;
     }
     list.resize(count);
-    for (T& element : list) (*this)(element);
+    for (T& element : list) {
+      if constexpr (kIsPart<T>) {
+        T::visit(*this, element);
+      } else {
+        (*this)(element);
+      }
+    }
   }
 
   // Everything read, nothing left over.
@@ -92,7 +104,18 @@ class Decoder {
 
  private:
   template <typename T>
-  static constexpr size_t kElementBytesMin = std::is_same_v<T, std::string_view> ? sizeof(uint32_t) : sizeof(T);
+  static constexpr bool kIsPart = std::is_class_v<T> && !std::is_same_v<T, std::string_view>;
+  // A part says the least it takes itself: a list may not make much memory of few bytes.
+  template <typename T>
+  static constexpr size_t element_bytes_min() {
+    if constexpr (kIsPart<T>) {
+      return T::kBytesMin;
+    } else if constexpr (std::is_same_v<T, std::string_view>) {
+      return sizeof(uint32_t);
+    } else {
+      return sizeof(T);
+    }
+  }
 
   std::string_view in_;
   bool ok_ = true;

@@ -77,6 +77,8 @@ Result<Value> parse(std::string_view text, const Limits& limits) {
   if (text.size() > limits.bytes) return Error{Code::LimitReached, 0, "JSON text too long"};
   // nlohmann skips a byte order mark; RFC 8259 section 8.1 lets a parser refuse it.
   if (text.starts_with("\xef\xbb\xbf")) return Error{Code::Invalid, 0, "not JSON"};
+  // To nlohmann a zero byte is the end of the text, whatever is behind it.
+  if (text.find('\0') != text.npos) return Error{Code::Invalid, 0, "not JSON"};
   Builder builder(limits);
   if (nlohmann::json::sax_parse(text, &builder, nlohmann::json::input_format_t::json, true)) return builder.take();
   if (builder.over_limit()) return Error{Code::LimitReached, 0, "JSON nested too deeply or too many values"};

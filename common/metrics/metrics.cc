@@ -1,85 +1,171 @@
 #include "common/metrics/metrics.h"
 
+#include "common/base/bytes.h"
+
 namespace beamgate::metrics {
 namespace {
 
-enum class Kind : uint8_t { Counter, Gauge };
+constexpr auto Counter = Kind::Counter;
+constexpr auto Gauge = Kind::Gauge;
 
-struct Row {
-  const char* name;
-  Kind kind;
-  const char* help;
-};
+constexpr const char* kRefused = "Connections refused or closed before they were served, by reason.";
+constexpr const char* kPauses = "Times accepting had to wait, by reason.";
+constexpr const char* kResponses = "HTTP responses, by the class of their status.";
+constexpr const char* kRequestsRefused = "HTTP requests refused because of a limit, by reason.";
+constexpr const char* kByProtocol = "WebSocket connections open now, by the protocol spoken over them.";
+constexpr const char* kHandshakesRefused = "WebSocket handshakes refused, by reason.";
+constexpr const char* kCloses = "WebSockets, event streams and connections of line blocks that the gateway closed, by reason.";
+constexpr const char* kDropped = "Messages that subscribers have missed, by reason.";
+constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
+constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
+constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
+constexpr const char* kLinesLost = "Lines of logs that could not be written.";
+constexpr const char* kReloads = "Reloads of the configuration, by their result.";
+constexpr const char* kUpgrades = "Binary upgrades, by their result.";
 
 constexpr Row kRows[] = {
-    {"connections_accepted_total", Kind::Counter, "Client connections accepted."},
-    {"connections_active", Kind::Gauge, "Client connections open now."},
-    {"connections_refused_limit_total", Kind::Counter, "Connections closed at accept because of a limit."},
-    {"accept_pauses_total", Kind::Counter, "Times accepting waited for a free descriptor."},
-    {"bytes_received_total", Kind::Counter, "Bytes read from clients."},
-    {"bytes_sent_total", Kind::Counter, "Bytes written to clients."},
-    {"http_requests_total", Kind::Counter, "HTTP requests read."},
-    {"http_responses_2xx_total", Kind::Counter, "HTTP responses with a 2xx status."},
-    {"http_responses_3xx_total", Kind::Counter, "HTTP responses with a 3xx status."},
-    {"http_responses_4xx_total", Kind::Counter, "HTTP responses with a 4xx status."},
-    {"http_responses_5xx_total", Kind::Counter, "HTTP responses with a 5xx status."},
-    {"websockets_active", Kind::Gauge, "WebSocket connections open now."},
-    {"websocket_handshakes_total", Kind::Counter, "WebSocket handshakes completed."},
-    {"websocket_handshakes_refused_total", Kind::Counter, "WebSocket handshakes refused."},
-    {"messages_received_total", Kind::Counter, "WebSocket messages received from clients."},
-    {"messages_sent_total", Kind::Counter, "WebSocket messages sent to one client (replies, direct sends)."},
-    {"closes_slow_reader_total", Kind::Counter, "Connections closed because the client did not read."},
-    {"closes_protocol_error_total", Kind::Counter, "Connections closed because the client broke the protocol."},
-    {"closes_message_too_big_total", Kind::Counter, "Connections closed because of a message above the limit."},
-    {"closes_idle_total", Kind::Counter, "Connections closed because nothing came from the client in time."},
-    {"messages_dropped_slow_reader_total", Kind::Counter, "Messages dropped because the client did not read."},
-    {"hub_channels", Kind::Gauge, "Channels with a subscriber, counted per worker."},
-    {"hub_subscriptions", Kind::Gauge, "Subscriptions held."},
-    {"hub_publications_total", Kind::Counter, "Publications accepted."},
-    {"hub_deliveries_total", Kind::Counter, "Publications handed to subscribers, one per subscriber."},
-    {"hub_gaps_total", Kind::Counter, "Publications a worker missed because its bus queue was full."},
-    {"bus_bytes_sent_total", Kind::Counter, "Bytes sent on the bus by workers."},
-    {"bus_bytes_received_total", Kind::Counter, "Bytes received from the bus by workers."},
-    {"bus_frames_sent_total", Kind::Counter, "Frames sent on the bus by workers."},
-    {"bus_frames_received_total", Kind::Counter, "Frames received from the bus by workers."},
-    {"webhook_requests_total", Kind::Counter, "Webhook requests sent."},
-    {"webhook_failures_total", Kind::Counter, "Webhook requests that failed."},
-    {"webhook_retries_total", Kind::Counter, "Webhook requests sent again."},
-    {"webhook_events_dropped_total", Kind::Counter, "Events dropped because the webhook queue was full."},
-    {"webhook_breaker_opened_total", Kind::Counter, "Times a circuit breaker opened."},
-    {"upstream_requests_total", Kind::Counter, "Requests proxied to upstream servers."},
-    {"upstream_failures_total", Kind::Counter, "Upstream attempts that failed."},
-    {"upstream_connections_opened_total", Kind::Counter, "Connections opened to upstream servers."},
-    {"upstream_retries_total", Kind::Counter, "Requests passed on once more after an attempt had failed."},
-    {"upstream_checks_total", Kind::Counter, "Health checks of upstream servers made."},
-    {"upstream_checks_failed_total", Kind::Counter, "Health checks of upstream servers that failed."},
-    {"upstream_resolutions_total", Kind::Counter, "Names of upstream servers asked for at run time."},
-    {"upstream_resolutions_failed_total", Kind::Counter, "Names of upstream servers that were not answered."},
-    {"upstream_tunnels_active", Kind::Gauge, "WebSockets passed through to upstream servers now."},
-    {"proxy_headers_refused_total", Kind::Counter, "Connections closed because of a bad or late PROXY header."},
-    {"limit_req_delayed_total", Kind::Counter, "Requests that limit_req has held back."},
-    {"limit_req_refused_total", Kind::Counter, "Requests that limit_req has refused."},
-    {"limit_conn_refused_total", Kind::Counter, "Requests that limit_conn has refused."},
-    {"memory_limit_refused_total", Kind::Counter, "Requests refused because of memory_limit."},
-    {"tls_handshakes_total", Kind::Counter, "TLS handshakes with clients that were completed."},
-    {"tls_handshakes_failed_total", Kind::Counter, "TLS handshakes with clients that failed."},
-    {"tls_sessions_resumed_total", Kind::Counter, "Completed TLS handshakes that resumed a session."},
-    {"http_gzip_input_bytes_total", Kind::Counter, "Bytes of response bodies that were compressed."},
-    {"http_gzip_output_bytes_total", Kind::Counter, "Bytes that they were compressed to."},
-    {"http2_connections_total", Kind::Counter, "Connections that speak HTTP/2."},
-    {"http2_connections_active", Kind::Gauge, "Connections with HTTP/2 open now."},
-    {"http2_floods_resets_total", Kind::Counter, "HTTP/2 connections ended because of too many streams begun for nothing."},
-    {"http2_floods_settings_total", Kind::Counter, "HTTP/2 connections ended because of too many SETTINGS."},
-    {"http2_floods_pings_total", Kind::Counter, "HTTP/2 connections ended because of too many PING."},
-    {"http2_floods_empty_total", Kind::Counter, "HTTP/2 connections ended because of too many frames without content."},
-    {"http2_floods_window_updates_total", Kind::Counter, "HTTP/2 connections ended because of too many WINDOW_UPDATE."},
-    {"http2_floods_priorities_total", Kind::Counter, "HTTP/2 connections ended because of too many PRIORITY."},
-    {"http2_floods_continuations_total", Kind::Counter, "HTTP/2 connections ended because of too many CONTINUATION."},
-    {"http2_floods_unread_total", Kind::Counter, "HTTP/2 connections ended because answers were not read."},
+    {"connections_accepted", "", Counter, "Client connections accepted."},
+    {"connections_active", "", Gauge, "Client connections open now, streams of HTTP/2 that are WebSockets included."},
+    {"connections_reading", "", Gauge, "HTTP/1 connections on which the head of a request is coming."},
+    {"connections_refused", "reason=\"worker_connections\"", Counter, kRefused},
+    {"connections_refused", "reason=\"connections_per_address\"", Counter, kRefused},
+    {"connections_refused", "reason=\"proxy_header\"", Counter, kRefused},
+    {"connections_moved", "", Counter, "Connections given to another worker, at a reload or an upgrade."},
+    {"accept_pauses", "reason=\"worker_connections\"", Counter, kPauses},
+    {"accept_pauses", "reason=\"descriptors\"", Counter, kPauses},
+    {"bytes_received", "", Counter, "Bytes read from clients."},
+    {"bytes_sent", "", Counter, "Bytes written to clients."},
+    {"http_requests", "", Counter, "HTTP requests read."},
+    {"http_requests_active", "", Gauge, "HTTP/1 requests being answered now."},
+    {"http_responses", "class=\"2xx\"", Counter, kResponses},
+    {"http_responses", "class=\"3xx\"", Counter, kResponses},
+    {"http_responses", "class=\"4xx\"", Counter, kResponses},
+    {"http_responses", "class=\"5xx\"", Counter, kResponses},
+    {"requests_refused", "reason=\"limit_req\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"limit_conn\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"memory_limit\"", Counter, kRequestsRefused},
+    {"limit_req_delayed", "", Counter, "Requests that limit_req has held back."},
+    {"websockets_active", "", Gauge, "WebSocket connections open now."},
+    {"websockets", "protocol=\"raw\"", Gauge, kByProtocol},
+    {"websockets", "protocol=\"echo\"", Gauge, kByProtocol},
+    {"websockets", "protocol=\"pusher\"", Gauge, kByProtocol},
+    {"websockets", "protocol=\"phoenix\"", Gauge, kByProtocol},
+    {"websockets", "protocol=\"centrifuge\"", Gauge, kByProtocol},
+    {"event_streams_active", "", Gauge, "Event streams (sse) open now."},
+    {"lines_active", "", Gauge, "Connections of line blocks open now."},
+    {"long_polls_active", "", Gauge, "Requests of longpoll that wait now."},
+    {"websocket_handshakes", "", Counter, "WebSocket handshakes completed."},
+    {"websocket_handshakes_refused", "reason=\"application\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"malformed\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"origin\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"shutdown\"", Counter, kHandshakesRefused},
+    {"messages_received", "", Counter, "WebSocket messages received from clients."},
+    {"messages_sent", "", Counter, "WebSocket messages sent to one client (replies, direct sends)."},
+    {"connections_closed", "reason=\"slow_reader\"", Counter, kCloses},
+    {"connections_closed", "reason=\"protocol_error\"", Counter, kCloses},
+    {"connections_closed", "reason=\"message_too_big\"", Counter, kCloses},
+    {"connections_closed", "reason=\"idle\"", Counter, kCloses},
+    {"connections_closed", "reason=\"shutdown\"", Counter, kCloses},
+    {"websocket_rate_exceeded", "", Counter, "Messages that came faster than websocket_rate allows."},
+    {"messages_dropped", "reason=\"slow_reader\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"skipped\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"bus_queue\"", Counter, kDropped},
+    {"hub_channels", "", Gauge, "Channels with a subscriber, counted per worker."},
+    {"hub_subscriptions", "", Gauge, "Subscriptions held."},
+    {"hub_publications", "", Counter, "Publications accepted."},
+    {"hub_deliveries", "", Counter, "Publications handed to subscribers, one per subscriber."},
+    {"bus_bytes_sent", "", Counter, "Bytes sent on the bus by workers."},
+    {"bus_bytes_received", "", Counter, "Bytes received from the bus by workers."},
+    {"bus_frames_sent", "", Counter, "Frames sent on the bus by workers."},
+    {"bus_frames_received", "", Counter, "Frames received from the bus by workers."},
+    {"bus_queue_bytes", "direction=\"to_master\"", Gauge, kBusQueue, true},
+    {"bus_queue_bytes", "direction=\"to_worker\"", Gauge, kBusQueue, true},
+    {"webhook_requests", "", Counter, "Webhook requests sent."},
+    {"webhook_failures", "", Counter, "Webhook requests that failed."},
+    {"webhook_retries", "", Counter, "Webhook requests sent again."},
+    {"webhook_requests_active", "", Gauge, "Webhook requests that wait for their answer."},
+    {"webhook_events_dropped", "reason=\"queue_full\"", Counter, kEventsDropped},
+    {"webhook_events_dropped", "reason=\"given_up\"", Counter, kEventsDropped},
+    {"webhook_events_dropped", "reason=\"not_configured\"", Counter, kEventsDropped},
+    {"webhook_breaker_opened", "", Counter, "Times a circuit breaker opened."},
+    {"upstream_requests", "", Counter, "Requests proxied to upstream servers."},
+    {"upstream_failures", "", Counter, "Upstream attempts that failed."},
+    {"upstream_connections_opened", "", Counter, "Connections opened to upstream servers."},
+    {"upstream_retries", "", Counter, "Requests passed on once more after an attempt had failed."},
+    {"upstream_checks", "", Counter, "Health checks of upstream servers made."},
+    {"upstream_checks_failed", "", Counter, "Health checks of upstream servers that failed."},
+    {"upstream_resolutions", "", Counter, "Names of upstream servers asked for at run time."},
+    {"upstream_resolutions_failed", "", Counter, "Names of upstream servers that were not answered."},
+    {"upstream_tunnels_active", "", Gauge, "WebSockets passed through to upstream servers now."},
+    {"tls_handshakes", "", Counter, "TLS handshakes with clients that were completed."},
+    {"tls_handshakes_failed", "", Counter, "TLS handshakes with clients that failed."},
+    {"tls_sessions_resumed", "", Counter, "Completed TLS handshakes that resumed a session."},
+    {"http_gzip_input_bytes", "", Counter, "Bytes of response bodies that were compressed."},
+    {"http_gzip_output_bytes", "", Counter, "Bytes that they were compressed to."},
+    {"http2_connections", "", Counter, "Connections that speak HTTP/2."},
+    {"http2_connections_active", "", Gauge, "Connections with HTTP/2 open now."},
+    {"http2_floods", "reason=\"resets\"", Counter, kFloods},
+    {"http2_floods", "reason=\"settings\"", Counter, kFloods},
+    {"http2_floods", "reason=\"pings\"", Counter, kFloods},
+    {"http2_floods", "reason=\"empty\"", Counter, kFloods},
+    {"http2_floods", "reason=\"window_updates\"", Counter, kFloods},
+    {"http2_floods", "reason=\"priorities\"", Counter, kFloods},
+    {"http2_floods", "reason=\"continuations\"", Counter, kFloods},
+    {"http2_floods", "reason=\"unread\"", Counter, kFloods},
+    {"log_lines_lost", "log=\"error\"", Counter, kLinesLost},
+    {"log_lines_lost", "log=\"access\"", Counter, kLinesLost},
+    {"system_calls_refused", "", Counter, "System calls that the sandbox of a worker has refused."},
+    {"workers", "", Gauge, "Workers that serve."},
+    {"worker_connections", "", Gauge, "Client connections open now, by worker.", true},
+    {"worker_resident_memory_bytes", "", Gauge, "Memory of a worker that is resident, shared pages included.", true},
+    {"worker_arena_bytes", "", Gauge, "Memory of a worker's arena in use: queued messages, subscriptions, bytes half read.",
+     true},
+    {"worker_loop_lag_seconds", "", Gauge, "How late a worker's latest tick was, at worst in the last five to ten seconds.", true, true},
+    {"worker_deaths", "", Counter, "Deaths of workers that had a keeper, whose connections a successor took over."},
+    {"worker_adoptions", "", Counter, "Times a successor took over what a dead worker had left."},
+    {"connections_adopted", "", Counter, "Connections that went on in a successor of their worker."},
+    {"connections_lost", "", Counter, "Connections that a dead worker left and no successor could go on with."},
+    {"workers_started", "", Counter, "Workers started by the master; successors are started by keepers."},
+    {"workers_misbehaved", "", Counter, "Workers ended by the master because of what they sent."},
+    {"reloads", "result=\"done\"", Counter, kReloads},
+    {"reloads", "result=\"refused\"", Counter, kReloads},
+    {"upgrades", "result=\"done\"", Counter, kUpgrades},
+    {"upgrades", "result=\"refused\"", Counter, kUpgrades},
+    {"upgrades", "result=\"undone\"", Counter, kUpgrades},
+    {"keepers_died", "", Counter, "Keepers of workers that died, and whose standby took their place."},
+    {"workers_repaired", "", Counter, "Times a worker without keeper and standby gave its place to a complete new one."},
+    {"masters_reattached", "", Counter, "Times a new master went on with the workers of one that was killed."},
 };
 static_assert(std::size(kRows) == static_cast<size_t>(Metric::kCount), "one row per metric, in order");
 
+constexpr int64_t kCallBoundsUs[] = {1'000,   2'500,   5'000,     10'000,    25'000,    50'000,    100'000,
+                                     250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000};
+constexpr int64_t kLagBoundsUs[] = {500,    1'000,   2'500,   5'000,   10'000,    25'000,
+                                    50'000, 100'000, 250'000, 500'000, 1'000'000, 10'000'000};
+
+constexpr HistogramRow kHistograms[] = {
+    {"webhook_duration_seconds", "Time from a webhook request to the end of its answer.", kCallBoundsUs},
+    {"upstream_duration_seconds", "Time from passing a request on to the head of the upstream server's answer.",
+     kCallBoundsUs},
+    {"loop_lag_seconds", "How late the ticks of the workers' loops were, twenty a second each.", kLagBoundsUs},
+};
+static_assert(std::size(kHistograms) == static_cast<size_t>(Histogram::kCount), "one row per histogram, in order");
+static_assert(std::size(kCallBoundsUs) <= kBucketsMax && std::size(kLagBoundsUs) <= kBucketsMax);
+
 }  // namespace
+
+const Row& row_of(Metric metric) { return kRows[static_cast<size_t>(metric)]; }
+
+const HistogramRow& row_of(Histogram histogram) { return kHistograms[static_cast<size_t>(histogram)]; }
+
+void Page::observe(Histogram histogram, int64_t us) {
+  const std::span<const int64_t> bounds = row_of(histogram).bounds_us;
+  size_t bucket = 0;
+  while (bucket < bounds.size() && us > bounds[bucket]) ++bucket;
+  Distribution& to = distributions[static_cast<size_t>(histogram)];
+  add_to(to.buckets[bucket], 1);
+  add_to(to.sum_us, static_cast<uint64_t>(us < 0 ? 0 : us));
+}
 
 uint64_t sum(std::span<const Page* const> pages, Metric metric) {
   uint64_t total = 0;
@@ -93,17 +179,22 @@ void reset_gauges(Page& page) {
   }
 }
 
-const char* name_of(Metric metric) { return kRows[static_cast<size_t>(metric)].name; }
-
-std::string expose_text(std::span<const Page* const> pages) {
-  std::string out;
-  for (size_t i = 0; i < std::size(kRows); ++i) {
-    const std::string name = std::string("beamgate_") + kRows[i].name;
-    out += "# HELP " + name + ' ' + kRows[i].help + '\n';
-    out += "# TYPE " + name + (kRows[i].kind == Kind::Gauge ? " gauge\n" : " counter\n");
-    out += name + ' ' + std::to_string(sum(pages, static_cast<Metric>(i))) + '\n';
-  }
+std::string name_of(Metric metric) {
+  const Row& row = row_of(metric);
+  std::string out = row.name;
+  if (row.kind == Kind::Counter) out += "_total";
+  if (*row.labels != '\0') (out += '{') += std::string(row.labels) + '}';
   return out;
+}
+
+uint64_t layout() {
+  std::string text = std::to_string(sizeof(Page));
+  for (const Row& row : kRows) (((text += ' ') += row.name) += ' ') += row.labels;
+  for (const HistogramRow& row : kHistograms) {
+    (text += ' ') += row.name;
+    for (const int64_t bound : row.bounds_us) (text += ' ') += std::to_string(bound);
+  }
+  return stable_hash(text);
 }
 
 }  // namespace beamgate::metrics

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/secret.h"
 #include "common/tls/ticket_keys.h"
 
 namespace beamgate::tls {
@@ -16,7 +17,7 @@ namespace beamgate::tls {
 // A file that was read; the path is for messages.  Empty when both are: none was named.
 struct File {
   std::string path;
-  std::string bytes;
+  Secret bytes;
 
   bool named() const { return !path.empty(); }
 };

@@ -7,6 +7,8 @@
 
 namespace beamgate::tls {
 
+TicketKey::~TicketKey() { explicit_bzero(this, sizeof *this); }
+
 std::optional<TicketKey> parse_ticket_key(std::string_view bytes) {
   TicketKey key;
   if (bytes.size() != 80 && bytes.size() != 48) return std::nullopt;

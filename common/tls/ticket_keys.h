@@ -15,6 +15,11 @@
 namespace beamgate::tls {
 
 struct TicketKey {
+  TicketKey() = default;
+  TicketKey(const TicketKey&) = default;
+  TicketKey& operator=(const TicketKey&) = default;
+  ~TicketKey();  // Overwrites them.
+
   uint8_t name[16] = {};
   uint8_t mac[32] = {};
   uint8_t cipher[32] = {};

@@ -19,8 +19,16 @@ bool Bus::valid_name(std::string_view name) {
   return !name.empty() && name.size() <= ipc::kChannelNameBytesMax && name.find('\0') == name.npos;
 }
 
+Bus::Bus(EventLoop& loop, log::Log& log, Observer& observer) : loop_(loop), log_(log), observer_(observer) {
+  presence_.set_on_user_change([this](const auto& change) { on_user_change(change); });
+  channels_.set_on_occupancy([this](std::string_view channel, bool occupied) { on_occupancy(channel, occupied); });
+}
+
 Bus::~Bus() {
   if (recount_timer_) loop_.cancel(*recount_timer_);
+  if (presence_timer_) loop_.cancel(*presence_timer_);
+  if (occupancy_timer_) loop_.cancel(*occupancy_timer_);
+  for (const auto& [name, timer] : conflating_) loop_.cancel(timer);
   for (uint16_t slot = 0; slot < ipc::kSlotsMax; ++slot) {
     if (ports_[slot]) loop_.unwatch(watches_[slot]);
   }
@@ -48,6 +56,7 @@ void Bus::close(uint16_t slot) {
   loop_.unwatch(watches_[slot]);
   ports_[slot].reset();
   if (interests_[slot] > 0) channels_.drop_slot(slot, now_ms);
+  presence_.drop_slot(slot, now_ms);
   calls_.drop_slot(slot, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
   if (!recount_) return;
   recount_->answered(slot);
@@ -85,6 +94,11 @@ void Bus::receive(uint16_t slot, int packets_max) {
 }
 
 void Bus::flush() {
+  tell_users();
+  tell_occupancy();
+  if (presence_.has_changes()) {
+    presence_.take_changes(monotonic_ms(), [this](const auto& changes) { tell_presence(changes); });
+  }
   for (size_t i = 0; i < dirty_.size(); ++i) {  // Ending a port may mark others: by index.
     const uint16_t slot = dirty_[i];
     Port* port = ports_[slot].get();
@@ -106,6 +120,7 @@ void Bus::flush() {
 
 void Bus::expire(int64_t now_ms) {
   channels_.expire(now_ms);
+  expire_presence();
   calls_.expire(now_ms, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
 }
 
@@ -128,6 +143,16 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
       return decode_and<ipc::Call>(frame, [&](auto& message) { return on_call(port, message); });
     case ipc::Kind::Reply:
       return decode_and<ipc::Reply>(frame, [&](auto& message) { return on_reply(port, message); });
+    case ipc::Kind::Join:
+      return decode_and<ipc::Join>(frame, [&](auto& message) { return on_join(port, message); });
+    case ipc::Kind::Leave:
+      return decode_and<ipc::Leave>(frame, [&](auto& message) { return on_leave(port, message); });
+    case ipc::Kind::JoinedAll:
+      return decode_and<ipc::JoinedAll>(frame, [&](auto&) { return on_joined_all(port); });
+    case ipc::Kind::Ask:
+      return decode_and<ipc::Ask>(frame, [&](auto& message) { return on_ask(port, message); });
+    case ipc::Kind::AskUsers:
+      return decode_and<ipc::AskUsers>(frame, [&](auto& message) { return on_ask_users(port, message); });
     case ipc::Kind::Hello:
       return decode_and<ipc::Hello>(frame, [&](auto& message) { return on_hello(port, message); });
     case ipc::Kind::Ready:
@@ -158,6 +183,7 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
 bool Bus::on_hello(Port& port, const ipc::Hello& hello) {
   // A second one is a successor's.
   if (hello.version != ipc::kBusVersion || hello.worker != port.worker()) return false;
+  if (port.said_hello) presence_.doubt_slot(port.slot());
   port.said_hello = true;
   return true;
 }
@@ -170,7 +196,8 @@ bool Bus::on_interest(Port& port, const ipc::Interest& interest) {
     ++interests_[port.slot()];
   }
   const HubChannel& channel = channels_.add_interest(interest.channel, port.slot());
-  port.send(ipc::InterestAck{interest.channel, channel.epoch, channel.offset});
+  note_pattern(interest.channel);
+  port.send(ipc::InterestAck{interest.channel, channel.epoch, channel.offset, channel.presence});
   mark(port);
   return true;
 }
@@ -188,36 +215,89 @@ bool Bus::on_withdraw(Port& port, const ipc::Withdraw& withdraw) {
 bool Bus::on_publish(Port& port, const ipc::Publish& publish) {
   if (!valid_name(publish.channel) || publish.payload_kind > ipc::PayloadKind::Json) return false;
   if (publish.idempotency_key.size() > ipc::kIdempotencyKeyBytesMax) return false;
+  if (publish.origin.event.size() > ipc::kEventBytesMax || publish.origin.user.size() > ipc::kUserBytesMax) return false;
+  if (publish.origin.meta.size() > ipc::kMetaBytesMax) return false;
   const int64_t now_ms = monotonic_ms();
   if (!publish.idempotency_key.empty()) {
     const auto* receipt = idempotency_.find(publish.channel, publish.idempotency_key, now_ms);
     if (receipt != nullptr) {
       acknowledge(port, publish.ticket, receipt->offset, receipt->epoch);
+      refuse_receipt(port, publish);
       return true;
     }
   }
-  const HubChannel& channel = channels_.sequence(publish.channel, now_ms);
+  HubChannel& channel = channels_.sequence(publish.channel, now_ms);
   if (!publish.idempotency_key.empty()) {
     idempotency_.remember(publish.channel, publish.idempotency_key, {channel.offset, channel.epoch}, now_ms);
   }
-  relay(publish.channel, channel, publish);
+  keep(publish.channel, channel, publish);
+  if (const int64_t conflate_ms = rules_of(publish.channel, channel).conflate_ms; conflate_ms > 0) {
+    conflate(port, channel, publish, conflate_ms);
+  } else {
+    relay(&port, channel, publish);
+  }
   acknowledge(port, publish.ticket, channel.offset, channel.epoch);
   return true;
 }
 
-void Bus::relay(std::string_view name, const HubChannel& channel, const ipc::Publish& publish) {
-  if (channel.interested.empty()) return;
+// publisher: whom a receipt goes to; null: nobody waits for one any more.
+void Bus::relay(Port* publisher, HubChannel& channel, const ipc::Publish& publish) {
+  const std::string_view name = publish.channel;
+  SlotSet targets = channel.interested;
+  if (!patterns_.empty()) add_pattern_interest(name, targets);
+  const uint64_t call = publisher == nullptr ? 0 : open_receipt(*publisher, publish, targets);
+  if (targets.empty()) return;
+  if (presence_.has_changes()) {  // Who speaks was seen to come.
+    presence_.take_changes_of(name, monotonic_ms(), [this](const auto& changes) { tell_presence(changes); });
+  }
   deliver_.clear();
   ipc::Encoder encoder(deliver_);
-  const ipc::Deliver deliver{channel.offset, publish.except, publish.payload_kind, name, publish.payload};
+  const config::ChannelRules& rules = rules_of(name, channel);
+  uint8_t flags = 0;
+  if (rules.slow_reader == config::ChannelRules::SlowReader::Skip) flags |= ipc::kDeliverSkipsSlow;
+  if (rules.history > 0 && (publish.flags & ipc::kPublishNoHistory) == 0) flags |= ipc::kDeliverIsKept;
+  const ipc::Deliver deliver{.offset = channel.offset,
+                             .except = publish.except,
+                             .payload_kind = publish.payload_kind,
+                             .flags = flags,
+                             .channel = name,
+                             .payload = publish.payload,
+                             .origin = publish.origin,
+                             .receipt_call = call,
+                             .acknowledge_ms = publish.acknowledge_ms};
   ipc::Deliver::visit(encoder, deliver);
-  channel.interested.for_each([&](uint16_t slot) {
+  targets.for_each([&](uint16_t slot) {
     Port& port = *ports_[slot];
     const bool was_missing = port.missing();
-    port.deliver(name, channel.offset, deliver_, queue_bytes_);
+    if (!port.deliver(name, {channel.offset, channel.presence}, deliver_, queue_bytes_)) answer_for(call, slot);
     if (!was_missing && port.missing()) log_.warn("bus_queue_full", {{"worker", port.worker()}});
     mark(port);
   });
+}
+
+// The call that the workers answer with what became of the publication; 0: nobody wants to know, or all is told already.
+uint64_t Bus::open_receipt(Port& publisher, const ipc::Publish& publish, const SlotSet& targets) {
+  if (publish.receipt_ticket == 0) return 0;
+  if (targets.empty()) {
+    publisher.send(ipc::CallReply{.ticket = publish.receipt_ticket, .body = ipc::encode(ipc::Receipt{})});
+    mark(publisher);
+    return 0;
+  }
+  const auto call = calls_.open(publisher.slot(), publish.receipt_ticket, targets, monotonic_ms());
+  if (call.ok()) return call.value();
+  log_.warn("bus_calls_full");
+  refuse_receipt(publisher, publish);
+  return 0;
+}
+
+void Bus::refuse_receipt(Port& publisher, const ipc::Publish& publish) {
+  if (publish.receipt_ticket != 0) refuse_call(publisher, {.ticket = publish.receipt_ticket});
+}
+
+// This worker is not asked any more.
+void Bus::answer_for(uint64_t call, uint16_t slot) {
+  CallTable::Due due;
+  if (calls_.answer(call, slot, due)) answer(due, slot, false, {});
 }
 
 void Bus::acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch) {
@@ -226,8 +306,12 @@ void Bus::acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_
   mark(port);
 }
 
-SlotSet Bus::targets_of(const ipc::Call& call) const {
+SlotSet Bus::targets_of(const Port& asker, const ipc::Call& call) const {
   SlotSet targets;
+  if (call.target == ipc::Target::Heir) {
+    if (const Port* heir = heir_of(asker)) targets.add(heir->slot());
+    return targets;
+  }
   for (const auto& port : ports_) {
     if (!port || !port->serving) continue;
     if (call.target == ipc::Target::All || port->worker() == call.worker) targets.add(port->slot());
@@ -236,9 +320,9 @@ SlotSet Bus::targets_of(const ipc::Call& call) const {
 }
 
 bool Bus::on_call(Port& port, const ipc::Call& call) {
-  if (call.target > ipc::Target::Worker || call.ticket == 0) return false;
+  if (call.target > ipc::Target::Heir || call.ticket == 0) return false;
   if (call.body.size() > ipc::kCallBodyBytesMax) return false;
-  const SlotSet targets = targets_of(call);
+  const SlotSet targets = targets_of(port, call);
   if (targets.empty()) {
     refuse_call(port, call);
     return true;
@@ -256,10 +340,24 @@ bool Bus::on_call(Port& port, const ipc::Call& call) {
       mark(target);
       return;
     }
-    CallTable::Due due;
-    if (calls_.answer(number.value(), slot, due)) answer(due, slot, false, {});
+    answer_for(number.value(), slot);
   });
   return true;
+}
+
+// The youngest: one that came with an upgrade, when the asker leaves because of it.
+const Port* Bus::heir_of(const Port& asker) const {
+  const Port* heir = nullptr;
+  for (const auto& port : ports_) {
+    if (!port || !port->serving || port->leaving || port.get() == &asker) continue;
+    if (heir == nullptr || port->worker() > heir->worker()) heir = port.get();
+  }
+  return heir;
+}
+
+void Bus::stop(uint16_t slot, bool graceful) {
+  if (Port* port = ports_[slot].get()) port->leaving = true;
+  send(slot, ipc::Stop{graceful});
 }
 
 void Bus::refuse_call(Port& port, const ipc::Call& call) {

@@ -12,8 +12,10 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@
 #include "master/handover_state.h"
 #include "master/hub/channel_table.h"
 #include "master/hub/idempotency_table.h"
+#include "master/hub/occupancy.h"
+#include "master/hub/presence_journal.h"
+#include "master/hub/presence_table.h"
 
 namespace beamgate::master {
 
@@ -45,10 +50,11 @@ class Bus {
     virtual void on_misbehaved(uint16_t slot, const char* reason) = 0;
   };
 
-  Bus(EventLoop& loop, log::Log& log, Observer& observer) : loop_(loop), log_(log), observer_(observer) {}
+  Bus(EventLoop& loop, log::Log& log, Observer& observer);
   ~Bus();
 
-  void set_queue_bytes(size_t queue_bytes) { queue_bytes_ = queue_bytes; }
+  // What holds from now on for the bus and its channels.
+  void follow(std::shared_ptr<const config::Config> config);
 
   // REQUIRES: the slot has no port.
   Result<void> attach(uint16_t slot, uint16_t worker, UniqueFd socket);
@@ -63,6 +69,9 @@ class Bus {
     port->send(message, std::move(descriptors));
     mark(*port);
   }
+
+  // Tells the worker to go; from now on others are preferred for what has time.
+  void stop(uint16_t slot, bool graceful);
 
   void flush();                 // At the end of a turn.
   void expire(int64_t now_ms);  // Every now and then: what has a time limit.
@@ -81,6 +90,7 @@ class Bus {
   bool recounting() const { return recount_ != nullptr; }
 
   const ChannelTable& channels() const { return channels_; }
+  size_t queued_bytes(uint16_t slot) const { return ports_[slot] ? ports_[slot]->channel().queued_bytes() : 0; }
   uint64_t dropped(uint16_t slot) const { return ports_[slot] ? ports_[slot]->dropped() : 0; }
 
  private:
@@ -102,6 +112,39 @@ class Bus {
   bool on_call(Port& port, const ipc::Call& call);
   bool on_reply(Port& port, const ipc::Reply& reply);
 
+  // bus_channels.cc
+  bool on_join(Port& port, const ipc::Join& join);
+  bool on_leave(Port& port, const ipc::Leave& leave);
+  bool on_joined_all(Port& port);
+  bool on_ask(Port& port, const ipc::Ask& ask);
+  bool on_ask_users(Port& port, const ipc::AskUsers& ask);
+  void on_user_change(const PresenceTable::UserChange& change);
+  void tell_users();
+  bool is_watched(const ipc::UserChange& change) const;
+  // bus_occupancy.cc
+  bool apps_want(uint32_t events) const;  // config::AppEvent
+  void on_occupancy(std::string_view channel, bool occupied);
+  void expire_occupancy();
+  void tell_occupancy();
+  void answer_state(Port& port, const ipc::Ask& ask);
+  const config::ChannelRules& rules_of(std::string_view name, HubChannel& channel);
+  PresenceTable::Rules presence_rules_of(std::string_view name);
+  struct Retention {
+    uint32_t count = 0;
+    int64_t ttl_ms = 0;
+  };
+  Retention retention_of(std::string_view name, HubChannel& channel);
+  void keep(std::string_view name, HubChannel& channel, const ipc::Publish& publish);
+  void adopt_history(const HandoverState& state);
+  void conflate(Port& port, HubChannel& channel, const ipc::Publish& publish, int64_t conflate_ms);
+  void deliver_conflated(std::string_view name);
+  void deliver_all_conflated();
+  void tell_presence(const PresenceTable::Changes& changes);
+  void tell_all_presence();
+  void tell_lists();
+  bool is_presence_channel(std::string_view name) const;
+  void expire_presence();
+
   bool on_known(Port& port, const ipc::Known& known);
   bool on_known_all(Port& port, const ipc::KnownAll& known);
   bool learn(Port& port, const Recount::Account& account);
@@ -109,9 +152,15 @@ class Bus {
   void look_at_recount();
   void finish_recount();
 
-  void relay(std::string_view name, const HubChannel& channel, const ipc::Publish& publish);
+  void relay(Port* publisher, HubChannel& channel, const ipc::Publish& publish);
+  uint64_t open_receipt(Port& publisher, const ipc::Publish& publish, const SlotSet& targets);
+  void refuse_receipt(Port& publisher, const ipc::Publish& publish);
+  void answer_for(uint64_t call, uint16_t slot);
+  void note_pattern(std::string_view name);
+  void add_pattern_interest(std::string_view name, SlotSet& slots);
   void acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
-  SlotSet targets_of(const ipc::Call& call) const;
+  SlotSet targets_of(const Port& asker, const ipc::Call& call) const;
+  const Port* heir_of(const Port& asker) const;
   void answer(const CallTable::Due& due, uint16_t from_slot, bool answered, std::string_view body);
   void refuse_call(Port& port, const ipc::Call& call);
 
@@ -124,7 +173,18 @@ class Bus {
   std::array<size_t, ipc::kSlotsMax> interests_{};
   std::array<uint16_t, ipc::kSlotsMax> worker_of_{};  // Of the slot's last worker; answers name it.
   std::vector<uint16_t> dirty_;                        // Slots whose ports have something to write.
+  std::shared_ptr<const config::Config> config_;
+  uint64_t config_generation_ = 0;
   ChannelTable channels_;
+  HistoryStore no_history_;  // Of channels that keep nothing.
+  PresenceTable presence_;
+  std::set<std::string, std::less<>> patterns_;  // Channels whose subscribers want what is published in others.
+  PresenceJournal journal_;
+  std::map<std::string, EventLoop::TimerId, std::less<>> conflating_;  // By channel.
+  uint64_t told_ = 0;  // Sequence number of the last change that an application was to be told of.
+  std::optional<EventLoop::TimerId> presence_timer_;
+  Occupancy occupancy_;
+  std::optional<EventLoop::TimerId> occupancy_timer_;
   IdempotencyTable idempotency_;
   CallTable calls_;
   std::unique_ptr<Recount> recount_;  // Null: none runs.

@@ -40,8 +40,8 @@ void Bus::look_at_recount() {
 
 bool Bus::on_known(Port& port, const ipc::Known& known) {
   if (!port.recounts || !valid_name(known.channel) || known.epoch.size() > kEpochBytesMax) return false;
-  Recount::Account account{port.slot(), known.confirmed, known.offset, std::string(known.epoch),
-                           std::string(known.channel)};
+  Recount::Account account{port.slot(),    known.confirmed,          known.offset,
+                           known.presence, std::string(known.epoch), std::string(known.channel)};
   if (!learn(port, account)) return false;
   if (!recount_) return settle_account(port, account);
   recount_->add(std::move(account));
@@ -57,6 +57,7 @@ bool Bus::on_known_all(Port& port, const ipc::KnownAll& known) {
   } else {
     port.send(ipc::Recounted{});
     mark(port);
+    tell_lists();
   }
   observer_.on_ready(port.slot(), known.generation);
   return true;
@@ -70,7 +71,8 @@ bool Bus::learn(Port& port, const Recount::Account& account) {
     if (interests_[port.slot()] >= kInterestsMax) return false;
     ++interests_[port.slot()];
   }
-  channels_.learn(account.channel, account.epoch, account.offset, port.slot());
+  channels_.learn(account.channel, account.epoch, account.offset, account.presence, port.slot());
+  note_pattern(account.channel);
   return true;
 }
 
@@ -78,9 +80,11 @@ bool Bus::learn(Port& port, const Recount::Account& account) {
 bool Bus::settle_account(Port& port, const Recount::Account& account) {
   if (!account.confirmed) return on_interest(port, ipc::Interest{account.channel});
   const HubChannel* channel = channels_.find(account.channel);
-  if (channel == nullptr || (channel->epoch == account.epoch && channel->offset == account.offset)) return true;
-  log_.warn("bus_publications_lost", {{"worker", port.worker()}, {"channel", account.channel}});
-  port.send(ipc::Missed{channel->offset, account.channel});
+  if (channel == nullptr) return true;
+  const bool has_all = channel->epoch == account.epoch && channel->offset == account.offset;
+  if (has_all && channel->presence == account.presence) return true;
+  if (!has_all) log_.warn("bus_publications_lost", {{"worker", port.worker()}, {"channel", account.channel}});
+  port.send(ipc::Missed{channel->offset, channel->presence, account.channel});
   mark(port);
   return true;
 }
@@ -104,6 +108,7 @@ void Bus::finish_recount() {
     port->send(ipc::Recounted{});
     mark(*port);
   }
+  tell_lists();
   observer_.on_recounted();
 }
 

@@ -4,32 +4,27 @@
 
 namespace beamgate::master {
 
-void Port::deliver(std::string_view channel, uint64_t offset, std::string_view body, size_t queue_bytes) {
-  if (broken_) return;
+bool Port::deliver(std::string_view channel, Place place, std::string_view body, size_t queue_bytes) {
+  if (broken_) return false;
   // An empty queue takes any publication, or one above queue_bytes could never be delivered.
   const size_t queued = channel_.queued_bytes();
   const bool fits = queued == 0 || queued + body.size() <= queue_bytes;
   if (!fits) {
-    miss(channel, offset);
-    return;
+    miss(channel, place);
+    return false;
   }
-  if (!missed_.empty()) {
-    const auto found = missed_.find(channel);
-    if (found != missed_.end()) {
-      send(ipc::Gap{.offset = found->second, .channel = channel});
-      missed_.erase(found);
-    }
-  }
+  tell_gap_of(channel);
   channel_.send_body(ipc::Kind::Deliver, body);
+  return true;
 }
 
-void Port::miss(std::string_view channel, uint64_t offset) {
+void Port::miss(std::string_view channel, Place place) {
   ++dropped_;
   const auto found = missed_.find(channel);
   if (found != missed_.end()) {
-    found->second = offset;
+    found->second = place;
   } else {
-    missed_.emplace(std::string(channel), offset);
+    missed_.emplace(std::string(channel), place);
   }
 }
 
@@ -43,10 +38,22 @@ void Port::write() {
   if (!broken_ && !channel_.flush().ok()) broken_ = true;
 }
 
+void Port::tell_gap_of(std::string_view channel) {
+  if (missed_.empty()) return;
+  const auto found = missed_.find(channel);
+  if (found == missed_.end()) return;
+  send_gap(channel, found->second);
+  missed_.erase(found);
+}
+
+void Port::send_gap(std::string_view channel, Place place) {
+  send(ipc::Gap{.offset = place.offset, .presence = place.presence, .channel = channel});
+}
+
 void Port::tell_gaps(size_t queue_bytes) {
   while (!missed_.empty() && has_room(queue_bytes)) {
     const auto next = missed_.begin();
-    send(ipc::Gap{.offset = next->second, .channel = next->first});
+    send_gap(next->first, next->second);
     missed_.erase(next);
   }
 }

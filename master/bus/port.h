@@ -31,8 +31,14 @@ class Port {
   ipc::Channel& channel() { return channel_; }
   const ipc::Channel& channel() const { return channel_; }
 
-  // One publication; `body` is the encoded Deliver.
-  void deliver(std::string_view channel, uint64_t offset, std::string_view body, size_t queue_bytes);
+  // Where a channel is.
+  struct Place {
+    uint64_t offset = 0;
+    uint64_t presence = 0;
+  };
+
+  // One publication; `body` is the encoded Deliver.  False: there is no room, and the worker will be told of a Gap.
+  bool deliver(std::string_view channel, Place place, std::string_view body, size_t queue_bytes);
 
   template <typename Message>
   void send(const Message& message, ipc::Descriptors descriptors = {}) {
@@ -42,9 +48,15 @@ class Port {
     BG_ASSERT(queued);  // What the master sends is within the limits it has checked.
   }
 
+  // The worker isn't told something of this channel; it learns that it misses what came up to here.
+  void miss(std::string_view channel, Place place);
+
   // Has room for an answer with a body of a worker's choosing.
   bool has_room(size_t queue_bytes) const { return channel_.queued_bytes() < queue_bytes; }
   bool stuck(size_t queue_bytes) const { return channel_.queued_bytes() > queue_bytes + kControlBytesMax; }
+
+  // Before something of this channel is sent that isn't a publication: its gap, if there is one, comes first.
+  void tell_gap_of(std::string_view channel);
 
   // Writes what fits and tells of gaps when room has come.
   void flush(size_t queue_bytes);
@@ -58,12 +70,13 @@ class Port {
 
   bool said_hello = false;
   bool serving = false;    // Has said Ready.
+  bool leaving = false;    // Was told to stop.
   bool recounts = false;   // Was sent a Recount that it has not answered.
   bool dirty = false;      // In the Bus's list of ports to flush.
 
  private:
-  void miss(std::string_view channel, uint64_t offset);
   void write();
+  void send_gap(std::string_view channel, Place place);
   void tell_gaps(size_t queue_bytes);
 
   const uint16_t slot_;
@@ -71,7 +84,7 @@ class Port {
   ipc::Channel channel_;
   bool broken_ = false;
   uint64_t dropped_ = 0;
-  std::unordered_map<std::string, uint64_t, KeyedHash, std::equal_to<>> missed_;  // Channel to last offset.
+  std::unordered_map<std::string, Place, KeyedHash, std::equal_to<>> missed_;  // By channel: what came last.
 };
 
 }  // namespace beamgate::master

@@ -26,6 +26,7 @@ class Recount {
     uint16_t slot = 0;
     bool confirmed = false;
     uint64_t offset = 0;
+    uint64_t presence = 0;
     std::string epoch;
     std::string channel;
   };

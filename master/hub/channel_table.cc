@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 
 namespace beamgate::master {
@@ -41,6 +42,10 @@ void ChannelTable::set_idle(Entries::value_type& entry, int64_t now_ms) {
   if (idle_.size() > kIdleMax) forget_longest_idle();
 }
 
+void ChannelTable::note_occupancy(std::string_view name, bool occupied) const {
+  if (on_occupancy_) on_occupancy_(name, occupied);
+}
+
 void ChannelTable::set_busy(Entry& entry) {
   if (!entry.idle) return;
   entry.idle = false;
@@ -56,7 +61,9 @@ void ChannelTable::forget_longest_idle() {
 const HubChannel& ChannelTable::add_interest(std::string_view name, uint16_t slot) {
   Entry& entry = open(name).second;
   set_busy(entry);
+  const bool was_empty = entry.channel.interested.empty();
   entry.channel.interested.add(slot);
+  if (was_empty) note_occupancy(name, true);
   return entry.channel;
 }
 
@@ -66,13 +73,17 @@ void ChannelTable::adopt(std::string_view name, HubChannel channel, int64_t idle
   if (entry.second.channel.interested.empty()) set_idle(entry, idle_since_ms);
 }
 
-const HubChannel& ChannelTable::learn(std::string_view name, std::string_view epoch, uint64_t offset, uint16_t slot) {
+const HubChannel& ChannelTable::learn(std::string_view name, std::string_view epoch, uint64_t offset, uint64_t presence,
+                                      uint16_t slot) {
   const bool is_new = channels_.find(name) == channels_.end();
   Entry& entry = open(name).second;
   set_busy(entry);
   HubChannel& channel = entry.channel;
   if (is_new) channel.epoch = epoch;
-  if (channel.epoch == epoch) channel.offset = std::max(channel.offset, offset);
+  if (channel.epoch == epoch) {
+    channel.offset = std::max(channel.offset, offset);
+    channel.presence = std::max(channel.presence, presence);
+  }
   channel.interested.add(slot);
   return channel;
 }
@@ -81,7 +92,9 @@ void ChannelTable::remove_interest(std::string_view name, uint16_t slot, int64_t
   const auto found = channels_.find(name);
   if (found == channels_.end()) return;
   found->second.channel.interested.remove(slot);
-  if (!found->second.idle && found->second.channel.interested.empty()) set_idle(*found, now_ms);
+  if (found->second.idle || !found->second.channel.interested.empty()) return;
+  note_occupancy(name, false);
+  set_idle(*found, now_ms);
 }
 
 void ChannelTable::drop_slot(uint16_t slot, int64_t now_ms) {
@@ -90,6 +103,7 @@ void ChannelTable::drop_slot(uint16_t slot, int64_t now_ms) {
     if (!entry.second.channel.interested.contains(slot)) continue;
     entry.second.channel.interested.remove(slot);
     if (!entry.second.channel.interested.empty()) continue;
+    note_occupancy(entry.first, false);
     entry.second.idle_since_ms = now_ms;
     entry.second.idle = true;
     entry.second.place = idle_.insert(idle_.end(), &entry);
@@ -97,15 +111,34 @@ void ChannelTable::drop_slot(uint16_t slot, int64_t now_ms) {
   while (idle_.size() > kIdleMax) forget_longest_idle();
 }
 
-const HubChannel& ChannelTable::sequence(std::string_view name, int64_t now_ms) {
+HubChannel& ChannelTable::sequence(std::string_view name, int64_t now_ms) {
   auto& entry = open(name);
   ++entry.second.channel.offset;
   if (entry.second.channel.interested.empty()) set_idle(entry, now_ms);
   return entry.second.channel;
 }
 
+void ChannelTable::keep(HubChannel& channel, KeptPublication publication, uint32_t count_max, int64_t ttl_ms) {
+  if (!channel.history) channel.history = std::make_unique<History>(store_);
+  channel.history->add(std::move(publication), count_max, ttl_ms);
+}
+
 void ChannelTable::expire(int64_t now_ms) {
-  while (!idle_.empty() && now_ms - idle_.front()->second.idle_since_ms >= kIdleMs) forget_longest_idle();
+  for (size_t looked = idle_.size(); looked > 0 && now_ms - idle_.front()->second.idle_since_ms >= kIdleMs; --looked) {
+    auto& entry = *idle_.front();
+    History* history = entry.second.channel.history.get();
+    if (history != nullptr) history->expire(wall_ms());
+    if (history == nullptr || history->empty()) {
+      forget_longest_idle();
+    } else {
+      set_idle(entry, now_ms);
+    }
+  }
+}
+
+HubChannel* ChannelTable::find(std::string_view name) {
+  const auto found = channels_.find(name);
+  return found == channels_.end() ? nullptr : &found->second.channel;
 }
 
 const HubChannel* ChannelTable::find(std::string_view name) const {

@@ -51,10 +51,10 @@ bool is_stopped(pid_t pid) {
   return name_end != nullptr && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
 }
 
-std::string read_text(int fd) {
+Secret read_text(int fd) {
   struct stat status {};
   if (fstat(fd, &status) != 0) return "";
-  std::string text(static_cast<size_t>(status.st_size), '\0');
+  Secret text(std::string(static_cast<size_t>(status.st_size), '\0'));
   const ssize_t got = pread(fd, text.data(), text.size(), 0);
   text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
   return text;
@@ -245,6 +245,7 @@ void Keeper::on_worker_death() {
   const pid_t dead = life_.worker_pid;
   const int32_t death = life_.death;
   const bool served = life_.serving;
+  plan_.metrics->add(metrics::Metric::WorkerDeaths);  // Nobody else writes it now.
   log().write(
       log::Level::Alert, "worker_died",
       {{"slot", plan_.slot}, {"pid", dead}, {"signal", signal_of(death)}, {"cause", cause_of(death)}});
@@ -311,7 +312,7 @@ void Keeper::set_title(const char* title) {
 // By the number that is in force now.  Only while no worker lives, which could be closing it.
 log::Log& Keeper::log() {
   const int32_t number = life_.inherited().log;
-  log_.borrow(number < 0 ? 2 : number, log_level_);
+  log_.borrow(number < 0 ? 2 : number, plan_.config->error_log_path, log_level_);
   return log_;
 }
 

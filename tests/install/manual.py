@@ -45,4 +45,4 @@ def section(text, name):
 
 
 def sources(*places):
-    return "\n".join(path.read_text() for place in places for path in sorted((ROOT / place).rglob("*.cc")))
+    return "\n".join(path.read_text() for place in places for path in sorted((ROOT / place).rglob("*.*")) if path.suffix in (".cc", ".h"))

@@ -93,8 +93,12 @@ class Access(Api):
         self.assertEqual(self.post("/open/publish", {"channel": "a", "data": "x" * 9000}, auth=False).status, 413)
         refused = http_client.get(self.address, "/api/publish", AUTH)
         self.assertEqual((refused.status, refused.header("allow")), (405, "POST"))
-        for method in ("presence", "presence_stats", "history", "history_remove", "refresh"):
+        for method in ("presence", "presence_stats", "history", "history_remove"):
             self.assertEqual(self.error(method, {"channel": "room"}), 108, method)
+            self.assertEqual(self.error(method, {"channel": ""}), 107, method)
+        self.assertEqual(self.error("refresh", {"channel": "room"}), 107)
+        self.assertEqual(self.error("publish", {"channel": "room", "data": 1, "event": "x" * 256}), 106)
+        self.assertEqual(self.error("publish", {"channel": "room", "data": 1, "tags": {"event": 7}}), 107)
 
 
 class Publishing(Api):
@@ -224,6 +228,59 @@ class Batches(Api):
             self.assertIn("nodes", self.post(target, {"method": "info"}).json()["result"])
         self.assertEqual(self.post("/old", {"params": {}}).status, 400)
         self.assertEqual(self.post("/old", "").status, 400)
+
+
+CHANNELS = f"""
+channels room {{ presence on; history 100 10m; }}
+channels full {{ presence on; presence_limit 1; }}
+users {{ history 10 10m; }}
+{SERVER}
+"""
+
+
+class Channels(Api):
+    def test_history(self):
+        self.start(CHANNELS)
+        offsets = [self.result("publish", {"channel": "room", "data": i})["offset"] for i in range(5)]
+        self.result("publish", {"channel": "room", "data": "passing", "skip_history": True})
+        position = self.result("history", {"channel": "room"})
+        self.assertEqual((position["publications"], position["offset"]), ([], offsets[-1] + 1))
+        since = {"offset": offsets[1], "epoch": position["epoch"]}
+        for params, expected in (({"limit": -1}, [0, 1, 2, 3, 4]), ({"limit": 2}, [0, 1]), ({"limit": 2, "reverse": True}, [4, 3]),
+                                 ({"limit": 2, "since": since}, [2, 3]), ({"limit": 5, "since": since, "reverse": True}, [0])):
+            found = self.result("history", {"channel": "room", **params})
+            self.assertEqual([one["data"] for one in found["publications"]], expected, params)
+            self.assertEqual([one["offset"] for one in found["publications"]], [offsets[i] for i in expected])
+        self.assertEqual(self.error("history", {"channel": "room", "since": {"offset": 1, "epoch": "other"}}), 112)
+        self.assertEqual(self.error("history", {"channel": "room", "since": 7}), 107)
+        self.result("history_remove", {"channel": "room"})
+        self.assertEqual(self.result("history", {"channel": "room", "limit": -1})["publications"], [])
+
+    def test_resource(self):
+        self.start(CHANNELS)
+        sockets = [self.connect() for _ in range(5)]
+        sent = self.post("/api/channels/room", "by name", {"Content-Type": "text/plain"}).json()["result"]
+        for socket in sockets:
+            self.assertEqual(socket.recv(), "by name")
+        view = http_client.get(self.address, "/api/channels/room", AUTH).json()["result"]
+        self.assertEqual(view, {"channel": "room", "num_clients": 5, "num_users": 0, **sent})
+        gone = http_client.request(self.address, "DELETE", "/api/channels/room", AUTH).json()["result"]
+        self.assertEqual((gone, self.clients("room")), ({"num_clients": 5}, 0))
+        other = self.connect()
+        gone = http_client.request(self.address, "DELETE", "/api/channels/room?code=4001", AUTH).json()["result"]
+        self.assertEqual((gone, other.recv_close()), ({"num_clients": 1}, 4001))
+        kept = self.connect()
+        self.result("disconnect", {"channel": "room"})
+        self.assertEqual(kept.recv_close(), 3503)
+        self.assertEqual(self.post("/api/channels/room", "{", {"Content-Type": "application/json"}).status, 400)
+        self.assertEqual(http_client.get(self.address, "/api/channels/" + "x" * 256, AUTH).status, 404)
+
+    def test_what_is_for_a_user_waits(self):
+        self.start(CHANNELS)
+        sent = self.post("/api/users/ada", "for later", {"Content-Type": "text/plain"}).json()["result"]
+        self.assertEqual((sent["num_clients"], sent["offset"]), (0, 1))
+        kept = self.result("history", {"channel": "#server-to-user-ada", "limit": 5})["publications"]
+        self.assertEqual([one["data"] for one in kept], ["for later"])
 
 
 class Nodes(Api):
@@ -359,7 +416,9 @@ class Connections(Api):
         self.assertEqual((view["user"], view["num_clients"]), ("ada", len(held)))
         self.assertEqual(sorted(one["id"] for one in view["connections"]), sorted(uid for _, uid, _ in held))
         sent = self.call("POST", "/users/ada", "to all of ada").json()["result"]
-        self.assertEqual(sent, {"num_clients": len(held)})
+        self.assertEqual(sent["num_clients"], len(held))
+        self.assertEqual(view["protocols"], {"raw": len(held)})
+        self.assertGreaterEqual(view["since"], min(one["connected_at"] for one in view["connections"]))
         for socket, _, _ in held:
             self.assertEqual(socket.recv(), "to all of ada")
         self.call("DELETE", "/users/ada?code=4002")

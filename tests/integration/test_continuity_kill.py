@@ -106,6 +106,43 @@ class Kill(continuity.TestCase):
                 oracle.wait_messages(200)
         oracle.finish()
 
+    def test_both_keepers_killed_and_then_the_worker(self):
+        """The worker that is left gives its connections to a complete slot, again and again; then nobody is lost with
+        any worker."""
+        self.start(workers=2).expect_deaths()
+        slots = self.wait_slots(2)
+        oracle = self.watch(connections=300, busy=20, subscribers=20)
+        publisher = self.publish(oracle)
+        files = self.open_files()
+        for _ in range(3):
+            doomed = slots[0]
+            mark = self.running.log_mark()
+            self.kill_keepers(doomed)
+            self.running.wait_log(r"\bworker_repaired\b.*\bleft=0\b", after=mark, timeout=continuity.SETTLE_S)
+            slots = self.wait_slots(2, without=doomed)
+            oracle.wait_messages(200)
+        for slot in slots:
+            os.kill(slot.worker, SIGKILL)
+        slots = self.wait_slots(2, without=[slot.worker for slot in slots])
+        oracle.wait_messages(200)
+        publisher.stop()
+        oracle.finish()
+        self.check_nothing_left(files, 2)
+        self.assertEqual(self.running.metrics()["beamgate_workers_repaired_total"], 3)
+
+    def test_both_keepers_killed_while_there_is_no_master(self):
+        """The next master sees what is missing."""
+        self.start(workers=2).expect_deaths()
+        doomed, other = self.wait_slots(2)
+        oracle = self.watch(connections=100, busy=10)
+        self.running.lose_master()
+        self.kill_keepers(doomed)
+        self.running.start_another_master()
+        self.running.wait_log(r"\bworker_repaired\b", timeout=continuity.SETTLE_S)
+        self.assertIn(other, self.wait_slots(2, without=doomed))
+        oracle.wait_messages(200)
+        oracle.finish()
+
     def test_a_whole_slot_killed_is_lost_alone_and_soon_back(self):
         self.start(workers=2).expect_deaths()
         doomed, other = self.wait_slots(2)
@@ -113,10 +150,9 @@ class Kill(continuity.TestCase):
         workers = self.workers_of({peer.port for peer in oracle.echoes})
         theirs = [peer for peer in oracle.echoes if workers[peer.port] == doomed.worker]
         self.assertTrue(0 < len(theirs) < 100)
-        for pid in (doomed.keeper, doomed.standby):
-            os.kill(pid, SIGSTOP)  # Nobody shall have the time to help.
-        for pid in doomed:
-            os.kill(pid, SIGKILL)
+        os.kill(doomed.worker, SIGSTOP)  # Nobody shall have the time to help it.
+        self.kill_keepers(doomed)
+        os.kill(doomed.worker, SIGKILL)
         after = self.wait_slots(2, without=doomed)
         self.assertIn(other, after)
         oracle.wait_faults("closed", len(theirs))

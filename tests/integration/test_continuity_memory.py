@@ -28,6 +28,7 @@ HTTP = continuity.HTTP.replace("location /api/", """location /collect {
     }
     location /api/""")
 CORE_BYTES = 256 << 20  # Takes much longer to write than a successor takes to serve.
+CORE_FILE_S = 300  # On a slow disk that others write to as well.
 CORE_PATTERN = "/proc/sys/kernel/core_pattern"
 PT_LOAD = 1
 LIMIT_BYTES = 192 << 20
@@ -117,8 +118,10 @@ class Memory(continuity.TestCase):
         return client
 
     def arena_of(self, worker):
-        arena, = [mapping for mapping in mappings(worker) if "memfd:beamgate-arena" in mapping.name]
-        return arena
+        """Once it is the only one: a successor looks at its predecessor's, too, until it has taken over."""
+        def arenas():
+            return [mapping for mapping in mappings(worker) if "memfd:beamgate-arena" in mapping.name]
+        return beamgate.until(lambda: len(found := arenas()) == 1 and found, continuity.SETTLE_S, "one arena")[0]
 
     def shared_of(self, worker):
         """Other memory that workers share."""
@@ -171,7 +174,7 @@ class Memory(continuity.TestCase):
         self.assertEqual(client.recv(), (IN_THE_ARENA + b" and no core file").decode())
         self.assertTrue(beamgate.is_alive(slot.worker), "the dead worker is still being written down")
         oracle.finish()
-        beamgate.until(lambda: not os.path.exists(f"/proc/{slot.worker}"), continuity.SETTLE_S, "the core file")
+        beamgate.until(lambda: not os.path.exists(f"/proc/{slot.worker}"), CORE_FILE_S, "the core file")
         self.running.wait_log(rf"\bworker_died\b.*\bpid={slot.worker}\b.*\bcause=crashed\b")
         core = self.core()
         self.assertEqual(self.bytes_within(core, arena), 0)
@@ -229,6 +232,8 @@ class Memory(continuity.TestCase):
         oracle.finish()
         after = self.wait_slots(2)
         self.assertEqual({slot.keeper for slot in after}, {slot.keeper for slot in slots}, "only workers were killed")
+        # The kernel takes its time to take back what a killed one had.
+        beamgate.until(lambda: len(self.running.members()) == 2 + 3 * 2, continuity.SETTLE_S, "the killed are gone")
 
 
 if __name__ == "__main__":

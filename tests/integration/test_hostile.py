@@ -3,6 +3,7 @@
 Every case runs beside a bystander, an echo connection that must be answered before, during and after.
 """
 
+import select
 import threading
 import zlib
 
@@ -19,7 +20,10 @@ server {
     location = /echo { websocket echo; websocket_message_max 64k; }
     location = /deflate { websocket echo; websocket_message_max 64k; websocket_deflate on; }
     location = /short { websocket echo; websocket_idle_timeout 1s; websocket_ping_interval 0; }
-    location = /slow { websocket raw; websocket_subscribe news; websocket_send_queue 256k; }
+    location = /slow { websocket raw; websocket_subscribe news; websocket_send_queue 256k; websocket_close_timeout 60s; }
+    location = /stalled {
+        websocket raw; websocket_subscribe news; websocket_send_queue 256k; websocket_close_timeout 100ms;
+    }
     location = /lossy { websocket raw; websocket_subscribe news; websocket_send_queue 256k; websocket_slow_reader drop_oldest; }
     location /api/ { api on; }
     location = /hello { return 200 "hello\\n"; }
@@ -63,6 +67,19 @@ class Hostile(beamgate.TestCase):
             self.assertEqual(reader.recv()[:8], b"%08d" % number)
         self.assert_memory_grew_less_than(8 * MIB)
         self.assertEqual(stalled.recv_close(), 1008)
+        self.check_bystander()
+
+    def test_reader_that_does_not_read_its_close_either_is_reset(self):
+        """Otherwise the kernel would hold megabytes for it, for minutes after the connection is gone."""
+        stalled = self.track(ws_client.connect(self.address, "/stalled"))
+        gone = select.poll()
+        gone.register(stalled.wire.sock, select.POLLRDHUP)
+
+        def thrown_out():
+            self.publish(b"x" * (64 << 10))
+            return gone.poll(0)
+        (_, events), = beamgate.until(thrown_out, 60, "the end of a connection that is not read")
+        self.assertTrue(events & select.POLLERR, "by a reset")
         self.check_bystander()
 
     def test_lossy_reader_misses_old_messages_and_gets_the_newest(self):

@@ -445,7 +445,7 @@ class Floods(Http2Case):
         with contextlib.suppress(OSError):
             code = play(raw)
         self.assertEqual(code if isinstance(code, int) else raw.wait_goaway(), ENHANCE_YOUR_CALM)
-        self.assertEqual(self.metric(gateway, f"http2_floods_{reason}_total"), 1)
+        self.assertEqual(self.metric(gateway, f'http2_floods_total{{reason="{reason}"}}'), 1)
         with self.client(gateway) as other:
             self.assertEqual(other.get("/").text, "ok", "others are served")
 
@@ -504,8 +504,8 @@ class Floods(Http2Case):
         with contextlib.suppress(OSError):
             play(raw)
         self.assertEqual(raw.wait_goaway(), ENHANCE_YOUR_CALM)
-        self.assertEqual(self.metric(gateway, "http2_floods_continuations_total") +
-                         self.metric(gateway, "http2_floods_empty_total"), 1)
+        self.assertEqual(self.metric(gateway, 'http2_floods_total{reason="continuations"}') +
+                         self.metric(gateway, 'http2_floods_total{reason="empty"}'), 1)
 
     def test_endless_continuations(self):
         def play(raw):
@@ -545,7 +545,7 @@ class Floods(Http2Case):
         with contextlib.suppress(OSError, AssertionError):
             for n in range(120):
                 raw.headers(2 * n + 1, head("GET", "/large"))
-        beamgate.until(lambda: self.metric(gateway, "http2_floods_unread_total") == 1, 20, "the end of the connection")
+        beamgate.until(lambda: self.metric(gateway, 'http2_floods_total{reason="unread"}') == 1, 20, "the end of the connection")
         if not beamgate.sanitized():
             self.assertLess(gateway.memory().get("Pss", 0) - before, 32 << 20)
         self.idle(gateway)

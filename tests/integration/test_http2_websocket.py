@@ -131,7 +131,7 @@ class Echo(StreamCase):
         while frame.opcode == PING:  # None of them is answered.
             frame = socket.recv_frame()
         self.assertEqual((frame.opcode, ws_frame.decode_close(frame.payload)[0]), (CLOSE, 1001))
-        self.assertEqual(self.metric(gateway, "closes_idle_total"), 1)
+        self.assertEqual(self.metric(gateway, 'connections_closed_total{reason="idle"}'), 1)
 
     def test_a_slow_reader_is_closed(self):
         gateway = self.serving("location / { websocket echo; websocket_send_queue 100k; websocket_message_max 64k; } "

@@ -5,7 +5,10 @@ stops accepting; clients wait in the kernel's queue and are served when others h
 above connections_per_address is turned away at once.
 """
 
+import resource
+import subprocess
 import unittest
+from pathlib import Path
 
 import beamgate
 import http_client
@@ -49,7 +52,7 @@ class Limits(beamgate.TestCase):
                                events="worker_connections 1000;")
         self.check_waiting_clients_are_served(gateway, 30, 70)
         page = http_client.get(gateway.address(), "/metrics").text
-        self.assertRegex(page, r"(?m)^beamgate_accept_pauses_total [1-9]")
+        self.assertRegex(page, r"(?m)^beamgate_accept_pauses_total.* [1-9]")
 
     def test_connections_per_address(self):
         gateway = self.gateway(HTTP, workers=3, events="connections_per_address 6;")
@@ -72,6 +75,28 @@ class Limits(beamgate.TestCase):
                     return False
 
         beamgate.until(accepted_again, 10, "room for the address again")
+
+
+class Warnings(beamgate.TestCase):
+    def test_limits_that_will_bite_are_told_before_and_at_the_start(self):
+        gateway = self.gateway(HTTP, start=False, events="worker_connections 6000;")
+        self.assertNotIn("RLIMIT_NOFILE", gateway.run("-t").stderr)
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (5000, 5000))
+        told = subprocess.run(gateway.command("-t"), capture_output=True, text=True, preexec_fn=few)
+        self.assertEqual(told.returncode, 0)
+        self.assertRegex(told.stderr, r"\[warn\] worker_connections 6000 may take 6020 open files.*RLIMIT_NOFILE is 5000")
+        wrapper = gateway.path("with-few-files")
+        wrapper.write_text(f'#!/bin/sh\nulimit -n 5000\nexec {beamgate.binary()} "$@"\n')
+        wrapper.chmod(0o755)
+        gateway.binary = wrapper
+        gateway.start()
+        gateway.wait_log(r"\[warn\].*system_limit what=.*RLIMIT_NOFILE is 5000")
+        gateway.wait_log(rf"\bready workers=\d+ configuration={gateway.config_path} error_log=stderr manual=beamgate-troubleshooting\(7\)")
+
+    def test_a_backlog_that_the_kernel_cuts(self):
+        most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+        gateway = self.gateway(HTTP.replace("listen 127.0.0.1:0", f"listen 127.0.0.1:0 backlog={most + 1}"), start=False)
+        self.assertRegex(gateway.run("-t").stderr, rf"\[warn\] the backlog of listen .*{most + 1}, is cut to net.core.somaxconn, {most}")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,15 @@
 """The page of the packaged configuration in a real Chromium: two tabs talk through four workers, markup stays
 text, the counters count, a tab whose worker is killed comes back by itself.
 
-The browser is driven by support/live_page.mjs with playwright-core; screenshots are left beside the binary, in
-live-page/, to be looked at."""
+The browser is driven by support/live_page.mjs."""
 
 import os
-import subprocess
-import threading
 from pathlib import Path
 from signal import SIGKILL
 
 import beamgate
 import http_client
-
-SUPPORT = Path(beamgate.SOURCE_ROOT, "tests", "support")
-CHROMIUM = os.environ.get("BEAMGATE_CHROMIUM", "/usr/bin/chromium")
-SCENARIO_TIMEOUT_S = 120
+import pages
 
 
 def packaged_config(*replacements):
@@ -30,39 +24,9 @@ def packaged_config(*replacements):
     return ("user root;\n" if os.geteuid() == 0 else "") + text
 
 
-class LivePage(beamgate.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if not (SUPPORT / "node_modules" / "playwright-core").is_dir():
-            raise AssertionError("playwright-core is not installed; run: npm ci --prefix tests/support")
-        if not os.access(CHROMIUM, os.X_OK):
-            raise AssertionError(f"no {CHROMIUM}; run: packaging/install-dependencies test")
-        cls.directory = Path(beamgate.binary()).parent / "live-page"
-        cls.directory.mkdir(exist_ok=True)
-
-    def play(self, gateway, scenario, actions=None):
-        """Runs a scenario in the browser, doing what it asks for; gives what it has seen."""
-        driver = subprocess.Popen(
-            ["node", str(SUPPORT / "live_page.mjs"), f"http://{gateway.address()}", str(self.directory), scenario],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        watchdog = threading.Timer(SCENARIO_TIMEOUT_S, driver.kill)
-        watchdog.start()
-        seen = []
-        try:
-            for line in driver.stdout:
-                seen.append(line.rstrip())
-                if line.startswith("do "):
-                    actions[line[3:].strip()]()
-                    driver.stdin.write("done\n")
-                    driver.stdin.flush()
-            self.assertEqual(driver.wait(), 0, "\n".join([*seen, gateway.log()[-4000:]]))
-        finally:
-            watchdog.cancel()
-            driver.kill()
-            driver.wait()
-            driver.stdin.close()
-            driver.stdout.close()
-        return [line[3:] for line in seen if line.startswith("ok ")]
+class LivePage(pages.TestCase):
+    page = "live-page"
+    script = "live_page.mjs"
 
     def test_two_tabs_talk(self):
         gateway = self.gateway(config=packaged_config())

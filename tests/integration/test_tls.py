@@ -167,9 +167,9 @@ class Everything(TlsCase):
         for _ in range(200):
             talker.send(b"x" * 100_000)
             talker.recv()
-            if self.metric(gateway, "closes_slow_reader_total"):
+            if self.metric(gateway, 'connections_closed_total{reason="slow_reader"}'):
                 break
-        self.assertEqual(self.metric(gateway, "closes_slow_reader_total"), 1)
+        self.assertEqual(self.metric(gateway, 'connections_closed_total{reason="slow_reader"}'), 1)
         self.assertEqual(slow.recv_close(), 1008)
 
     def test_a_client_that_floods_is_read_no_faster_than_it_reads(self):

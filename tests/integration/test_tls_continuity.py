@@ -9,7 +9,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGQUIT, SIGUSR2
+from signal import SIGHUP, SIGKILL, SIGQUIT, SIGSTOP, SIGUSR2
 
 import beamgate
 import http_client
@@ -133,6 +133,32 @@ class Continuity(beamgate.TestCase):
         beamgate.until(lambda: not set(old) & set(gateway.worker_pids()), 20, "the old workers to end")
         for client in plain + [self.websocket(gateway)]:
             self.check(client)
+
+    def test_connections_stay_with_a_worker_that_has_lost_its_keepers(self):
+        """What is plain moves to a complete one; what is sealed goes on where it is, until it ends by itself."""
+        gateway = self.serving(workers=1)
+        gateway.expect_deaths()
+        sealed = [self.websocket(gateway) for _ in range(5)]
+        plain = self.track(ws_client.connect(gateway.address(1), "/echo"))
+        old, = gateway.worker_pids()
+        keepers = [pid for title in ("keeper process", "standby keeper") for pid in gateway.pids_titled(f"beamgate: {title}")]
+        for number in (SIGSTOP, SIGKILL):  # Stopped first: the one that is left shall not become the other.
+            for pid in keepers:
+                os.kill(pid, number)
+        gateway.wait_log(r"\bworker_repaired\b.*\bleft=5\b", timeout=20)
+        new, = set(gateway.worker_pids()) - {old}
+        later = self.websocket(gateway)
+        self.reload(gateway)
+        for client in [*sealed, plain, later]:
+            self.check(client)
+        os.kill(new, SIGKILL)
+        self.assertTrue(later.wire.wait_end(5), "this one was with the other worker")
+        for client in [*sealed, plain]:
+            self.check(client)
+        for client in sealed:
+            client.close()
+        beamgate.until(lambda: old not in gateway.worker_pids(), 20, "the end of the old worker")
+        self.check(plain)
 
     def test_fewer_workers(self):
         gateway = self.serving(workers=3)

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 from collections import namedtuple
 from pathlib import Path
-from signal import SIGHUP, SIGUSR2
+from signal import SIGHUP, SIGKILL, SIGSTOP, SIGUSR2
 
 import beamgate
 import http_client
@@ -29,6 +29,7 @@ server {
     }
     location /api/ { api on; }
     location = /status { status on; }
+    location = /metrics { metrics on; }
 }
 """
 SETTLE_S = 30  # Until processes are as they should be again; far above what it takes.
@@ -67,6 +68,25 @@ def used_parts(number):
             end = os.lseek(number, at, os.SEEK_HOLE)
             yield at, os.pread(number, end - at, at)
             at = end
+
+
+def workers_of(gateway, client_ports, workers=None):
+    """Local port of a client to the process id of the worker (of all, or of those given) that holds its connection."""
+    port = split_address(gateway.address())[1]
+    inodes = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ends = [int(fields[n].rpartition(":")[2], 16) for n in (1, 2)]
+        if ends[0] == port and ends[1] in client_ports:
+            inodes[f"socket:[{fields[9]}]"] = ends[1]
+    found = {}
+    for pid in workers or gateway.worker_pids():
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
+                if client_port:
+                    found[client_port] = pid
+    return found
 
 
 class TestCase(beamgate.TestCase):
@@ -112,23 +132,15 @@ class TestCase(beamgate.TestCase):
             return len(slots) == count and not any(pid in slot for slot in slots for pid in without) and slots
         return beamgate.until(complete, timeout, f"{count} complete slots without {without}")
 
+    def kill_keepers(self, slot):
+        """Both at once, so that its worker has none."""
+        for number in (SIGSTOP, SIGKILL):  # Stopped first: the one that is left shall not become the other.
+            for pid in (slot.keeper, slot.standby):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
     def workers_of(self, client_ports, workers=None):
-        """Local port of a client to the process id of the worker (of all, or of those given) that holds its connection."""
-        port = split_address(self.running.address())[1]
-        inodes = {}
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            fields = line.split()
-            ends = [int(fields[n].rpartition(":")[2], 16) for n in (1, 2)]
-            if ends[0] == port and ends[1] in client_ports:
-                inodes[f"socket:[{fields[9]}]"] = ends[1]
-        found = {}
-        for pid in workers or self.running.worker_pids():
-            for number in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
-                    if client_port:
-                        found[client_port] = pid
-        return found
+        return workers_of(self.running, client_ports, workers)
 
     def connections_per_worker(self):
         """Process id to the number of connections, as the API says."""

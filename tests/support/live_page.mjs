@@ -1,46 +1,12 @@
 // Drives the live page in a real Chromium for tests/integration/test_live_page.py.
-//
-//   node live_page.mjs URL DIRECTORY SCENARIO       screenshots go to DIRECTORY
-//
-// It prints one line for each thing it has seen ("ok ..."), and "do ACTION" where the test must act on the
-// gateway; it goes on when a line comes back.  Any surprise ends it with a message and status 1.
 
 import assert from "node:assert/strict";
-import {createInterface} from "node:readline";
-import {chromium} from "playwright-core";
+import {ask, base, DESKTOP, directory, new_page, no_overflow, ok, run} from "./page_driver.mjs";
 
-const [, , base, directory, scenario] = process.argv;
-const CHROMIUM = process.env.BEAMGATE_CHROMIUM ?? "/usr/bin/chromium";
-const DESKTOP = {viewport: {width: 1280, height: 800}};
 const PHONE = {viewport: {width: 390, height: 844}, deviceScaleFactor: 2, isMobile: true, hasTouch: true};
 
-const answers = createInterface({input: process.stdin})[Symbol.asyncIterator]();
-const ok = (what) => console.log(`ok ${what}`);
-
-async function ask(action) {
-  console.log(`do ${action}`);
-  const {done} = await answers.next();
-  assert(!done, "the test has gone");
-}
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
-});
-
-// A page that notes whatever a good page doesn't do.
 async function open(options, fragment, faults) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on("pageerror", (error) => faults.push(`exception: ${error.message}`));
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") faults.push(`console: ${message.text()}`);
-  });
-  page.on("request", (request) => {
-    if (new URL(request.url()).origin !== base) faults.push(`asked elsewhere: ${request.url()}`);
-  });
+  const page = await new_page(options, faults);
   await page.goto(`${base}/${fragment}`);
   await connected(page);
   return page;
@@ -63,10 +29,6 @@ async function post(path, body) {
   const response = await fetch(`${base}/api/${path}`, {method: "POST", body: JSON.stringify(body)});
   assert.equal(response.status, 200);
   return (await response.json()).result;
-}
-
-async function no_overflow(page) {
-  assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than the screen");
 }
 
 async function talk() {
@@ -120,7 +82,8 @@ async function talk() {
     await ada.waitForFunction((element) => /^[0-9.]+[KMB]?$/.test(element.textContent), await value.elementHandle());
   }
   assert.match(await ada.locator("#node").textContent(), /^4 workers · \d+ connections · up \d/);
-  assert.equal(await ada.locator(".figure", {hasText: "WebSockets"}).locator(".value").textContent(), "3");
+  // The page asks once a second, and the third has just come.
+  await ada.locator(".figure", {hasText: "WebSockets"}).locator(".value", {hasText: /^3$/}).waitFor();
   ok("live counters count");
 
   for (let i = 0; i < 12; ++i) await say(i % 3 ? grace : ada, `Line ${i} of a longer talk.`);
@@ -180,13 +143,4 @@ async function remote() {
   ok("without /status the page says why");
 }
 
-const scenarios = {talk, come_back, remote};
-try {
-  await scenarios[scenario]();
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-  process.stdin.destroy();
-}
+await run({talk, come_back, remote});

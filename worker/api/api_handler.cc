@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "common/base/utf8.h"
 #include "worker/api/api_key.h"
 #include "worker/api/batch.h"
-#include "worker/api/body_kind.h"
 #include "worker/api/connection_resource.h"
 #include "worker/settings.h"
 
@@ -36,9 +34,15 @@ bool admit(http::Exchange& exchange) {
 
 bool admit_method(http::Exchange& exchange, const Route& route) {
   const std::string_view method = exchange.request().method;
-  const bool resource = route.kind == Route::Kind::Connection || route.kind == Route::Kind::User;
+  const bool reads = method == "GET" || method == "HEAD";
+  if (route.kind == Route::Kind::Connections) {
+    if (!reads) refuse(exchange, 405, ErrorCode::BadRequest, "use another HTTP method", {{"Allow", "GET, HEAD"}});
+    return reads;
+  }
+  const bool resource = route.kind == Route::Kind::Connection || route.kind == Route::Kind::User ||
+                        route.kind == Route::Kind::Channel;
   if (method == "POST") return true;
-  if (resource && (method == "GET" || method == "HEAD" || method == "DELETE")) return true;
+  if (resource && (reads || method == "DELETE")) return true;
   refuse(exchange, 405, ErrorCode::BadRequest, "use another HTTP method",
          {{"Allow", resource ? "POST, GET, HEAD, DELETE" : "POST"}});
   return false;
@@ -62,13 +66,20 @@ ApiHandler::ApiHandler(Context& context, http::Exchanges& exchanges, proto::Conn
       exchanges_(exchanges),
       connections_(context, ops),
       nodes_(context),
-      publishing_(context.hub),
-      methods_(publishing_, connections_, nodes_) {}
+      channels_(context, nodes_),
+      publishing_(context.hub, context.remote),
+      users_(context),
+      methods_(publishing_, connections_, nodes_, channels_, users_),
+      named_(context, connections_, channels_, publishing_) {}
 
 void ApiHandler::handle(http::Exchange& exchange) {
   if (!admit(exchange)) return;
   const Route route = route_of(exchange.request());
   if (route.kind == Route::Kind::Unknown) return refuse(exchange, 404, ErrorCode::NotFound, "no such method");
+  serve(exchange, route);
+}
+
+void ApiHandler::serve(http::Exchange& exchange, const Route& route) {
   if (!admit_method(exchange, route)) return;
   exchange.attach(http::collect_body(exchanges_, exchange.id(),
                                      [this, route](http::Exchange& complete, std::string&& body) {
@@ -87,9 +98,11 @@ void ApiHandler::on_body(http::Exchange& exchange, const Route& route, std::stri
         return run_raw_publish(exchange, std::move(body));
       }
       return run_method(exchange, route.name, body);
+    case Route::Kind::Connections:
     case Route::Kind::Connection:
     case Route::Kind::User:
-      return run_on_resource(exchange, route, body);
+    case Route::Kind::Channel:
+      return run_on_resource(exchange, route, std::move(body));
     case Route::Kind::Unknown:
       break;
   }
@@ -106,20 +119,9 @@ void ApiHandler::run_method(http::Exchange& exchange, const std::string& method,
 
 void ApiHandler::run_raw_publish(http::Exchange& exchange, std::string&& body) {
   Payload payload;
-  switch (body_kind(exchange.request().field("Content-Type"))) {
-    case BodyKind::Json: {
-      const Result<json::Value> data = json::parse(body);
-      if (!data) return refuse(exchange, 400, ErrorCode::BadRequest, data.error().text);
-      payload = {ipc::PayloadKind::Json, data.value().dump()};
-      break;
-    }
-    case BodyKind::Text:
-      if (!valid_utf8(body)) return refuse(exchange, 400, ErrorCode::BadRequest, "text is not UTF-8");
-      payload = {ipc::PayloadKind::Text, std::move(body)};
-      break;
-    case BodyKind::Binary:
-      payload = {ipc::PayloadKind::Binary, std::move(body)};
-      break;
+  const char* problem = nullptr;
+  if (!read_body(exchange.request(), std::move(body), payload, problem)) {
+    return refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
   publishing_.publish_payload(exchange.request().argument("channel"), payload, idempotency_key(exchange.request()),
                               payload_bytes_max(),
@@ -149,9 +151,12 @@ void ApiHandler::run_batch_request(http::Exchange& exchange, const std::string& 
   }
 }
 
-void ApiHandler::run_on_resource(http::Exchange& exchange, const Route& route, const std::string& body) {
-  run_resource(connections_, route, exchange.request(), body, payload_bytes_max(),
-               [this, id = exchange.id()](ResourceAnswer&& result) { answer(id, result.status, result.body); });
+void ApiHandler::run_on_resource(http::Exchange& exchange, const Route& route, std::string&& body) {
+  const auto done = [this, id = exchange.id()](ResourceAnswer&& result) { answer(id, result.status, result.body); };
+  if (route.kind == Route::Kind::Connection) {
+    return run_resource(connections_, route, exchange.request(), body, payload_bytes_max(), done);
+  }
+  named_.run(route, exchange.request(), std::move(body), payload_bytes_max(), done);
 }
 
 void ApiHandler::answer(http::ExchangeId id, uint16_t status, std::string_view body) {

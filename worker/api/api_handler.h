@@ -8,7 +8,7 @@
 //            bus to the master is full.  An empty body counts as {}.
 // Raw        "publish?channel=NAME" takes the whole body as the data: JSON of a JSON content type (it must be
 //            valid and goes out compact), text or binary byte for byte of any other (body_kind.h).
-// Resources  /connections/<id> and /users/<id>: connection_resource.h.
+// Resources  /connections/<id>: connection_resource.h; /users/<id> and /channels/<name>: named_resources.h.
 // Repeats    Idempotency-Key or X-Idempotency-Key, or "idempotency_key" in the command: a publication with a key
 //            that the hub has seen within the last minutes is not made again.
 // Limits     client_max_body_size, publication_max, those of the methods, and kAnswerBytesMax for what they
@@ -20,7 +20,9 @@
 #include <vector>
 
 #include "worker/api/connection_calls.h"
+#include "worker/api/channel_calls.h"
 #include "worker/api/methods.h"
+#include "worker/api/named_resources.h"
 #include "worker/api/node_calls.h"
 #include "worker/api/publishing.h"
 #include "worker/api/route.h"
@@ -36,6 +38,13 @@ class ApiHandler final : public http::Handler {
 
   void handle(http::Exchange& exchange) override;
 
+  // For another page that has admitted the request and says what it is for.
+  void serve(http::Exchange& exchange, const Route& route);
+
+  // For other APIs of the same things.
+  ConnectionCalls& connections() { return connections_; }
+  NodeCalls& nodes() { return nodes_; }
+
   // Below what an HTTP connection may have queued.
   static constexpr size_t kAnswerBytesMax = size_t{12} << 20;
 
@@ -45,7 +54,7 @@ class ApiHandler final : public http::Handler {
   void run_raw_publish(http::Exchange& exchange, std::string&& body);
   void run_single(http::Exchange& exchange, const std::string& body);
   void run_batch_request(http::Exchange& exchange, const std::string& body);
-  void run_on_resource(http::Exchange& exchange, const Route& route, const std::string& body);
+  void run_on_resource(http::Exchange& exchange, const Route& route, std::string&& body);
 
   void answer(http::ExchangeId id, uint16_t status, std::string_view body);
   void answer_reply(http::ExchangeId id, Reply&& reply);
@@ -55,8 +64,11 @@ class ApiHandler final : public http::Handler {
   http::Exchanges& exchanges_;
   ConnectionCalls connections_;
   NodeCalls nodes_;
+  ChannelCalls channels_;
   Publishing publishing_;
+  UserCalls users_;
   Methods methods_;
+  NamedResources named_;
 };
 
 }  // namespace beamgate::api

@@ -16,12 +16,12 @@ std::string_view shown_key(const http::Request& request) {
 
 }  // namespace
 
-Access check_access(const http::Request& request, const std::vector<std::string>& keys) {
+Access check_access(const http::Request& request, const std::vector<Secret>& keys) {
   if (keys.empty()) return request.has_field("Origin") ? Access::BrowserRefused : Access::Granted;
 
   const std::string_view shown = shown_key(request);
   bool equal = false;
-  for (const std::string& key : keys) {
+  for (const Secret& key : keys) {
     // An empty key would let everybody in who shows none.
     equal |= crypto::constant_time_equal(shown, key) && !key.empty();
   }

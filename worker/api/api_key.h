@@ -9,12 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "common/base/secret.h"
 #include "worker/http/exchange.h"
 
 namespace beamgate::api {
 
 enum class Access : uint8_t { Granted, KeyWanted, BrowserRefused };
 
-Access check_access(const http::Request& request, const std::vector<std::string>& keys);
+Access check_access(const http::Request& request, const std::vector<Secret>& keys);
 
 }  // namespace beamgate::api

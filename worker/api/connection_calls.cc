@@ -1,5 +1,7 @@
 #include "worker/api/connection_calls.h"
 
+#include <algorithm>
+
 #include "common/ipc/wire.h"
 #include "worker/api/connection_view.h"
 #include "worker/net/connections.h"
@@ -15,6 +17,10 @@ void merge(std::vector<hub::Answer>&& answers, ConnectionCalls::Outcome& outcome
     if (!answer.answered || !ipc::decode(answer.body, one)) continue;
     outcome.matched += one.matched;
     outcome.refused += one.refused;
+    outcome.since_ms = std::min(outcome.since_ms, one.since_ms);
+    for (size_t i = 0; i < std::min(one.by_protocol.size(), outcome.by_protocol.size()); ++i) {
+      outcome.by_protocol[i] += one.by_protocol[i];
+    }
     for (std::string_view look : one.looks) outcome.looks.emplace_back(look);
   }
 }
@@ -32,7 +38,7 @@ ConnectionCalls::ConnectionCalls(Context& context, proto::ConnectionOps& ops) : 
 }
 
 void ConnectionCalls::run(const ConnectionCall& call, OnOutcome done) {
-  BG_ASSERT(call.uid != 0 || !call.user.empty());
+  BG_ASSERT(names_some(call));
   if (call.uid == 0) return ask_everyone(ipc::encode(call), std::move(done));
 
   record::Record* record = context_.connections.find_uid(call.uid);
@@ -67,7 +73,7 @@ void ConnectionCalls::ask_everyone(std::string_view body, OnOutcome done) {
 std::string ConnectionCalls::answer(std::string_view body) {
   ConnectionCall call;
   Outcome outcome;
-  if (ipc::decode(body, call) && (call.uid != 0 || !call.user.empty())) {
+  if (ipc::decode(body, call) && names_some(call)) {
     if (call.uid == 0) {
       apply_to_all(call, outcome);
     } else if (record::Record* record = context_.connections.find_uid(call.uid)) {
@@ -77,6 +83,8 @@ std::string ConnectionCalls::answer(std::string_view body) {
   ConnectionAnswer reply;
   reply.matched = outcome.matched;
   reply.refused = outcome.refused;
+  reply.since_ms = outcome.since_ms;
+  reply.by_protocol.assign(outcome.by_protocol.begin(), outcome.by_protocol.end());
   reply.looks.assign(outcome.looks.begin(), outcome.looks.end());
   return ipc::encode(reply);
 }
@@ -86,11 +94,15 @@ void ConnectionCalls::apply_to_all(const ConnectionCall& call, Outcome& outcome)
 }
 
 void ConnectionCalls::apply(const ConnectionCall& call, record::Record& record, Outcome& outcome) {
-  // Only an open WebSocket is a connection to the API: HTTP requests have no one to send to.
   // What is only on its way here is still its old worker's.
-  if (record.phase != record::Phase::WebSocket || context_.connections.arriving(record)) return;
+  if (!ops_.is_client(record)) return;
+  const bool takes_all = record.phase == record::Phase::WebSocket;
+  if (!takes_all && (call.op == ConnectionOp::Send || call.op == ConnectionOp::Subscribe)) return;
   if (!call.user.empty() && record::text_of(context_.arena, record.user) != call.user) return;
+  if (!call.subscribed_to.empty() && !context_.hub.is_subscribed(record, call.subscribed_to)) return;
   ++outcome.matched;
+  outcome.since_ms = std::min(outcome.since_ms, record.accepted_ms);
+  ++outcome.by_protocol[static_cast<size_t>(record.protocol)];
   if (!perform(call, record, outcome)) ++outcome.refused;
 }
 
@@ -111,6 +123,8 @@ bool ConnectionCalls::perform(const ConnectionCall& call, record::Record& record
     case ConnectionOp::Unsubscribe:
       ops_.unsubscribe(record, call.channel);
       return true;
+    case ConnectionOp::Refresh:
+      return ops_.refresh(record, call.expired, call.expires_s);
   }
   return false;
 }

@@ -1,9 +1,9 @@
-// Connection resource: /connections/<id> and /users/<id> beside the methods, in plain HTTP.
+// Connection resource: /connections/<id> beside the methods, in plain HTTP.
 //
 //   POST    the body is sent as one frame, text or binary by its content type (body_kind.h)
-//   GET     what is known of the connection, or {"user","num_clients","connections"} of the user's
+//   GET     what is known of the connection
 //   DELETE  closes; ?code= (1000) and ?reason=
-// A reply is {"result":{...}}; POST and DELETE to a user say how many connections it reached.
+// A reply is {"result":{...}}.
 //
 // Errors     404 for an id that no worker knows: never seen, or gone.  400 for text that is no UTF-8 or a close
 //            code that may not be sent.  409 when the connection is closing, or its queue is full and the
@@ -26,7 +26,7 @@ struct ResourceAnswer {
   std::string body;
 };
 
-// Runs a request on a connection or user and calls done once, at once or later.
+// Runs a request on a connection and calls done once, at once or later.
 // REQUIRES: route names one; the method is POST, GET, HEAD or DELETE.
 void run_resource(ConnectionCalls& calls, const Route& route, const http::Request& request, std::string_view body,
                   uint64_t bytes_max, std::function<void(ResourceAnswer&&)> done);

@@ -12,19 +12,6 @@
 #include "worker/settings.h"
 
 namespace beamgate::api {
-namespace {
-
-const char* name_of(record::Protocol protocol) {
-  switch (protocol) {
-    case record::Protocol::Raw: return "raw";
-    case record::Protocol::Echo: return "echo";
-    case record::Protocol::None: break;
-  }
-  return "none";
-}
-
-}  // namespace
-
 std::string format_peer(const record::Record& record) {
   char text[INET6_ADDRSTRLEN] = {};
   const int family = record.peer_family;
@@ -37,12 +24,14 @@ std::string format_peer(const record::Record& record) {
 std::string describe_connection(const Context& context, const record::Record& record) {
   const config::Location* location = context.settings.location(record.location_id);
   json::Value channels = json::Value::array();
-  for (std::string_view channel : context.hub.channels_of(record)) channels.push(channel);
+  for (std::string_view channel : context.hub.channels_of(record)) {
+    if (!channel.starts_with(hub::kUserChannelPrefix)) channels.push(channel);
+  }
 
   json::Value view;
   view.set("id", record::format_uid(record.uid));
   view.set("user", record::text_of(context.arena, record.user));
-  view.set("protocol", name_of(record.protocol));
+  view.set("protocol", record::name_of(record.protocol));
   view.set("location", location != nullptr ? location->pattern : std::string());
   view.set("peer", format_peer(record));
   view.set("connected_at", format_rfc3339(record.accepted_ms));

@@ -6,7 +6,8 @@ namespace beamgate::api {
 namespace {
 
 enum class Method : uint8_t {
-  Publish, Broadcast, Subscribe, Unsubscribe, Disconnect, Channels, Info, NotYet,
+  Publish, Broadcast, Subscribe, Unsubscribe, Disconnect, Refresh, Presence, PresenceStats, History, HistoryRemove,
+  Channels, Info, Users, UserChanges,
 };
 
 struct Row {
@@ -18,9 +19,10 @@ constexpr Row kRows[] = {
     {"publish", Method::Publish},         {"broadcast", Method::Broadcast},
     {"subscribe", Method::Subscribe},     {"unsubscribe", Method::Unsubscribe},
     {"disconnect", Method::Disconnect},   {"channels", Method::Channels},
-    {"info", Method::Info},               {"presence", Method::NotYet},
-    {"presence_stats", Method::NotYet},   {"history", Method::NotYet},
-    {"history_remove", Method::NotYet},   {"refresh", Method::NotYet},
+    {"info", Method::Info},               {"presence", Method::Presence},
+    {"presence_stats", Method::PresenceStats}, {"history", Method::History},
+    {"history_remove", Method::HistoryRemove}, {"refresh", Method::Refresh},
+    {"users", Method::Users},             {"user_changes", Method::UserChanges},
 };
 
 // Centrifugo's "force disconnect": clients of its protocols don't come back after it.
@@ -72,10 +74,21 @@ void Methods::run(std::string_view method, const json::Value& params, const Call
       return nodes_.channels(params, std::move(done));
     case Method::Info:
       return nodes_.info(std::move(done));
-    case Method::NotYet:
-      break;
+    case Method::Refresh:
+      return refresh(params, std::move(done));
+    case Method::Presence:
+      return channels_.presence(params, std::move(done));
+    case Method::PresenceStats:
+      return channels_.presence_stats(params, std::move(done));
+    case Method::History:
+      return channels_.history(params, std::move(done));
+    case Method::HistoryRemove:
+      return channels_.history_remove(params, std::move(done));
+    case Method::Users:
+      return users_.users(params, std::move(done));
+    case Method::UserChanges:
+      return users_.changes(params, std::move(done));
   }
-  done(Reply::failed(ErrorCode::NotAvailable));
 }
 
 void Methods::change_subscription(ConnectionOp op, const json::Value& params, Done done) {
@@ -95,7 +108,12 @@ void Methods::disconnect(const json::Value& params, Done done) {
   call.op = ConnectionOp::Close;
   call.code = kCloseForced;
   call.reason = "force disconnect";
-  const char* problem = read_target(params, call);
+  call.subscribed_to = params.get_string("channel").value_or("");
+  if (!call.subscribed_to.empty() && !hub::Hub::valid_channel(call.subscribed_to)) {
+    return done(Reply::failed(ErrorCode::BadRequest, "not a channel name"));
+  }
+  const bool by_channel = !call.subscribed_to.empty() && !params.has("user") && !params.has("client");
+  const char* problem = by_channel ? nullptr : read_target(params, call);
   if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
   if (const json::Value* wanted = params.find("disconnect"); wanted != nullptr && !wanted->is_null()) {
     const uint64_t code = wanted->get_uint("code").value_or(0);
@@ -106,6 +124,20 @@ void Methods::disconnect(const json::Value& params, Done done) {
     call.code = static_cast<uint16_t>(code);
   }
   run_call(call, std::move(done));
+}
+
+void Methods::refresh(const json::Value& params, Done done) {
+  ConnectionCall call;
+  call.op = ConnectionOp::Refresh;
+  const char* problem = read_target(params, call);
+  if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
+  call.expired = params.get_bool("expired").value_or(false);
+  call.expires_s = params.get_int("expire_at").value_or(0);
+  if (call.expires_s < 0) return done(Reply::failed(ErrorCode::BadRequest, "expire_at is no time"));
+  connections_.run(call, [done](ConnectionCalls::Outcome&& outcome) {
+    if (!outcome.asked) return done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
+    done(Reply());
+  });
 }
 
 void Methods::run_call(const ConnectionCall& call, Done done) {

@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/ipc/wire.h"
 #include "common/version.h"
-#include "worker/api/channel_pattern.h"
+#include "common/base/glob.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
 #include "worker/net/connections.h"
@@ -123,6 +123,28 @@ void NodeCalls::channels(const json::Value& params, Done done) {
   }
 }
 
+void NodeCalls::subscribers(std::string_view channel, Done done) {
+  std::string pattern;
+  for (const char c : channel) {
+    if (c == '*' || c == '?' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  const auto on_answers = [done](std::vector<hub::Answer>&& answers) {
+    uint64_t clients = 0;
+    for (const hub::Answer& answer : answers) {
+      ChannelsAnswer one;
+      if (!answer.answered || !ipc::decode(answer.body, one)) continue;
+      for (const uint32_t count : one.subscribers) clients += count;
+    }
+    Reply reply;
+    reply.result.set("num_clients", clients);
+    done(std::move(reply));
+  };
+  if (!context_.remote.ask_all(hub::Method::Channels, ipc::encode(ChannelsQuestion{pattern}), on_answers)) {
+    done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
+  }
+}
+
 void NodeCalls::info(Done done) {
   const auto on_answers = [done](std::vector<hub::Answer>&& answers) { done(merge_info(answers, host_name())); };
   if (!context_.remote.ask_all(hub::Method::Info, {}, on_answers)) {
@@ -136,6 +158,7 @@ std::string NodeCalls::answer_channels(std::string_view body) const {
   if (!ipc::decode(body, question)) return ipc::encode(answer);
   context_.hub.for_each_channel(literal_prefix(question.pattern), [&](std::string_view name, size_t subscribers) {
     if (!matches(question.pattern, name)) return;
+    if (name.starts_with(hub::kUserChannelPrefix) && !question.pattern.starts_with('#')) return;
     if (answer.names.size() >= kChannelsMax) {
       answer.complete = false;
       return;

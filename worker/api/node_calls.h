@@ -26,6 +26,8 @@ class NodeCalls {
 
   // params: {pattern?}; the result is {"channels":{NAME:{"num_clients":N}}}.
   void channels(const json::Value& params, Done done);
+  // How many have subscribed to this one channel: {"num_clients":N}.
+  void subscribers(std::string_view channel, Done done);
   // The result is {"nodes":[{..., "workers":[{...}]}]}.
   void info(Done done);
 

@@ -4,13 +4,33 @@
 #include <vector>
 
 #include "common/crypto/crypto.h"
+#include "worker/api/publish_receipt.h"
 
 namespace beamgate::api {
 namespace {
 
+constexpr int64_t kReceiptWithinMs = 2'000;  // Beyond what clients have: then a worker must have died.
+
 std::string_view idempotency_key_of(const json::Value& params, std::string_view header_key) {
   const std::string_view own = params.get_string("idempotency_key").value_or("");
   return own.empty() ? header_key : own;
+}
+
+bool read_options(const json::Value& params, Payload& payload, const char*& problem) {
+  const json::Value* tags = params.find("tags");
+  const json::Value* event = params.find("event");
+  if (event == nullptr && tags != nullptr) event = tags->find("event");
+  if (event != nullptr && !event->is_null()) {
+    const auto text = event->as_string();
+    if (!text) {
+      problem = "event is not a string";
+      return false;
+    }
+    payload.event = *text;
+  }
+  payload.skips_history = params.get_bool("skip_history").value_or(false);
+  payload.wants_receipt = params.get_bool("receipt").value_or(false);
+  return !params.has("acknowledge_ms") || read_acknowledge_ms(params.get_uint("acknowledge_ms"), payload, problem);
 }
 
 // Collects the replies of a broadcast.  Shared by the receipts that are still to come; the last one ends it.
@@ -30,7 +50,18 @@ struct Gather {
 
 }  // namespace
 
+bool read_acknowledge_ms(std::optional<uint64_t> ms, Payload& payload, const char*& problem) {
+  if (!ms || *ms < 1 || *ms > kAcknowledgeMsMax) {
+    problem = "acknowledge_ms is not a number from 1 to 30000";
+    return false;
+  }
+  payload.wants_receipt = true;
+  payload.acknowledge_ms = static_cast<uint32_t>(*ms);
+  return true;
+}
+
 bool read_payload(const json::Value& params, Payload& payload, const char*& problem) {
+  if (!read_options(params, payload, problem)) return false;
   const json::Value* data = params.find("data");
   const json::Value* base64 = params.find("b64data");
   if (data != nullptr && base64 != nullptr) {
@@ -38,7 +69,7 @@ bool read_payload(const json::Value& params, Payload& payload, const char*& prob
     return false;
   }
   if (data != nullptr) {
-    payload = {ipc::PayloadKind::Json, data->dump()};
+    payload.bytes = data->dump();
     return true;
   }
   if (base64 == nullptr) {
@@ -50,7 +81,8 @@ bool read_payload(const json::Value& params, Payload& payload, const char*& prob
     problem = "b64data is not base64";
     return false;
   }
-  payload = {ipc::PayloadKind::Binary, *decoded};
+  payload.kind = ipc::PayloadKind::Binary;
+  payload.bytes = *decoded;
   return true;
 }
 
@@ -94,17 +126,31 @@ void Publishing::publish_payload(std::string_view channel, const Payload& payloa
   if (idempotency_key.size() > kIdempotencyKeyBytesMax) {
     return done(Reply::failed(ErrorCode::LimitExceeded, "idempotency key too long"));
   }
+  if (payload.event.size() > ipc::kEventBytesMax) {
+    return done(Reply::failed(ErrorCode::LimitExceeded, "event too long"));
+  }
   hub::PublishOptions options;
   options.kind = payload.kind;
   options.idempotency_key = idempotency_key;
-  const auto on_receipt = [done](const hub::PublishReceipt& receipt) {
+  options.origin.event = payload.event;
+  if (payload.skips_history) options.flags |= ipc::kPublishNoHistory;
+  if (payload.wants_receipt) {
+    const auto receipt = std::make_shared<PublishReceipt>(payload.acknowledge_ms > 0, std::move(done));
+    done = [receipt](Reply&& reply) { receipt->put_reply(std::move(reply)); };
+    options.acknowledge_ms = payload.acknowledge_ms;
+    options.receipt_ticket = remote_.expect(payload.acknowledge_ms + kReceiptWithinMs,
+                                            [receipt](auto&& answers) { receipt->put_answers(answers); });
+    if (options.receipt_ticket == 0) return done(Reply::failed(ErrorCode::TooManyRequests, "too many receipts are waited for"));
+  }
+  const auto on_accepted = [done](const hub::PublishReceipt& receipt) {
     // Not accepted: the bus broke between the hub's queue and the master's receipt.
     if (!receipt.accepted) return done(Reply::failed(ErrorCode::TooManyRequests, "the hub is not reachable"));
     Reply reply;
     reply.result.set("offset", receipt.offset).set("epoch", receipt.epoch);
     done(std::move(reply));
   };
-  if (!hub_.publish(channel, payload.bytes, options, on_receipt)) {
+  if (!hub_.publish(channel, payload.bytes, options, on_accepted)) {
+    if (options.receipt_ticket != 0) remote_.forget(options.receipt_ticket);
     done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
   }
 }

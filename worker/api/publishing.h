@@ -2,13 +2,19 @@
 //
 // Data       "data" is any JSON value and reaches raw sockets as its compact text, a string with its quotes;
 //            "b64data" is base64 and reaches them as a binary frame.  Exactly one of both is wanted.
-// Receipt    done() runs when the master has sequenced the publication; the result is {"offset","epoch"}.
-// Limits     A payload of at most bytes_max (publication_max); kChannelsMax channels in one broadcast.
+// Reply      done() runs when the master has sequenced the publication; the result is {"offset","epoch"}.
+// Receipt    "receipt": true, or "acknowledge_ms": the result has {"receipt":{"subscribers","sent","dropped",
+//            "acknowledged","complete"}} as well, once every worker has told what became of it; with acknowledge_ms they
+//            wait so long for clients to say that they have read it.  complete false: some worker couldn't tell.
+// Limits     A payload of at most bytes_max (publication_max); kChannelsMax channels in one broadcast;
+//            kAcknowledgeMsMax.
 // Errors     BadRequest, LimitExceeded; TooManyRequests when the bus to the master is full.
-// Ignored    "tags" and "skip_history": raw sockets have no place for tags and channels keep no history.
+// Event      "event", or the tag of that name, names the event for protocols that have such; of "tags" nothing else is
+//            kept.  "skip_history": the channel's history doesn't keep it.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,13 +22,22 @@
 #include "common/json/value.h"
 #include "worker/api/reply.h"
 #include "worker/hub/hub.h"
+#include "worker/hub/remote.h"
 
 namespace beamgate::api {
 
 struct Payload {
   ipc::PayloadKind kind = ipc::PayloadKind::Json;
   std::string bytes;
+  std::string event;
+  bool skips_history = false;
+  bool wants_receipt = false;
+  uint32_t acknowledge_ms = 0;  // Not 0: with wants_receipt.
 };
+
+constexpr uint64_t kAcknowledgeMsMax = 30'000;
+// Asks for a receipt with acknowledgements; `problem` is set when it is not from 1 to kAcknowledgeMsMax.
+bool read_acknowledge_ms(std::optional<uint64_t> ms, Payload& payload, const char*& problem);
 
 // The payload of a publish or broadcast command; `problem` is set when there is none.
 bool read_payload(const json::Value& params, Payload& payload, const char*& problem);
@@ -32,11 +47,12 @@ class Publishing {
   static constexpr size_t kChannelsMax = 1000;
   static constexpr size_t kIdempotencyKeyBytesMax = ipc::kIdempotencyKeyBytesMax;
 
-  explicit Publishing(hub::Hub& hub) : hub_(hub) {}
+  Publishing(hub::Hub& hub, hub::Remote& remote) : hub_(hub), remote_(remote) {}
 
-  // params: {channel, data | b64data, idempotency_key?}; header_key counts when the command has none.
+  // params: {channel, data | b64data, event?, tags?, skip_history?, idempotency_key?, receipt?, acknowledge_ms?};
+  // header_key counts when the command has none.
   void publish(const json::Value& params, std::string_view header_key, uint64_t bytes_max, Done done);
-  // params: {channels, data | b64data, idempotency_key?}; the result is {"responses":[...]}, one reply for
+  // params: as publish, with channels; the result is {"responses":[...]}, one reply for
   // each channel, in order.
   void broadcast(const json::Value& params, std::string_view header_key, uint64_t bytes_max, Done done);
 
@@ -45,6 +61,7 @@ class Publishing {
 
  private:
   hub::Hub& hub_;
+  hub::Remote& remote_;
 };
 
 }  // namespace beamgate::api

@@ -12,6 +12,7 @@ const char* text_of(ErrorCode code) {
     case ErrorCode::LimitExceeded: return "limit exceeded";
     case ErrorCode::BadRequest: return "bad request";
     case ErrorCode::NotAvailable: return "not available";
+    case ErrorCode::UnrecoverablePosition: return "unrecoverable position";
     case ErrorCode::TooManyRequests: return "too many requests";
   }
   return "";

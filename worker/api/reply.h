@@ -21,6 +21,7 @@ enum class ErrorCode : uint16_t {
   LimitExceeded = 106,
   BadRequest = 107,
   NotAvailable = 108,
+  UnrecoverablePosition = 112,  // A history of another epoch.
   TooManyRequests = 111,   // The bus to the master is full; the same request may succeed later.
 };
 

@@ -3,8 +3,10 @@
 //   PREFIX                        Single: {"method","params"}, Centrifugo's older one-endpoint form
 //   PREFIX batch                  Batch
 //   PREFIX METHOD                 Method
+//   PREFIX connections            Connections: all of them
 //   PREFIX connections/ID         Connection
 //   PREFIX users/ID               User; the id is all that follows
+//   PREFIX channels/NAME          Channel; likewise
 // PREFIX is the location (location_path.h).
 #pragma once
 
@@ -16,12 +18,14 @@
 namespace beamgate::api {
 
 struct Route {
-  enum class Kind : uint8_t { Unknown, Single, Batch, Method, Connection, User };
+  enum class Kind : uint8_t { Unknown, Single, Batch, Method, Connections, Connection, User, Channel };
 
   Kind kind = Kind::Unknown;
-  std::string name;  // Of the method, connection or user.
+  std::string name;  // Of the method, connection, user or channel.
 };
 
 Route route_of(const http::Request& request);
+// below: the path behind PREFIX.
+Route route_of(std::string_view below);
 
 }  // namespace beamgate::api

@@ -63,8 +63,7 @@ StatusHandler::StatusHandler(Context& context, const upstream::Pool& upstreams)
       upstreams_(upstreams),
       started_ms_(context.started_ms != 0 ? context.started_ms : wall_ms()) {}
 
-void StatusHandler::handle(http::Exchange& exchange) {
-  if (!admit_reading(exchange)) return;
+json::Value StatusHandler::status() const {
   const auto uptime_s = static_cast<uint64_t>(std::max<int64_t>(0, wall_ms() - started_ms_) / 1000);
   json::Value status;
   status.set("version", BEAMGATE_VERSION);
@@ -74,7 +73,12 @@ void StatusHandler::handle(http::Exchange& exchange) {
     status.set(figure.name, metrics::sum(context_.metrics_all, figure.metric));
   }
   status.set("upstreams", upstream_rows(upstreams_));
+  return status;
+}
 
+void StatusHandler::handle(http::Exchange& exchange) {
+  if (!admit_reading(exchange)) return;
+  const json::Value status = this->status();
   const std::vector<http::ResponseField> fields = {{"Cache-Control", "no-store"}};
   if (!wants_plain_text(exchange.request())) {
     return exchange.respond(200, "application/json", status.dump() + '\n', fields);

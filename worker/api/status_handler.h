@@ -9,6 +9,7 @@
 
 #include <string>
 
+#include "common/json/value.h"
 #include "worker/context.h"
 #include "worker/http/exchange.h"
 #include "worker/upstream/pool.h"
@@ -20,6 +21,8 @@ class StatusHandler final : public http::Handler {
   StatusHandler(Context& context, const upstream::Pool& upstreams);
 
   void handle(http::Exchange& exchange) override;
+
+  json::Value status() const;
 
  private:
   Context& context_;

@@ -33,7 +33,7 @@ bool has_line(std::string_view lines, std::string_view start) {
 }
 
 void add_common(RequestHead& head, std::string_view content_type, std::string_view id,
-                const std::vector<std::string>& keys, std::string_view body, int64_t now_ms) {
+                const std::vector<Secret>& keys, std::string_view body, int64_t now_ms) {
   head.add("content-type", content_type.empty() ? "application/octet-stream" : content_type);
   head.suppress("accept");
   head.suppress("expect");  // The answer decides, not a 100 before it.
@@ -81,12 +81,13 @@ RequestHead head_of_call(const Call& call, int64_t now_ms) {
   head.add("beamgate-uri", clean_target(call.subject.uri));
   head.add_encoded("beamgate-user", call.subject.user);
   head.add_encoded("beamgate-channel", call.channel);
+  head.add_encoded("beamgate-event", call.event);
   head.add_encoded("beamgate-state", call.subject.state);
   head.add_lines(call.subject.forward_fields);
   return head;
 }
 
-RequestHead head_of_batch(std::string_view id, const std::vector<std::string>& keys, std::string_view body,
+RequestHead head_of_batch(std::string_view id, const std::vector<Secret>& keys, std::string_view body,
                           int64_t now_ms) {
   RequestHead head;
   add_common(head, "application/cloudevents-batch+json; charset=utf-8", id, keys, body, now_ms);

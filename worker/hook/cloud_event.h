@@ -21,7 +21,7 @@ std::string source_of(const Subject& subject);
 RequestHead head_of_call(const Call& call, int64_t now_ms);
 
 // The fields of a batch of events.
-RequestHead head_of_batch(std::string_view id, const std::vector<std::string>& keys, std::string_view body,
+RequestHead head_of_batch(std::string_view id, const std::vector<Secret>& keys, std::string_view body,
                           int64_t now_ms);
 
 // One element of a batch.  "beamgatesequence" orders the events of a connection.

@@ -6,6 +6,7 @@
 #include "worker/hook/cloud_event.h"
 #include "worker/hook/curl_caller.h"
 #include "worker/hook/fastcgi_caller.h"
+#include "worker/hook/pusher_batch.h"
 
 namespace beamgate::hook {
 
@@ -23,7 +24,8 @@ CurlWebhooks::CurlWebhooks(uv::Loop& loop, record::Arena& arena, log::Log& log, 
       expiry_timer_(loop, [this] { expire(); }),
       events_(loop, arena, log, metrics,
               [this](const auto& config, std::string_view id, std::string body, OnReply done) {
-                RequestHead head = head_of_batch(id, config->secrets, body, wall_ms());
+                RequestHead head = config->pusher_key.empty() ? head_of_batch(id, config->secrets, body, wall_ms())
+                                                              : head_of_pusher_batch(*config, body);
                 submit(endpoint_of(config), std::move(head), body, std::move(done));
               }) {}
 
@@ -33,16 +35,26 @@ CurlWebhooks::~CurlWebhooks() {
 }
 
 Webhooks::CallId CurlWebhooks::call(const Call& call, OnReply done) {
-  return submit(endpoint_of(call.endpoint), head_of_call(call, wall_ms()), call.body, std::move(done));
+  Endpoint& endpoint = endpoint_of(call.endpoint);
+  const auto name = [&](Job& job) { job.uid = call.subject.uid; };
+  if (!call.endpoint->grip) return submit(endpoint, head_of_call(call, wall_ms()), call.body, std::move(done), name);
+  const bool opening = call.type == "beamgate.connect";
+  const auto expect_grip = [&](Job& job) {
+    name(job);
+    job.reader.expect_grip(GripState::parse(call.subject.state), opening);
+  };
+  return submit(endpoint, grip_head_of_call(call, wall_ms()), grip_body_of_call(call), std::move(done), expect_grip);
 }
 
-Webhooks::CallId CurlWebhooks::submit(Endpoint& endpoint, RequestHead head, std::string_view body, OnReply done) {
+Webhooks::CallId CurlWebhooks::submit(Endpoint& endpoint, RequestHead head, std::string_view body, OnReply done,
+                                      const std::function<void(Job&)>& prepare) {
   const CallId id = next_id_++;
   auto& job = jobs_[id];
   job = std::make_unique<Job>(id, endpoint, endpoint.config().reply_bytes_max);
   job->head = std::move(head);
   job->body = body;
   job->done = std::move(done);
+  if (prepare) prepare(*job);
   endpoint.submit(*job);
   if (job->stage == Job::Stage::Waiting) watch_expiry(*job);
   return id;

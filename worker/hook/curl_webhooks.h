@@ -29,6 +29,9 @@ class CurlWebhooks final : public Webhooks {
   void cancel(CallId id) override;
   bool post(const Event& event) override { return events_.post(event); }
   void adopt_events(const FindWebhook& find) override { events_.adopt(find); }
+  std::string leave_events(size_t& events) override { return events_.leave(events); }
+  void forget_events(size_t events) override { events_.forget(events); }
+  bool take_events(std::string_view body, const FindWebhook& find) override { return events_.take(body, find); }
   void drain(int64_t at_ms, std::function<void()> done) override { events_.drain(at_ms, std::move(done)); }
 
   // For tests and status pages.
@@ -38,7 +41,8 @@ class CurlWebhooks final : public Webhooks {
 
  private:
   Endpoint& endpoint_of(const std::shared_ptr<const config::Webhook>& config);
-  CallId submit(Endpoint& endpoint, RequestHead head, std::string_view body, OnReply done);
+  CallId submit(Endpoint& endpoint, RequestHead head, std::string_view body, OnReply done,
+                const std::function<void(Job&)>& prepare = {});
   std::unique_ptr<Job> take(CallId id);
   std::shared_ptr<Caller> make_caller(const std::shared_ptr<const config::Webhook>& config);
   void on_end(Job& ended, const Ending& ending);

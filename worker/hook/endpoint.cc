@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::hook {
 namespace {
@@ -67,6 +68,7 @@ void Endpoint::withdraw(Job& job) {
 
 Reply Endpoint::complete(Job& job, const Ending& ending) {
   leave_wire(job);
+  metrics_.observe(metrics::Histogram::WebhookDuration, monotonic_us() - job.started_us);
   Reply reply;
   const bool answered = ending.outcome == Outcome::Answered;
   if (answered) {
@@ -76,7 +78,8 @@ Reply Endpoint::complete(Job& job, const Ending& ending) {
   }
   if (reply.outcome != Outcome::Answered) {
     const char* detail = answered ? job.reader.error() : ending.detail;
-    log_.warn("webhook_failed", {{"webhook", config_->name}, {"outcome", word(reply.outcome)}, {"detail", detail}});
+    log_.warn("webhook_failed", {{"connection", record::format_uid_or_none(job.uid)}, {"webhook", config_->name},
+                                 {"outcome", word(reply.outcome)}, {"detail", detail}});
   }
   judge(reply);
   return reply;
@@ -127,7 +130,9 @@ void Endpoint::start(Job& job) {
   metrics_.add(Metric::WebhookRequests);
   job.stage = Job::Stage::InFlight;
   job.caller = caller_;
+  job.started_us = monotonic_us();
   ++in_flight_;
+  metrics_.add(Metric::WebhooksActive);
   job.transfer = caller_->start(job, std::max<int64_t>(job.deadline_ms - monotonic_ms(), 1));
 }
 
@@ -135,7 +140,8 @@ void Endpoint::settle(Job& job, Outcome outcome) {
   metrics_.add(Metric::WebhookFailures);
   job.stage = Job::Stage::Settled;
   job.settled = outcome;
-  log_.warn("webhook_failed", {{"webhook", config_->name}, {"outcome", word(outcome)}});
+  log_.warn("webhook_failed", {{"connection", record::format_uid_or_none(job.uid)}, {"webhook", config_->name},
+                               {"outcome", word(outcome)}});
   settle_(job);
 }
 
@@ -155,6 +161,7 @@ void Endpoint::leave_queue(Job& job) {
 
 void Endpoint::leave_wire(Job& job) {
   --in_flight_;
+  metrics_.subtract(Metric::WebhooksActive);
   job.stage = Job::Stage::Settled;
   job.transfer.reset();
   job.caller.reset();

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
+#include "worker/hook/pusher_batch.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::hook {
@@ -23,12 +24,7 @@ bool EventFeed::post(std::string_view json) {
 }
 
 void EventFeed::adopt(record::Ref event) {
-  const uint64_t batch = parts_.store.node(event).batch;
   events_.push_back(event);
-  if (batch != 0 && (batch_ == 0 || batch_ == batch)) {
-    batch_ = batch;
-    ++batch_events_;
-  }
   gather();
 }
 
@@ -37,9 +33,15 @@ void EventFeed::hurry() {
   if (state_ == State::Gathering || state_ == State::Retrying) timer_.start(0);
 }
 
+void EventFeed::halt() {
+  timer_.stop();
+  set_state(State::Halted);
+}
+
 void EventFeed::gather() {
-  if (state_ == State::Sending || state_ == State::Retrying) return;
-  const bool ready = hurried_ || batch_ != 0 || events_.size() >= config_->batch_events_max;
+  if (state_ != State::Empty && state_ != State::Gathering) return;
+  const bool sent_before = parts_.store.node(events_.front()).batch != 0;
+  const bool ready = hurried_ || sent_before || events_.size() >= config_->batch_events_max;
   if (state_ == State::Empty || ready) timer_.start(ready ? 0 : config_->batch_delay_ms);
   set_state(State::Gathering);
 }
@@ -52,22 +54,29 @@ void EventFeed::send() {
               [this](const Reply& reply) { on_reply(reply); });
 }
 
+// Events that another worker has sent together stay together, under the same id.
 void EventFeed::mark_batch() {
-  batch_ = std::max<uint64_t>(crypto::random_u64(), 1);
-  batch_events_ = std::min<size_t>(events_.size(), std::max<uint32_t>(config_->batch_events_max, 1));
+  const auto batch_of = [this](size_t at) { return parts_.store.node(events_[at]).batch; };
+  const uint64_t before = batch_of(0);
+  const size_t most = before != 0 ? events_.size() : std::max<uint32_t>(config_->batch_events_max, 1);
+  batch_events_ = 1;
+  while (batch_events_ < std::min(most, events_.size()) && batch_of(batch_events_) == before) ++batch_events_;
+  batch_ = before != 0 ? before : std::max<uint64_t>(crypto::random_u64(), 1);
   for (size_t at = 0; at < batch_events_; ++at) parts_.store.node(events_[at]).batch = batch_;
 }
 
 std::string EventFeed::body_of_batch() const {
-  std::string body = "[";
+  std::string events;
   for (size_t at = 0; at < batch_events_; ++at) {
-    if (at > 0) body += ',';
-    body += parts_.store.json_of(events_[at]);
+    if (at > 0) events += ',';
+    events += parts_.store.json_of(events_[at]);
   }
-  return body += ']';
+  if (!config_->pusher_key.empty()) return body_of_pusher_batch(events, wall_ms());
+  return "[" + events + "]";
 }
 
 void EventFeed::on_reply(const Reply& reply) {
+  if (state_ == State::Halted) return;
   // Nobody reads the answer to a batch: actions in it, even broken ones, mean nothing.
   const bool answered = reply.outcome == Outcome::Answered || reply.outcome == Outcome::Malformed;
   if (answered && reply.status >= 200 && reply.status < 300) return finish_batch(true);
@@ -99,7 +108,7 @@ void EventFeed::finish_batch(bool delivered) {
     parts_.store.remove(events_.front());
     events_.pop_front();
   }
-  if (!delivered) parts_.metrics.add(Metric::WebhookEventsDropped, batch_events_);
+  if (!delivered) parts_.metrics.add(Metric::WebhookEventsGivenUp, batch_events_);
   batch_ = 0;
   batch_events_ = 0;
   attempts_ = 0;

@@ -6,6 +6,7 @@
 //   Sending  -- anything else -----------------------> Retrying (backoff with jitter, Retry-After at least)
 //   Retrying -- timer -------------------------------> Sending, the same events under the same webhook-id
 //   Sending  -- fails, oldest event past retry_time -> Empty or Gathering, the batch is dropped
+//   any      -- halt() ------------------------------> Halted, for good
 //
 // Owner      EventQueue, one for each webhook name.
 // Limits     event_queue events; a new one above it is refused.
@@ -32,7 +33,7 @@ using SendBatch = std::function<void(const std::shared_ptr<const config::Webhook
 
 class EventFeed {
  public:
-  enum class State : uint8_t { Empty, Gathering, Sending, Retrying };
+  enum class State : uint8_t { Empty, Gathering, Sending, Retrying, Halted };
 
   struct Parts {
     uv::Loop& loop;
@@ -47,8 +48,9 @@ class EventFeed {
 
   void configure(const std::shared_ptr<const config::Webhook>& config) { config_ = config; }
   bool post(std::string_view json);  // False: full, or no memory.
-  void adopt(record::Ref event);     // Already in the store, left by a predecessor.
+  void adopt(record::Ref event);     // Already in the store, left by another worker.
   void hurry();                      // From now on without batch_delay.
+  void halt();                       // Nothing is sent any more, and no reply means anything.
 
   State state() const { return state_; }
   size_t size() const { return events_.size(); }

@@ -1,4 +1,5 @@
-// Event queue: the feeds of all applications, and what a predecessor of this worker left in the arena.
+// Event queue: the feeds of all applications, what a predecessor of this worker left in the arena, and what another
+// one that leaves gives to this one.
 //
 // Owner      CurlWebhooks.
 // Thread     Worker loop thread only.
@@ -24,11 +25,16 @@ class EventQueue {
 
   bool post(const Event& event);  // False: dropped and counted.
 
+  // See Webhooks.
+  std::string leave(size_t& events);
+  void forget(size_t events);
+  bool take(std::string_view body, const Webhooks::FindWebhook& find);
+
   // Sends without batch_delay from now on; done runs, once and later, when nothing is left or at_ms
   // (monotonic) has come.
   void drain(int64_t at_ms, std::function<void()> done);
 
-  size_t size() const;
+  size_t size() const;  // Of what has not been left.
 
  private:
   EventFeed& feed_of(const std::shared_ptr<const config::Webhook>& endpoint);

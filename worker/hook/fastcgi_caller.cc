@@ -13,6 +13,7 @@
 #include "worker/fastcgi/record.h"
 #include "worker/fastcgi/response_parser.h"
 #include "worker/hook/job.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::hook {
 namespace {
@@ -156,7 +157,8 @@ class FastcgiCaller::Call final : public Transfer {
     const State state = parser_.feed(bytes, body);
     const std::string errors = parser_.take_errors();
     if (!errors.empty()) {
-      caller_.log_.error("webhook_stderr", {{"webhook", caller_.config_->name}, {"text", errors}});
+      caller_.log_.error("webhook_stderr", {{"connection", record::format_uid_or_none(job_.uid)},
+                                             {"webhook", caller_.config_->name}, {"text", errors}});
     }
     if (state == State::Head) return false;
     if (state == State::Invalid) return end_invalid(), true;

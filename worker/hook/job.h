@@ -29,11 +29,13 @@ struct Job {
       : id(id_), endpoint(endpoint_), reader(reply_bytes_max) {}
 
   const uint64_t id;
+  uint64_t uid = 0;  // Of the connection that it is for; 0: for none.
   Endpoint& endpoint;
   Webhooks::OnReply done;
   RequestHead head;
   std::string body;
   int64_t deadline_ms = 0;  // Monotonic; of the whole call, its waiting included.
+  int64_t started_us = 0;   // Monotonic; when it became InFlight.
   Stage stage = Stage::Settled;
   Outcome settled = Outcome::Overloaded;
   std::list<Job*>::iterator place;  // In the endpoint's queue, while Waiting.

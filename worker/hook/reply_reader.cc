@@ -21,6 +21,12 @@ std::string_view strip_line_end(std::string_view line) {
   return line;
 }
 
+// What grip_actions() looks at.
+bool is_of_grip(std::string_view name) {
+  return name.starts_with("set-meta-") || name == "sec-websocket-extensions" || name == "keep-alive-interval" ||
+         name == "content-bytes-accepted";
+}
+
 bool has_control_byte(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
@@ -45,7 +51,9 @@ bool ReplyReader::on_head_line(std::string_view line) {
 
 void ReplyReader::keep(std::string_view name, std::string_view value) {
   if (has_control_byte(value)) return;
-  if (name == "content-type" || name.starts_with("beamgate-") || passed(name)) fields_.emplace_back(name, value);
+  if (name == "content-type" || name.starts_with("beamgate-") || passed(name) || (grip_ && is_of_grip(name))) {
+    fields_.emplace_back(name, value);
+  }
 }
 
 bool ReplyReader::on_body(std::string_view bytes) {
@@ -55,6 +63,11 @@ bool ReplyReader::on_body(std::string_view bytes) {
   }
   body_.append(bytes);
   return true;
+}
+
+Result<Actions> ReplyReader::actions_of(const Reply& reply) const {
+  if (grip_) return grip_actions(fields_, reply.content_type, body_, *grip_, grip_opening_);
+  return parse_actions(fields_, reply.content_type, body_);
 }
 
 Reply ReplyReader::finish(uint16_t status, int64_t now_unix_ms) {
@@ -67,7 +80,7 @@ Reply ReplyReader::finish(uint16_t status, int64_t now_unix_ms) {
     if (passed(name)) reply.fields.emplace_back(name, value);
   }
   if (reply.accepted()) {
-    auto actions = parse_actions(fields_, reply.content_type, body_);
+    auto actions = actions_of(reply);
     if (actions) {
       reply.actions = std::move(actions).value();
     } else {

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "worker/hook/actions.h"
+#include "worker/hook/grip_session.h"
 #include "worker/hook/webhooks.h"
 
 namespace beamgate::hook {
@@ -19,6 +21,12 @@ class ReplyReader {
   static constexpr size_t kHeadBytesMax = 64 << 10;
 
   explicit ReplyReader(uint64_t body_max) : body_max_(body_max) {}
+
+  // The call speaks GRIP: so its answer is read.
+  void expect_grip(GripState state, bool opening) {
+    grip_ = std::move(state);
+    grip_opening_ = opening;
+  }
 
   // One line of a head, its end included.  A status line begins anew: 1xx answers come before the real one.
   [[nodiscard]] bool on_head_line(std::string_view line);
@@ -32,6 +40,7 @@ class ReplyReader {
 
  private:
   void keep(std::string_view name, std::string_view value);
+  Result<Actions> actions_of(const Reply& reply) const;
 
   const uint64_t body_max_;
   size_t head_bytes_ = 0;
@@ -39,6 +48,8 @@ class ReplyReader {
   Fields fields_;  // Those that mean something, in lower case.
   std::string body_;
   const char* error_ = "";
+  std::optional<GripState> grip_;
+  bool grip_opening_ = false;
 };
 
 }  // namespace beamgate::hook

@@ -4,7 +4,7 @@
 
 namespace beamgate::hook {
 
-std::string sign(const std::vector<std::string>& keys, std::string_view id, int64_t timestamp,
+std::string sign(const std::vector<Secret>& keys, std::string_view id, int64_t timestamp,
                  std::string_view body) {
   std::string out;
   if (keys.empty()) return out;

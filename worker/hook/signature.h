@@ -8,12 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/secret.h"
+
 namespace beamgate::hook {
 
 // The value of webhook-signature: one signature for each key, separated by spaces, so that a receiver may
 // know the old or the new secret during a rotation.  Empty without keys: the call goes unsigned.
 // id has no dot; timestamp is in Unix seconds.
-std::string sign(const std::vector<std::string>& keys, std::string_view id, int64_t timestamp,
+std::string sign(const std::vector<Secret>& keys, std::string_view id, int64_t timestamp,
                  std::string_view body);
 
 }  // namespace beamgate::hook

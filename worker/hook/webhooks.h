@@ -40,6 +40,7 @@ struct Call {
   std::string_view type;            // "beamgate.message", ...
   Subject subject;
   std::string_view channel;         // beamgate-channel; may be empty.
+  std::string_view event;           // beamgate-event, of protocols that name what they send; may be empty.
   std::string_view id;              // webhook-id and ce-id; the same when it is sent again.
   std::string_view content_type;
   std::string_view body;
@@ -79,6 +80,7 @@ struct Actions {
   std::vector<Message> send;         // A plain reply body is one of these.
   std::vector<Publish> publish;
   std::optional<Close> close;
+  std::optional<uint64_t> taken;     // So many bytes of the messages that were brought; nothing: all of them (GRIP).
 };
 
 struct Reply {
@@ -98,7 +100,7 @@ struct Event {
   std::string_view type;      // "beamgate.connected", "beamgate.disconnected".
   Subject subject;
   uint32_t sequence = 0;      // Of the connection; a late event is recognisable.
-  std::string_view data;      // JSON object.
+  std::string_view data;      // JSON object; of a webhook with a pusher_key the event itself.
 };
 
 class Webhooks {
@@ -120,6 +122,12 @@ class Webhooks {
   // doesn't know are dropped and counted.
   using FindWebhook = std::function<std::shared_ptr<const config::Webhook>(std::string_view name)>;
   virtual void adopt_events(const FindWebhook& find) = 0;
+
+  // What a worker that goes could not deliver, as a body for take_events() of one that stays: the oldest events, and
+  // how many they are.  From the first call on nothing is sent any more.  Once they are taken they are to be forgotten.
+  virtual std::string leave_events(size_t& events) = 0;
+  virtual void forget_events(size_t events) = 0;
+  virtual bool take_events(std::string_view body, const FindWebhook& find) = 0;  // False: not such a body.
 
   // Delivers what is queued without further delay; done runs when the queue is empty or at_ms has come.
   virtual void drain(int64_t at_ms, std::function<void()> done) = 0;

@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
+
+#include "common/base/clock.h"
 
 namespace beamgate::http {
 namespace {
@@ -90,14 +94,30 @@ AccessLogs::~AccessLogs() {
   flush();
 }
 
+void AccessLogs::write(const std::vector<config::AccessLog>& targets, const VariableScope& scope) {
+  for (const config::AccessLog& target : targets) {
+    if (target.conditional) {
+      value_.clear();
+      expand(target.condition, scope, value_);
+      if (value_.empty() || value_ == "0") continue;
+    }
+    write(target, scope);
+  }
+}
+
 void AccessLogs::write(const config::AccessLog& target, const VariableScope& scope) {
-  if (target.off) return;
   File& file = file_of(target.path);
-  if (!file.fd.valid()) return;
+  if (!file.fd.valid()) return lose(1);
   const size_t line_start = file.buffer.size();
   format_line(target, scope, value_, file.buffer);
   if (file.buffer.size() - line_start > kLineBytesMax - 1) file.buffer.resize(line_start + kLineBytesMax - 1);
+  if (file.syslog) {
+    if (!log::send_syslog(file.fd.get(), *file.syslog, file.syslog->severity, file.buffer)) lose(1);
+    file.buffer.clear();
+    return;
+  }
   file.buffer += '\n';
+  ++file.lines;
   unwritten_ = true;
   if (file.buffer.size() >= kBufferBytes) flush_file(target.path, file);
 }
@@ -124,27 +144,47 @@ AccessLogs::File& AccessLogs::file_of(const std::string& path) {
 
 // The old descriptor stays when the new one can't be had.
 void AccessLogs::open(const std::string& path, File& file) {
-  UniqueFd opened(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
+  UniqueFd opened;
+  log::SyslogTarget target;
+  std::string malformed;
+  if (!log::is_syslog(path)) {
+    opened.reset(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
+  } else if (log::parse_syslog(path, target, malformed)) {
+    opened = log::open_syslog(target);
+    file.syslog = std::move(target);
+  }
   if (opened.valid()) {
     file.fd = std::move(opened);
+    file.full_until_ms = 0;
     return;
   }
   file.failed = true;
   log_.error("access_log_open_failed", {{"path", path}, {"error", system_error("open failed").message()}});
 }
 
+// What fits goes; a line that a full disk has cut gets its end once there is room again.
 void AccessLogs::flush_file(const std::string& path, File& file) {
+  if (file.buffer.empty()) return;
+  if (file.full_until_ms > monotonic_ms()) {
+    lose(std::exchange(file.lines, 0));
+    return file.buffer.clear();
+  }
+  if (file.torn) file.buffer.insert(0, 1, '\n');
   std::string_view rest = file.buffer;
   while (!rest.empty()) {
     const ssize_t written = ::write(file.fd.get(), rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
-      log_.error("access_log_write_failed",
-                 {{"path", path}, {"error", system_error("write failed").message()}});
+      log_.error("access_log_write_failed", {{"path", path}, {"error", system_error("write failed").message()}});
+      lose(static_cast<uint64_t>(std::count(rest.begin(), rest.end(), '\n')) - (file.torn && rest.size() == file.buffer.size()));
+      file.full_until_ms = monotonic_ms() + kFullMs;
       break;
     }
     rest.remove_prefix(static_cast<size_t>(written));
   }
+  const size_t went = file.buffer.size() - rest.size();
+  if (went > 0) file.torn = file.buffer[went - 1] != '\n';
+  file.lines = 0;
   file.buffer.clear();
 }
 

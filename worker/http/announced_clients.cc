@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "worker/http/client_address.h"
 #include "worker/net/proxy_header.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::http {
 namespace {
@@ -47,7 +48,7 @@ size_t AnnouncedClients::on_bytes(Record& record, std::span<const char> bytes) {
   const bool believed = header.source.family != 0 && real_ip.by_proxy_protocol() &&
                         is_trusted(real_ip.trusted, ClientAddress::of(record));
   if (!connections_.announce(record, announced, believed ? header.source : announced.peer)) {
-    metrics_.add(metrics::Metric::ConnectionsRefusedLimit);
+    metrics_.add(metrics::Metric::ConnectionsRefusedAddress);
     connections_.close_now(record);
     return bytes.size();
   }
@@ -56,8 +57,8 @@ size_t AnnouncedClients::on_bytes(Record& record, std::span<const char> bytes) {
 }
 
 void AnnouncedClients::refuse(Record& record, const char* reason) {
-  metrics_.add(metrics::Metric::ProxyHeadersRefused);
-  log_.info("proxy_header_refused", {{"peer", ClientAddress::of(record).text()}, {"reason", reason}});
+  metrics_.add(metrics::Metric::ConnectionsRefusedProxyHeader);
+  log_.info("proxy_header_refused", {{"connection", record::format_uid(record.uid)}, {"peer", ClientAddress::of(record).text()}, {"reason", reason}});
   connections_.close_now(record);
 }
 

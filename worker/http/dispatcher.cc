@@ -5,6 +5,7 @@
 #include "worker/http/access_log.h"
 #include "worker/http/client_address.h"
 #include "worker/http/forwarded.h"
+#include "worker/record/uid.h"
 #include "worker/settings.h"
 
 namespace beamgate::http {
@@ -98,8 +99,10 @@ void Dispatcher::dispatch(ServedExchange& exchange) {
 void Dispatcher::serve(ServedExchange& exchange) {
   Request& request = exchange.request_to_fill();
   const config::Action action = request.location->action;
-  if (short_of_memory_ && action != config::Action::Status && action != config::Action::Metrics) {
-    metrics_.add(Metric::MemoryLimitRefused);
+  const bool tells = action == config::Action::Status || action == config::Action::StubStatus ||
+                     action == config::Action::Metrics || action == config::Action::Dashboard;
+  if (short_of_memory_ && !tells) {
+    metrics_.add(Metric::RequestsRefusedMemory);
     return exchange.refuse(503, {{"Retry-After", "1"}});
   }
   if (*request.limit_req_status != '\0') return admit(exchange);  // It has been asked before an error_page.
@@ -167,8 +170,8 @@ void Dispatcher::find_client(Request& request, const Record& record) const {
 
 // --- The logs.
 
-void Dispatcher::log_refused(const Request& request, const char* reason) {
-  log_.info("request_refused", {{"client", request.remote_address}, {"reason", reason}});
+void Dispatcher::log_refused(const Request& request, const Record& record, const char* reason) {
+  log_.info("request_refused", {{"connection", record::format_uid(record.uid)}, {"client", request.remote_address}, {"reason", reason}});
 }
 
 void Dispatcher::log_outcome(ServedExchange& exchange, const Record& record) {
@@ -180,7 +183,7 @@ void Dispatcher::log_outcome(ServedExchange& exchange, const Record& record) {
   outcome.bytes_sent = exchange.bytes_sent();
   outcome.request_bytes = exchange.request_bytes();
   outcome.duration_us = monotonic_us() - exchange.started_us();
-  logs_->write(location->access_log, VariableScope{exchange.request(), record, &outcome});
+  logs_->write(location->access_logs, VariableScope{exchange.request(), record, &outcome});
 }
 
 }  // namespace beamgate::http

@@ -68,7 +68,7 @@ class Dispatcher final : public Exchanges, private ErrorPages {
   // What its connection says of a request, and the server that answers until it is routed.
   void introduce(Request& request, const record::Record& record);
   void dispatch(ServedExchange& exchange);  // A request whose head is fine.
-  void log_refused(const Request& request, const char* reason);
+  void log_refused(const Request& request, const record::Record& record, const char* reason);
   void log_outcome(ServedExchange& exchange, const record::Record& record);  // It is over.
 
   // --- For the worker's loop.
@@ -77,7 +77,7 @@ class Dispatcher final : public Exchanges, private ErrorPages {
   void wake(int64_t now_ms);  // Goes on with those that are due.
 
  private:
-  static constexpr size_t kActions = static_cast<size_t>(config::Action::LivePage) + 1;
+  static constexpr size_t kActions = static_cast<size_t>(config::kLastAction) + 1;
   static constexpr size_t kPhases = static_cast<size_t>(record::kLastPhase) + 1;
 
   ServedExchange* served(ExchangeId id);

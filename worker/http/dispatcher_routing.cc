@@ -5,6 +5,7 @@
 #include "worker/http/dispatcher.h"
 #include "worker/http/return_answer.h"
 #include "worker/http/target.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::http {
 namespace {
@@ -48,7 +49,7 @@ void Dispatcher::search(ServedExchange& exchange) {
     const bool endless = ++request.searches > kSearchesMax;
     const uint16_t routed = endless ? uint16_t{500} : Router::route_to_location(request);
     arrive(exchange);
-    if (endless) log_.error("redirection_cycle", {{"client", request.remote_address}});
+    if (endless) log_.error("redirection_cycle", {{"connection", record::format_uid(exchange.record().uid)}, {"client", request.remote_address}});
     if (routed == 301) return add_slash(exchange);
     if (routed != 0) return exchange.respond_status(routed);
     if (request.location->internal && !request.internal) return exchange.respond_status(404);
@@ -87,7 +88,7 @@ bool Dispatcher::answered(ServedExchange& exchange, const Direction& direction) 
 bool Dispatcher::go_to_named(ServedExchange& exchange, std::string_view name) {
   Request& request = exchange.request_to_fill();
   if (++request.searches > kSearchesMax || !Router::route_to_named(name, request)) {
-    log_.error("named_location_not_found", {{"name", name}});
+    log_.error("named_location_not_found", {{"connection", record::format_uid(exchange.record().uid)}, {"name", name}});
     return false;
   }
   request.internal = true;

@@ -59,8 +59,10 @@ bool Request::has_field(std::string_view name) const {
   return false;
 }
 
-std::string Request::argument(std::string_view name) const {
-  std::string_view rest = query;
+std::string Request::argument(std::string_view name) const { return form_value(query, name); }
+
+std::string form_value(std::string_view form, std::string_view name) {
+  std::string_view rest = form;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('&'), rest.size());
     const std::string_view pair = rest.substr(0, end);
@@ -90,6 +92,13 @@ void Exchange::finish_with_trailers(const std::vector<ResponseField>&) { finish(
 void Exchange::inform(uint16_t, const std::vector<ResponseField>&) {}
 
 void Exchange::tunnel(const std::vector<ResponseField>&) { abort(); }
+
+record::Record* Exchange::leave(ResponseHead, record::Phase, const std::function<void(record::Record&)>&) {
+  abort();
+  return nullptr;
+}
+
+record::Record* Exchange::postpone(std::vector<ResponseField>, record::Phase, const Prepare&) { return nullptr; }
 
 void Exchange::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) {
   char piece[16 << 10];

@@ -78,6 +78,9 @@ struct Request {
   std::string argument(std::string_view name) const;
 };
 
+// Value of a name in "name=value&..." (application/x-www-form-urlencoded), decoded; empty when there is none.
+std::string form_value(std::string_view form, std::string_view name);
+
 struct ResponseField {
   std::string name;
   std::string value;
@@ -87,6 +90,12 @@ struct ResponseHead {
   uint16_t status = 200;
   std::vector<ResponseField> fields;  // Without Content-Length, Transfer-Encoding, Connection, Date, Server.
   std::optional<uint64_t> content_length;  // Unknown: chunked, or until close for HTTP/1.0.
+};
+
+// What a layer has to know that answers a request of HTTP/1.x instead of its exchange.
+struct Postponed {
+  bool keep_alive = false;  // The next request may follow.
+  std::string fields;       // Of the answer, as they are written; what the handler, the location and Server say.
 };
 
 // Names an exchange while it lives.
@@ -154,6 +163,18 @@ class Exchange {
 
   // 101 with these fields; the connection leaves HTTP for `phase`, and bytes behind the head go there.
   virtual void upgrade(const std::vector<ResponseField>& fields, record::Phase phase) = 0;
+
+  // The head of a response that only its end delimits; the connection, or with HTTP/2 the stream, as one, leaves HTTP
+  // for `phase`, whose layer sends the body and closes behind it.  prepare() is given the record before that layer
+  // is.  Null: something else has been answered, or the connection is gone.
+  virtual record::Record* leave(ResponseHead head, record::Phase phase,
+                                const std::function<void(record::Record&)>& prepare);
+
+  // As leave(), but nothing is sent: the layer writes the whole answer, with these fields among others, and gives the
+  // connection back to phase Http, or closes it.  Null also where that can't be, as with HTTP/2; then nothing has
+  // been done.
+  using Prepare = std::function<void(record::Record&, const Postponed&)>;
+  virtual record::Record* postpone(std::vector<ResponseField> fields, record::Phase phase, const Prepare& prepare);
 };
 
 // What serves a location's action.

@@ -1,11 +1,12 @@
 #include "worker/http/http_layer.h"
 
-#include <sys/socket.h>
-
 #include "common/base/clock.h"
 #include "worker/http/client_address.h"
+#include "worker/http/last_word.h"
 #include "worker/http/request_parser.h"
+#include "worker/net/reset.h"
 #include "worker/record/arena.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::http {
 namespace {
@@ -53,6 +54,7 @@ Session& HttpLayer::make_session(record::ConnId id, std::string_view head) {
   record.flags |= record::kFlagExchange;
   sessions_[index]->begin(id, dispatcher_.next_number(), head);
   ++in_flight_;
+  metrics_.set(Metric::HttpRequestsActive, in_flight_);
   return *sessions_[index];
 }
 
@@ -63,6 +65,7 @@ void HttpLayer::let_go(Session& session) {
   session_of_slot_[slot] = 0;
   retired_.push_back(index);
   --in_flight_;
+  metrics_.set(Metric::HttpRequestsActive, in_flight_);
   Record& record = connections_.arena().records()[slot];
   if (connections_.find(session.connection()) != nullptr) {
     record::touch(connections_.arena(), record);
@@ -115,8 +118,7 @@ void HttpLayer::settle(Session& session) {
   } else if (next == Session::Next::Close) {
     connections_.close_gracefully(record);
   } else {
-    const linger reset{1, 0};
-    setsockopt(record.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    net::reset_when_closed(record.fd);
     connections_.close_now(record);
   }
 }
@@ -143,7 +145,7 @@ void HttpLayer::on_secured(Record& record) {
 }
 
 void HttpLayer::on_insecure(Record& record, std::string_view reason) {
-  log_.info("tls_handshake_failed", {{"client", ClientAddress::of(record).text()}, {"reason", reason}});
+  log_.info("tls_handshake_failed", {{"connection", record::format_uid(record.uid)}, {"client", ClientAddress::of(record).text()}, {"reason", reason}});
 }
 
 std::shared_ptr<const tls::ServerContext> HttpLayer::context_of(uint32_t listen_id) {
@@ -232,7 +234,7 @@ void HttpLayer::start_exchange(Record& record, std::string_view head, uint32_t f
   const Verdict verdict = parse_request_head(session.head(), field_lines, request);
   dispatcher_.introduce(request, record);
   if (verdict.good()) return dispatcher_.dispatch(session);
-  dispatcher_.log_refused(request, verdict.reason);
+  dispatcher_.log_refused(request, record, verdict.reason);
   session.refuse(verdict.status);
 }
 
@@ -274,6 +276,7 @@ bool HttpLayer::may_move(const Record& record) { return session_of(connections_.
 
 // The scan of a head that has begun is made again from its bytes, but its time has begun already.
 void HttpLayer::on_adopted(Record& record) {
+  if (say_last_word(connections_, record)) return;
   if (record.carry_bytes > 0) scans_[connections_.id_of(record).slot] = HeadScan();
   if (record.deadline_tick == 0) connections_.set_deadline(record, connections_.now_ms());
 }
@@ -289,7 +292,10 @@ void HttpLayer::on_gone(Record& record) {
   session->lose();
 }
 
-void HttpLayer::end_turn() { reap(); }
+void HttpLayer::end_turn() {
+  reap();
+  metrics_.set(Metric::ConnectionsReading, scans_.size());
+}
 
 void HttpLayer::drain() {
   connections_.for_each([this](Record& record) {

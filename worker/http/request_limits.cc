@@ -1,4 +1,5 @@
 #include "worker/http/request_limits.h"
+#include "worker/record/uid.h"
 
 #include <algorithm>
 
@@ -41,8 +42,8 @@ uint64_t RequestLimits::key_of(const config::LimitZone& zone, const Request& req
 }
 
 void RequestLimits::report(const char* event, log::Level level, const config::LimitZone& zone, const Request& request,
-                           bool dry_run) {
-  log_.write(level, event, {{"client", request.remote_address}, {"zone", zone.name},
+                           const record::Record& record, bool dry_run) {
+  log_.write(level, event, {{"connection", record::format_uid(record.uid)}, {"client", request.remote_address}, {"zone", zone.name},
                             {"dry_run", dry_run ? "yes" : "no"}});
 }
 
@@ -81,11 +82,11 @@ RequestLimits::Verdict RequestLimits::check_rates(Request& request, const record
   if (refusing != nullptr) {
     verdict = {.status = limits.request_status};
     request.limit_req_status = dry_run ? "REJECTED_DRY_RUN" : "REJECTED";
-    report("limit_req_refused", limits.request_log_level, *refusing->zone, request, dry_run);
-    if (!dry_run) metrics_.add(Metric::LimitReqRefused);
+    report("limit_req_refused", limits.request_log_level, *refusing->zone, request, record, dry_run);
+    if (!dry_run) metrics_.add(Metric::RequestsRefusedLimitReq);
   } else if (slowest != nullptr) {
     request.limit_req_status = dry_run ? "DELAYED_DRY_RUN" : "DELAYED";
-    report("limit_req_delayed", below(limits.request_log_level), *slowest->zone, request, dry_run);
+    report("limit_req_delayed", below(limits.request_log_level), *slowest->zone, request, record, dry_run);
     if (!dry_run) metrics_.add(Metric::LimitReqDelayed);
   } else {
     request.limit_req_status = "PASSED";
@@ -105,10 +106,10 @@ uint16_t RequestLimits::check_connections(ServedExchange& exchange) {
     }
     const bool dry_run = limits.connection_dry_run;
     request.limit_conn_status = dry_run ? "REJECTED_DRY_RUN" : "REJECTED";
-    report("limit_conn_refused", limits.connection_log_level, *limit.zone, request, dry_run);
+    report("limit_conn_refused", limits.connection_log_level, *limit.zone, request, exchange.record(), dry_run);
     if (dry_run) continue;
     exchange.uncount();
-    metrics_.add(Metric::LimitConnRefused);
+    metrics_.add(Metric::RequestsRefusedLimitConn);
     return limits.connection_status;
   }
   return 0;

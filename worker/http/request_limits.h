@@ -36,7 +36,8 @@ class RequestLimits {
 
  private:
   uint64_t key_of(const config::LimitZone& zone, const Request& request, const record::Record& record);
-  void report(const char* event, log::Level level, const config::LimitZone& zone, const Request& request, bool dry_run);
+  void report(const char* event, log::Level level, const config::LimitZone& zone, const Request& request,
+              const record::Record& record, bool dry_run);
 
   metrics::Page& metrics_;
   log::Log& log_;

@@ -65,7 +65,7 @@ class ServedExchange : public Exchange {
   enum class BodyState : uint8_t { Reading, Complete, Discarding, Broken };
   //   Pending --- begin() ------> Streaming -- finish() --> Complete
   //   Pending --- respond() ----------------------------> Complete
-  //   Pending --- upgrade() ----------------------------> Upgraded
+  //   Pending --- upgrade(), leave() -------------------> Upgraded
   //   Pending --- tunnel() -----------------------------> Streaming, of bytes as they are
   //   Pending, Streaming -- abort(), connection lost ---> Cut
   enum class ResponseState : uint8_t { Pending, Streaming, Complete, Upgraded, Cut };
@@ -136,6 +136,9 @@ class ServedExchange : public Exchange {
   void drop() override;
   bool begun() const override { return response_ != ResponseState::Pending; }
   void upgrade(const std::vector<ResponseField>& fields, record::Phase phase) override;
+  record::Record* leave(ResponseHead head, record::Phase phase,
+                        const std::function<void(record::Record&)>& prepare) override;
+  record::Record* postpone(std::vector<ResponseField> fields, record::Phase phase, const Prepare& prepare) override;
 
  protected:
   // Held while anybody else's code or a composed step runs; the last one to go settles.
@@ -172,6 +175,9 @@ class ServedExchange : public Exchange {
   virtual bool send_continue() = 0;
   // The answer to a request for another protocol, which has been agreed to.
   virtual bool send_switching(const std::vector<ResponseField>& fields) = 0;
+  virtual bool can_postpone() const { return false; }
+  // Makes record() one that this exchange alone has.  False: there is no room for it.
+  virtual bool part() { return true; }
   // The bytes from now on are `phase`'s; or they are the attachment's, as they are.
   virtual void hand_over(record::Phase phase) = 0;
   virtual void open_tunnel() = 0;
@@ -191,6 +197,7 @@ class ServedExchange : public Exchange {
 
   // --- For it.
   void begin_request(record::ConnId connection, uint32_t number, size_t head_bytes);
+  void move_to(record::ConnId connection) { connection_ = connection; }
   // False in `go_on`: no more for now.  Returns how much of it is done with.
   size_t give_body(std::string_view data, bool& go_on);
   void end_body();
@@ -219,6 +226,7 @@ class ServedExchange : public Exchange {
   void decide_head(ResponseHead& head);
   void add_location_fields(ResponseHead& head);
   bool start_response(ResponseHead& head, std::string_view body, bool ends);
+  ResponseContext response_context();
   bool write_body(std::string_view bytes, bool more_follows);
   bool write_coded(std::string_view bytes);
   void end_response();

@@ -60,6 +60,15 @@ void ServedExchange::add_location_fields(ResponseHead& head) {
   }
 }
 
+ResponseContext ServedExchange::response_context() {
+  ResponseContext context;
+  context.method = request_.method;
+  context.version_minor = request_.version_minor;
+  context.date = parts_.date.now();
+  context.server = request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate";
+  return context;
+}
+
 // The head on its way, with a body that is whole behind it where `ends` says so.
 bool ServedExchange::start_response(ResponseHead& head, std::string_view body, bool ends) {
   decide_head(head);
@@ -69,12 +78,8 @@ bool ServedExchange::start_response(ResponseHead& head, std::string_view body, b
     gzip_.compress_whole(body, head, zipped);
     body = zipped;
   }
-  ResponseContext context;
-  context.method = request_.method;
-  context.version_minor = request_.version_minor;
+  ResponseContext context = response_context();
   context.keep_alive = keep_alive_ && may_keep();
-  context.date = parts_.date.now();
-  context.server = request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate";
   const FramingChoice choice = choose_framing(head, context);
   context.keep_alive = keep_alive_ = choice.keep_alive;
   response_ = ResponseState::Streaming;
@@ -309,6 +314,49 @@ void ServedExchange::upgrade(const std::vector<ResponseField>& fields, record::P
   if (!switch_protocols(fields)) return;
   response_ = ResponseState::Upgraded;
   hand_over(phase);
+}
+
+record::Record* ServedExchange::leave(ResponseHead head, record::Phase phase,
+                                      const std::function<void(record::Record&)>& prepare) {
+  if (response_ != ResponseState::Pending || lost_) return nullptr;
+  const Busy busy(*this);
+  if (body_state_ != BodyState::Complete) return refuse(400), nullptr;
+  if (answer_status_ != 0) head.status = answer_status_;
+  if (fit_status(head.status) != head.status) return respond_status(fit_status(head.status)), nullptr;
+  if (!part()) return respond_status(503), nullptr;
+  add_location_fields(head);
+  status_ = head.status;
+  framing_ = Framing::UntilClose;
+  ResponseContext context = response_context();
+  context.keep_alive = keep_alive_ = false;
+  parts_.metrics.add(response_metric(head.status));
+  if (!send_head(head, context, {}, false)) return cut(), nullptr;
+  response_ = ResponseState::Upgraded;
+  const record::ConnId left = connection_;
+  prepare(record());
+  hand_over(phase);
+  return parts_.connections.find(left);
+}
+
+record::Record* ServedExchange::postpone(std::vector<ResponseField> fields, record::Phase phase,
+                                         const Prepare& prepare) {
+  if (response_ != ResponseState::Pending || lost_ || !can_postpone() || body_state_ != BodyState::Complete) {
+    return nullptr;
+  }
+  const Busy busy(*this);
+  ResponseHead head{answer_status_ == 0 ? uint16_t{200} : answer_status_, std::move(fields)};
+  add_location_fields(head);
+  Postponed postponed{.keep_alive = keep_alive_ && may_keep()};
+  write_field("Server", response_context().server, postponed.fields);
+  for (const ResponseField& field : head.fields) write_field(field.name, field.value, postponed.fields);
+  status_ = head.status;
+  response_ = ResponseState::Upgraded;
+  ++record().keepalive_count;
+  parts_.metrics.add(response_metric(head.status));
+  const record::ConnId left = connection_;
+  prepare(record(), postponed);
+  hand_over(phase);
+  return parts_.connections.find(left);
 }
 
 void ServedExchange::tunnel(const std::vector<ResponseField>& fields) {

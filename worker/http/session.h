@@ -56,6 +56,7 @@ class Session final : public ServedExchange {
   bool send_switching(const std::vector<ResponseField>& fields) override;
   void hand_over(record::Phase phase) override { owner_.hand_over(*this, phase); }
   void open_tunnel() override;
+  bool can_postpone() const override { return true; }
   size_t queued() const override;
   uint64_t progress() const override;
   bool may_keep() const override;

@@ -73,13 +73,14 @@ bool normalise_path(std::string_view path, std::string& out) {
     char c = 0;
     if (!decode_byte(path, at, c)) return false;
     if (c != '/') {
+      if (out.empty()) return false;  // There would be no root that dot segments stay below.
       out += c;
       continue;
     }
     if (!out.empty() && !resolve_last_segment(out)) return false;
     if (out.empty() || out.back() != '/') out += '/';
   }
-  return !out.empty() && out[0] == '/' && resolve_last_segment(out);
+  return !out.empty() && resolve_last_segment(out);
 }
 
 std::string encode_path(std::string_view path) {

@@ -19,7 +19,8 @@ struct Target {
 uint16_t split_target(std::string_view method, std::string_view target, Target& out);
 
 // Percent-decodes, merges slashes and removes dot segments, decoded ones too, as nginx does: what comes out
-// is what a file system would make of it.  False for a malformed escape, a NUL, or a path above the root.
+// is what a file system would make of it.  False for a malformed escape, a NUL, a path above the root, or one
+// that doesn't begin there.
 bool normalise_path(std::string_view path, std::string& out);
 
 // The reverse: a path as it may stand in a Location field, everything else than unreserved characters, "/"

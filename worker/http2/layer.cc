@@ -17,7 +17,6 @@ constexpr uint32_t kOutboundBytesMax = 16 << 20;  // As HTTP/1; what is framed s
 
 Layer::Layer(net::Connections& connections, http::Dispatcher& dispatcher, metrics::Page& metrics, log::Log& log)
     : connections_(connections),
-      dispatcher_(dispatcher),
       metrics_(metrics),
       parts_{.layer = *this, .connections = connections, .dispatcher = dispatcher, .metrics = metrics, .log = log} {
   dispatcher.set_carrier(record::Phase::Http2, *this);

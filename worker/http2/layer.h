@@ -53,7 +53,6 @@ class Layer final : public net::PhaseHandler, public http::Carrier {
   void reap();
 
   net::Connections& connections_;
-  http::Dispatcher& dispatcher_;
   metrics::Page& metrics_;
   SessionParts parts_;
   std::vector<std::unique_ptr<Session>> sessions_;  // By slot.

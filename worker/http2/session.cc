@@ -10,6 +10,7 @@
 #include "worker/http2/layer.h"
 #include "worker/http2/tunnel.h"
 #include "worker/net/proxy_header.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::http2 {
 
@@ -314,7 +315,7 @@ void Session::end_head(int32_t stream_id, bool ends_stream) {
   if (verdict.good()) {
     parts_.dispatcher.dispatch(stream);
   } else {
-    parts_.dispatcher.log_refused(request, verdict.reason);
+    parts_.dispatcher.log_refused(request, *record, verdict.reason);
     stream.refuse(verdict.status);
   }
   if (Stream* still = find(stream_id); still != nullptr && ends_stream) still->receive_end();
@@ -341,7 +342,8 @@ bool Session::count(Flood flood) {
   parts_.metrics.add(metric_of(flood));
   const Record* record = parts_.connections.find(connection_);
   const std::string client = record == nullptr ? "" : http::ClientAddress::of(*record).text();
-  parts_.log.info("http2_flood", {{"client", client}, {"of", metrics::name_of(metric_of(flood))}});
+  const std::string connection = record::format_uid_or_none(record == nullptr ? 0 : record->uid);
+  parts_.log.info("http2_flood", {{"connection", connection}, {"client", client}, {"of", metrics::name_of(metric_of(flood))}});
   return false;
 }
 

@@ -104,7 +104,7 @@ bool Stream::count_for(uint64_t key, uint32_t limit) {
 }
 
 void Stream::uncount() {
-  if (tunnel_ != nullptr) return parts_.connections.uncount(record());
+  if (tunnel_ != nullptr) parts_.connections.uncount(record());
   for (const uint32_t entry : counts_) parts_.connections.uncount_key(entry);
   counts_.clear();
 }
@@ -169,6 +169,18 @@ bool Stream::send_switching(const std::vector<http::ResponseField>& fields) {
     if (!iequals(field.name, "sec-websocket-accept")) list.add(field.name, field.value);
   }
   return session_.submit_response(*this, list, false);
+}
+
+bool Stream::part() {
+  if (tunnel_ != nullptr) return true;
+  if (closed_) return false;
+  auto tunnel = std::make_unique<Tunnel>(*this);
+  Tunnel* const link = tunnel.get();
+  const record::Record* own = parts_.connections.adopt_stream(std::move(tunnel), record());
+  if (own == nullptr) return false;
+  tunnel_ = link;
+  move_to(parts_.connections.id_of(*own));
+  return true;
 }
 
 void Stream::hand_over(record::Phase phase) {
@@ -241,6 +253,7 @@ void Stream::end_exchange() {
 
 void Stream::close() {
   closed_ = true;
+  if (upgraded_) uncount();
   if (tunnel_ == nullptr || !upgraded_) return;
   std::exchange(tunnel_, nullptr)->stream_ended();
   parts_.connections.stream_changed(connection());

@@ -63,7 +63,7 @@ class Stream final : public http::ServedExchange {
   void close();                         // nghttp2 knows it no more.
   void clear() { ServedExchange::clear(); }
 
-  // --- From its tunnel, once the connection has become a WebSocket's.
+  // --- From its tunnel, once the stream has become a WebSocket's, or another layer's.
   void set_tunnel(Tunnel* tunnel) { tunnel_ = tunnel; }
   bool is_link(const Tunnel* tunnel) const { return tunnel_ == tunnel; }
   bool is_tunnel() const { return upgraded_; }
@@ -94,6 +94,7 @@ class Stream final : public http::ServedExchange {
   bool frame_end(const std::vector<http::ResponseField>& trailers) override;
   bool send_bytes(std::string_view bytes) override;
   bool send_switching(const std::vector<http::ResponseField>& fields) override;
+  bool part() override;
   void hand_over(record::Phase phase) override;
   void open_tunnel() override;
   size_t queued() const override { return out_.size(); }
@@ -117,8 +118,8 @@ class Stream final : public http::ServedExchange {
   uint64_t sent_bytes_ = 0;
   uint64_t body_received_ = 0;
   int64_t deadline_ms_ = 0;
-  Tunnel* tunnel_ = nullptr;    // Of a request for a WebSocket: its record's link.
-  bool upgraded_ = false;       // The stream is the WebSocket's now.
+  Tunnel* tunnel_ = nullptr;    // Of a request for a WebSocket, or one that has left HTTP: its record's link.
+  bool upgraded_ = false;       // The stream is that record's now.
   bool stopped_ = false;        // The handler takes nothing more for now.
   bool delivering_ = false;
   bool end_received_ = false;

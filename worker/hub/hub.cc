@@ -4,8 +4,11 @@
 #include <cstring>
 #include <new>
 
+#include "common/base/segments.h"
 #include "common/crypto/crypto.h"
+#include "common/ipc/wire.h"
 #include "worker/hub/hub_parts.h"
+#include "worker/record/text_block.h"
 
 namespace beamgate::hub {
 
@@ -59,7 +62,9 @@ bool Hub::is_subscribed(const Record& record, std::string_view channel) const {
 bool Hub::all_confirmed(const Record& record) const {
   const auto subscriptions = subscriptions_of(record);
   return std::all_of(subscriptions.begin(), subscriptions.end(),
-                     [this](const Subscription& subscription) { return block_of(channel_of(subscription)).confirmed != 0; });
+                     [this](const Subscription& subscription) {
+                       return block_of(channel_of(subscription)).confirmed != 0 && (subscription.flags & kJoining) == 0;
+                     });
 }
 
 std::vector<std::string_view> Hub::channels_of(const Record& record) const {
@@ -82,12 +87,20 @@ size_t Hub::local_subscribers(std::string_view channel) const {
   return found == nullptr ? 0 : found->slots.size();
 }
 
+void Hub::for_each_subscriber(std::string_view channel, const std::function<void(Record&)>& visit) {
+  const Channel* found = find_channel(channel);
+  if (found == nullptr) return;
+  const std::vector<uint32_t> slots = found->slots;
+  for (size_t i = slots.size(); i-- > 0;) visit(arena_.records()[slots[i]]);
+}
+
 // --- Subscribing.
 
 Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
   if (!valid_channel(name)) return Error{Code::Invalid, 0, "not a channel name"};
   if (const Subscription* held = find_subscription(record, name)) {
-    return block_of(channel_of(*held)).confirmed != 0 ? Subscribed::Now : Subscribed::Pending;
+    const bool done = block_of(channel_of(*held)).confirmed != 0 && (held->flags & kJoining) == 0;
+    return done ? Subscribed::Now : Subscribed::Pending;
   }
   if (record.subscription_count >= kSubscriptionsMax) {
     return Error{Code::LimitReached, 0, "too many subscriptions on this connection"};
@@ -95,26 +108,34 @@ Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
   Channel* channel = find_channel(name);
   if (channel == nullptr) channel = open_channel(name);
   if (channel == nullptr) return Error{Code::LimitReached, 0, "no memory for another channel"};
-  if (!enter_channel(record, *channel, 0)) {
+  Subscription* subscription = add_subscription(record, *channel, {});
+  if (subscription == nullptr) {
     close_if_unused(*channel);
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
+  enter_channel(record, *subscription, *channel);
   if (block_of(*channel).confirmed != 0) return Subscribed::Now;
   channel->pending.push_back(ConnId{slot_of(record), record.generation});
   return Subscribed::Pending;
 }
 
-// False: the arena is full.
-bool Hub::enter_channel(Record& record, Channel& channel, uint64_t after) {
-  if (!grow_subscriptions(record)) return false;
+// Null: the arena is full.
+Hub::Subscription* Hub::add_subscription(Record& record, Channel& channel, Place ahead) {
+  if (!grow_subscriptions(record)) return nullptr;
   record::touch(arena_, record);
-  const auto position = static_cast<uint32_t>(channel.slots.size());
-  arena_.at<Subscription>(record.subscriptions)[record.subscription_count] = {channel.block, position, after};
-  channel.slots.push_back(slot_of(record));
-  channel.entries.push_back(record.subscription_count++);
-  if (after != 0) ++channel.ahead;
+  Subscription& added = arena_.at<Subscription>(record.subscriptions)[record.subscription_count++];
+  added = {.channel = channel.block, .ahead = ahead};
+  if (ahead.offset != 0) ++channel.ahead.offset;
+  if (ahead.presence != 0) ++channel.ahead.presence;
   metrics_.add(Metric::HubSubscriptions);
-  return true;
+  return &added;
+}
+
+// Into the channel's arrays: it is delivered to from now on.
+void Hub::enter_channel(Record& record, Subscription& subscription, Channel& channel) {
+  subscription.position = static_cast<uint32_t>(channel.slots.size());
+  channel.slots.push_back(slot_of(record));
+  channel.entries.push_back(static_cast<uint32_t>(&subscription - arena_.at<Subscription>(record.subscriptions)));
 }
 
 Hub::Channel* Hub::open_channel(std::string_view name) {
@@ -140,6 +161,7 @@ Hub::Channel* Hub::add_channel(std::string_view name) {
   Channel* opened = channel.get();
   channels_[header->index] = std::move(channel);
   by_name_.emplace(header->name(), opened);
+  if (has_wildcard(name)) patterns_.emplace(name);
   metrics_.add(Metric::HubChannels);
   return opened;
 }
@@ -163,10 +185,22 @@ bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record
       if ((channel = add_channel(name)) == nullptr) return false;
       ChannelBlock& copy = block_of(*channel);
       copy.offset = block->offset;
+      copy.presence = block->presence;
       memcpy(copy.epoch, block->epoch, sizeof copy.epoch);
       copy.confirmed = block->confirmed != 0;
     }
-    if (!enter_channel(record, *channel, entries[i].after)) return false;
+    Subscription* copy = add_subscription(record, *channel, entries[i].ahead);
+    if (copy == nullptr) return false;
+    copy->flags = entries[i].flags & (kJoining | kListOwed);
+    if ((copy->flags & kJoining) == 0) {
+      enter_channel(record, *copy, *channel);
+    } else {
+      ++channel->joining;
+    }
+    if (entries[i].note == kNull) continue;
+    const auto* length = from.look<uint32_t>(entries[i].note);
+    const char* note = length == nullptr ? nullptr : from.look(entries[i].note, sizeof *length + *length);
+    if (note == nullptr || !record::assign_text(arena_, copy->note, {note + sizeof *length, *length})) return false;
   }
   return true;
 }
@@ -174,9 +208,12 @@ bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record
 // A channel whose interest is not yet confirmed stays until it is: the confirmation of an earlier interest
 // must not be taken for that of a later one.
 void Hub::close_if_unused(Channel& channel) {
-  if (!channel.slots.empty() || channel.holds > 0 || block_of(channel).confirmed == 0) return;
+  if (channel.in_use() || block_of(channel).confirmed == 0) return;
   ChannelBlock& block = block_of(channel);
   bus_.send_withdraw(block.name());
+  if (!patterns_.empty()) {
+    if (const auto pattern = patterns_.find(block.name()); pattern != patterns_.end()) patterns_.erase(pattern);
+  }
   by_name_.erase(block.name());
   const uint32_t index = block.index;
   arena_.release(channel.block);
@@ -209,7 +246,9 @@ bool Hub::unsubscribe(Record& record, std::string_view channel) {
   if (subscription != &all.back()) {
     arena_.save(*subscription);
     *subscription = all.back();
-    channel_of(*subscription).entries[subscription->position] = static_cast<uint32_t>(subscription - all.data());
+    if ((subscription->flags & kJoining) == 0) {
+      channel_of(*subscription).entries[subscription->position] = static_cast<uint32_t>(subscription - all.data());
+    }
   }
   if (--record.subscription_count == 0) unsubscribe_all(record);
   return true;
@@ -224,9 +263,25 @@ void Hub::unsubscribe_all(Record& record) {
   record.subscriptions = kNull;
 }
 
-// Takes the subscriber out of the channel's arrays; the last one fills its place.
+// What the subscription is anywhere else goes.
 void Hub::leave_channel(Record& record, Subscription& subscription) {
   Channel& channel = channel_of(subscription);
+  if ((subscription.flags & kMemberTold) != 0) bus_.send_leave({record.uid, block_of(channel).name()});
+  arena_.release(subscription.note);
+  if (subscription.ahead.offset != 0) --channel.ahead.offset;
+  if (subscription.ahead.presence != 0) --channel.ahead.presence;
+  metrics_.subtract(Metric::HubSubscriptions);
+  if ((subscription.flags & kJoining) != 0) {
+    --channel.joining;
+  } else {
+    leave_arrays(subscription, channel);
+    std::erase(channel.pending, ConnId{slot_of(record), record.generation});
+  }
+  close_if_unused(channel);
+}
+
+// The last subscriber fills its place.
+void Hub::leave_arrays(const Subscription& subscription, Channel& channel) {
   const uint32_t at = subscription.position;
   const uint32_t last_slot = channel.slots.back();
   const uint32_t last_entry = channel.entries.back();
@@ -235,10 +290,6 @@ void Hub::leave_channel(Record& record, Subscription& subscription) {
   arena_.at<Subscription>(arena_.records()[last_slot].subscriptions)[last_entry].position = at;
   channel.slots.pop_back();
   channel.entries.pop_back();
-  if (subscription.after != 0) --channel.ahead;
-  std::erase(channel.pending, ConnId{slot_of(record), record.generation});
-  metrics_.subtract(Metric::HubSubscriptions);
-  close_if_unused(channel);
 }
 
 // --- Publishing.
@@ -248,10 +299,14 @@ bool Hub::publish(std::string_view channel, std::string_view payload, const Publ
   ipc::Publish message;
   message.ticket = done ? next_ticket_++ : 0;
   message.except = options.except;
+  message.origin = options.origin;
+  message.flags = options.flags;
   message.payload_kind = options.kind;
   message.channel = channel;
   message.payload = payload;
   message.idempotency_key = options.idempotency_key;
+  message.receipt_ticket = options.receipt_ticket;
+  message.acknowledge_ms = options.acknowledge_ms;
   if (!bus_.send_publish(message)) {
     refused_ = true;
     return false;
@@ -269,7 +324,9 @@ void Hub::on_interest_ack(const ipc::InterestAck& message) {
   ChannelBlock& block = block_of(*channel);
   arena_.save(block);
   block.confirmed = 1;
-  block.offset = channel->kept_from = message.offset;
+  block.offset = message.offset;
+  block.presence = message.presence;
+  channel->kept_from = block.place();
   const size_t epoch_bytes = std::min(message.epoch.size(), sizeof block.epoch - 1);
   memcpy(block.epoch, message.epoch.data(), epoch_bytes);
   block.epoch[epoch_bytes] = '\0';
@@ -281,12 +338,44 @@ void Hub::on_interest_ack(const ipc::InterestAck& message) {
 }
 
 void Hub::on_deliver(const ipc::Deliver& message) {
+  if (message.receipt_call != 0) deliverer_.begin_receipt(message.receipt_call, message.acknowledge_ms);
+  deliver_to_channel(message);
+  if (!patterns_.empty()) deliver_to_patterns(message);
+  if (message.receipt_call != 0) deliverer_.end_receipt();
+}
+
+std::vector<std::string> Hub::patterns_of(std::string_view channel) const {
+  std::vector<std::string> out;
+  for (const std::string& pattern : patterns_) {
+    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_ && is_pattern_(pattern)) out.push_back(pattern);
+  }
+  return out;
+}
+
+// A connection may be closed by each of them, and a pattern's last subscriber with it.
+void Hub::deliver_to_patterns(const ipc::Deliver& message) {
+  for (const std::string& pattern : patterns_of(message.channel)) {
+    const Channel* channel = find_channel(pattern);
+    if (channel == nullptr || channel->slots.empty()) continue;
+    metrics_.add(Metric::HubDeliveries, channel->slots.size());
+    deliverer_.deliver({.channel = pattern, .epoch = {}, .offset = 0, .kind = message.payload_kind,
+                        .payload = message.payload, .except = message.except, .origin = message.origin,
+                        .source = message.channel, .flags = message.flags}, channel->slots);
+  }
+}
+
+void Hub::deliver_to_channel(const ipc::Deliver& message) {
   Channel* channel = find_channel(message.channel);
-  if (channel == nullptr || (channel->slots.empty() && channel->holds == 0)) return;  // It crossed our Withdraw.
+  if (channel == nullptr || !channel->in_use()) return;  // It crossed our Withdraw.
   ChannelBlock& block = block_of(*channel);
   arena_.save(block);
   block.offset = message.offset;
-  if (channel->holds > 0) keep(*channel, message);
+  if (channel->holds > 0) {
+    keep(*channel, {.offset = message.offset, .except = message.except, .flags = message.flags, .kind = message.payload_kind,
+                    .payload = std::string(message.payload), .sender = message.origin.sender,
+                    .user = std::string(message.origin.user), .event = std::string(message.origin.event),
+                    .meta = std::string(message.origin.meta)});
+  }
   if (channel->slots.empty()) return;
   metrics_.add(Metric::HubDeliveries, channel->slots.size());
   const Publication publication{.channel = message.channel,
@@ -294,20 +383,39 @@ void Hub::on_deliver(const ipc::Deliver& message) {
                                 .offset = message.offset,
                                 .kind = message.payload_kind,
                                 .payload = message.payload,
-                                .except = message.except};
-  if (channel->ahead > 0) return deliver_to_those_behind(publication, *channel);
+                                .except = message.except,
+                                .origin = message.origin,
+                                .flags = message.flags};
+  if (channel->ahead.offset > 0) return deliverer_.deliver(publication, slots_behind(*channel, {.offset = message.offset}));
   deliverer_.deliver(publication, channel->slots);
+}
+
+void Hub::on_presence_change(const ipc::PresenceChange& message) {
+  Channel* channel = find_channel(message.channel);
+  if (channel == nullptr || !channel->in_use()) return;
+  ChannelBlock& block = block_of(*channel);
+  arena_.save(block);
+  block.presence = message.number;
+  if (channel->holds > 0) keep(*channel, {.presence = message.number, .payload = ipc::encode(message)});
+  if (channel->ahead.presence > 0) {
+    deliverer_.deliver_presence(message, slots_behind(*channel, {.presence = message.number}));
+  } else if (!channel->slots.empty()) {
+    deliverer_.deliver_presence(message, channel->slots);
+  }
 }
 
 void Hub::on_gap(const ipc::Gap& message) {
   metrics_.add(Metric::HubGaps);
+  for (const std::string& pattern : patterns_of(message.channel)) {
+    const Channel* missing = find_channel(pattern);
+    if (missing != nullptr && !missing->slots.empty()) deliverer_.deliver_gap(pattern, 0, missing->slots);
+  }
   Channel* channel = find_channel(message.channel);
   if (channel == nullptr) return;
-  arena_.save(block_of(*channel));
-  if (channel->slots.empty() && channel->holds == 0) return;
-  block_of(*channel).offset = channel->kept_from = message.offset;
-  if (channel->ahead > 0) {
-    deliverer_.deliver_gap(message.channel, message.offset, slots_behind(*channel, message.offset));
+  if (!channel->in_use()) return;
+  skip_to(*channel, {message.offset, message.presence});
+  if (channel->ahead.offset > 0 || channel->ahead.presence > 0) {
+    deliverer_.deliver_gap(message.channel, message.offset, slots_behind(*channel, channel->kept_from));
   } else if (!channel->slots.empty()) {
     deliverer_.deliver_gap(message.channel, message.offset, channel->slots);
   }
@@ -315,10 +423,16 @@ void Hub::on_gap(const ipc::Gap& message) {
 
 void Hub::on_missed(const ipc::Missed& message) {
   metrics_.add(Metric::HubGaps);
-  Channel* channel = find_channel(message.channel);
-  if (channel == nullptr) return;
-  arena_.save(block_of(*channel));
-  block_of(*channel).offset = channel->kept_from = message.offset;
+  if (Channel* channel = find_channel(message.channel)) skip_to(*channel, {message.offset, message.presence});
+}
+
+// What came up to here didn't come to this worker.
+void Hub::skip_to(Channel& channel, Place place) {
+  ChannelBlock& block = block_of(channel);
+  arena_.save(block);
+  block.offset = place.offset;
+  block.presence = place.presence;
+  channel.kept_from = place;
 }
 
 void Hub::on_publish_ack(const ipc::PublishAck& message) {
@@ -343,12 +457,14 @@ void Hub::on_bus_lost() {
 void Hub::on_recount() {
   for (const auto& [name, channel] : by_name_) {
     const ChannelBlock& block = block_of(*channel);
-    bus_.send_known({block.confirmed != 0, block.offset, block.epoch_text(), name});
+    bus_.send_known({block.confirmed != 0, block.offset, block.presence, block.epoch_text(), name});
   }
   recount_ticket_ = next_ticket_;
+  tell_all_members(true);
 }
 
 void Hub::on_recounted() {
+  fail_lost_questions();
   std::vector<OnPublished> lost;
   std::erase_if(waiting_, [&](auto& entry) {
     if (entry.first >= recount_ticket_) return false;

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/config/channel_rules.h"
 #include "common/ipc/messages.h"
 #include "common/metrics/metrics.h"
 #include "worker/hub/replay.h"
@@ -37,6 +39,10 @@ class Bus {
   // False when the queue to the master is full; nothing was queued.
   [[nodiscard]] virtual bool send_publish(const ipc::Publish& message) = 0;
   virtual void send_known(const ipc::Known& message) = 0;
+  virtual void send_join(const ipc::Join& message) = 0;
+  virtual void send_leave(const ipc::Leave& message) = 0;
+  virtual void send_ask(const ipc::Ask& message) = 0;
+  virtual void send_ask_users(const ipc::AskUsers& message) = 0;
 };
 
 struct Publication {
@@ -46,6 +52,10 @@ struct Publication {
   ipc::PayloadKind kind = ipc::PayloadKind::Text;
   std::string_view payload;
   uint64_t except = 0;  // uid of a connection that doesn't get it.
+  ipc::Origin origin;
+  std::string_view source;  // The channel that it was published in, where `channel` is a pattern; its epoch and offset
+                            // are none then.
+  uint8_t flags = 0;        // ipc::DeliverFlag
 };
 
 class Deliverer {
@@ -56,6 +66,15 @@ class Deliverer {
   virtual void deliver(const Publication& publication, std::span<const uint32_t> slots) = 0;
   // This worker missed the channel's publications up to `offset` (Gap).  Same rule.
   virtual void deliver_gap(std::string_view channel, uint64_t offset, std::span<const uint32_t> slots) = 0;
+  // Members of the channel have come or gone.  Same rule.
+  virtual void deliver_presence(const ipc::PresenceChange& change, std::span<const uint32_t> slots) = 0;
+  // What join() has begun is done: it is a subscriber, and gets what is published behind state.offset.  `tag` as
+  // join() was given it.  answered false: it is not; its subscription is gone.  The connection may be closed here.
+  virtual void joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) = 0;
+  // What is delivered until end_receipt() is one publication, and its publisher wants to know what becomes of it: this
+  // call of the bus is answered with an ipc::Receipt, after acknowledge_ms at most.
+  virtual void begin_receipt(uint64_t call, uint32_t acknowledge_ms) { static_cast<void>(call), static_cast<void>(acknowledge_ms); }
+  virtual void end_receipt() {}
 };
 
 // What the master says about an accepted publication.
@@ -68,8 +87,29 @@ struct PublishReceipt {
 struct PublishOptions {
   ipc::PayloadKind kind = ipc::PayloadKind::Text;
   uint64_t except = 0;
+  ipc::Origin origin;
+  uint8_t flags = 0;  // ipc::PublishFlag
   std::string_view idempotency_key;
+  uint64_t receipt_ticket = 0;  // Of Remote::expect(): its answers are the workers' ipc::Receipts; 0: none are wanted.
+  uint32_t acknowledge_ms = 0;  // They wait so long for clients to acknowledge it.
 };
+
+// How a protocol's client subscribes.  Texts are copied.
+struct JoinOptions {
+  std::string_view tag;               // The protocol's own, kept with the subscription, over moves and deaths.
+  bool member = false;                // It is present in the channel,
+  std::string_view user;              // as this user,
+  std::string_view info;              // with this to say of itself (JSON, or empty).
+  uint8_t wants = 0;                  // ipc::StateFlag
+  std::string_view epoch;             // For kStateRecover: what the client has got.
+  uint64_t after = 0;
+  uint32_t publications_max = 0;
+  uint32_t members_max = 0;
+};
+
+// Where publications for a user go, whatever its connections speak.
+using config::kUserChannelPrefix;
+inline std::string user_channel(std::string_view user) { return std::string(kUserChannelPrefix).append(user); }
 
 enum class Subscribed : uint8_t {
   Now,      // Already a subscriber, or the interest was confirmed before.
@@ -81,6 +121,10 @@ class Hub {
   static constexpr uint32_t kSubscriptionsMax = 1024;
 
   using OnPublished = std::function<void(const PublishReceipt&)>;
+  using OnUsers = std::function<void(const ipc::UsersState&)>;
+  using OnChannelChange = std::function<void(const ipc::ChannelChange&)>;
+  using OnUserChange = std::function<void(const ipc::UserChange&)>;
+  using OnState = std::function<void(const ipc::ChannelState&)>;
   // Told when a Pending subscription is complete; not when the connection has gone meanwhile.
   using OnSubscribed = std::function<void(record::ConnId, std::string_view channel)>;
 
@@ -88,11 +132,32 @@ class Hub {
   ~Hub();
 
   void set_on_subscribed(OnSubscribed on_subscribed) { on_subscribed_ = std::move(on_subscribed); }
+  // Told of the changes that this worker is to tell an application.
+  void set_on_user_change(OnUserChange on_user_change) { on_user_change_ = std::move(on_user_change); }
+  // Whether the subscribers of a channel of this name get what is published in the channels that fit it (segments.h).
+  void set_is_pattern(std::function<bool(std::string_view)> is_pattern) { is_pattern_ = std::move(is_pattern); }
   // Told when publish() has room again after it said false.
   void add_on_room(std::function<void()> on_room) { on_room_.push_back(std::move(on_room)); }
 
   // Invalid: not a channel name.  LimitReached: kSubscriptionsMax, or the arena is full.
   Result<Subscribed> subscribe(record::Record& record, std::string_view channel);
+  // As subscribe(), but Deliverer::joined() is called once it is done, which may be before this returns; a successor or
+  // the destination of a move calls it where this worker couldn't.  Until then nothing is delivered.
+  // REQUIRES: not subscribed.
+  Result<void> join(record::Record& record, std::string_view channel, const JoinOptions& options);
+  // What a subscriber says of itself from now on.  False: it is not a member.
+  bool update_member(record::Record& record, std::string_view channel, std::string_view info);
+  // The protocol's own text, as join() was given it or set_tag() has put in its place; empty when there is none.
+  std::string_view tag_of(const record::Record& record, std::string_view channel) const;
+  bool set_tag(record::Record& record, std::string_view channel, std::string_view tag);  // False: no memory.
+  // join() is not done yet.
+  bool is_joining(const record::Record& record, std::string_view channel) const;
+  // Its info, while it is a member.
+  std::optional<std::string_view> member_info(const record::Record& record, std::string_view channel) const;
+  // A question about a channel, subscribed or not; done runs once, later.
+  void ask(const ipc::Ask& question, OnState done);  // The ticket is set here.
+  void set_on_channel_change(OnChannelChange on_change) { on_channel_change_ = std::move(on_change); }
+  void ask_users(const ipc::AskUsers& question, OnUsers done);
   bool unsubscribe(record::Record& record, std::string_view channel);  // False: was not subscribed.
   void unsubscribe_all(record::Record& record);
   bool is_subscribed(const record::Record& record, std::string_view channel) const;
@@ -109,27 +174,48 @@ class Hub {
   [[nodiscard]] bool publish(std::string_view channel, std::string_view payload, const PublishOptions& options,
                              OnPublished done = {});
 
+  // Delivers to the connection, a member of its user's channel, what was kept there for the user, in its order; it is
+  // kept no longer then.  What comes meanwhile may overtake it.
+  void fetch_kept(record::Record& record, std::string_view channel);
+
+  // This worker has got the connection, from a dead one or by a move: the master is told what it is a member of, what
+  // join() had begun is begun again, and the members are told where that is owed.
+  void tell_members(record::Record& record, bool quiet = false);
+  void tell_all_members(bool quiet);
+  // Another worker has got it: what it is a member of is that one's to tell.
+  void forget_members(record::Record& record);
+
   // Local channels with their local subscriber counts; names starting with `prefix`.
   void for_each_channel(std::string_view prefix,
                         const std::function<void(std::string_view name, size_t subscribers)>& visit) const;
   size_t local_subscribers(std::string_view channel) const;
+  // From the last to the first: the one that is visited may be closed meanwhile, no other may.
+  void for_each_subscriber(std::string_view channel, const std::function<void(record::Record&)>& visit);
 
   // --- Moving (hub_moving.cc): subscribers that come from another worker.
+  // How far a channel has come.
+  struct Place {
+    uint64_t offset = 0;    // Of the newest publication.
+    uint64_t presence = 0;  // Number of the newest change of its members.
+  };
   // What a subscriber has got of a channel.
   struct Position {
     std::string_view channel;
     std::string_view epoch;
     uint64_t offset = 0;  // Of the newest publication that was delivered to it.
+    std::optional<uint64_t> presence;  // The newest change of members that it was told; nothing: that isn't known, and
+                                       // it is told all of them once it has arrived.
+    std::string_view note;  // What the subscription is beside that (Note, hub_parts.h).
   };
   std::vector<Position> positions_of(const record::Record& record) const;
-  // Takes interest in the channel, subscribers or not, and remembers what is published from the confirmation on,
-  // until as many release() calls.  False: not a channel name, or the arena is full.
+  // Takes interest in the channel, subscribers or not, and remembers what is published and who comes and goes from the
+  // confirmation on, until as many release() calls.  False: not a channel name, or the arena is full.
   bool hold(std::string_view channel);
   void release(std::string_view channel);
-  // The newest offset of a channel; nothing while it is not confirmed.
-  std::optional<uint64_t> offset_of(std::string_view channel) const;
-  // Subscribes it where another worker left off: publications it lacks are delivered now, those that it is ahead
-  // of are left out when they come.  False: what it lacks is not known here (or a limit stands in the way), and
+  // Where a channel is here; nothing while it is not confirmed.
+  std::optional<Place> place_of(std::string_view channel) const;
+  // Subscribes it where another worker left off: publications and changes of members it lacks are delivered now, those
+  // that it is ahead of are left out when they come.  False: what it lacks is not known here (or a limit stands in the way), and
   // then its subscriptions are to be dropped.
   bool arrive(record::Record& record, std::span<const Position> positions);
 
@@ -139,6 +225,15 @@ class Hub {
   void on_gap(const ipc::Gap& message);
   void on_missed(const ipc::Missed& message);
   void on_publish_ack(const ipc::PublishAck& message);
+  void on_channel_state(const ipc::ChannelState& message);
+  void on_presence_change(const ipc::PresenceChange& message);
+  void on_user_change(const ipc::UserChange& message) {
+    if (on_user_change_) on_user_change_(message);
+  }
+  void on_channel_change(const ipc::ChannelChange& message) {
+    if (on_channel_change_) on_channel_change_(message);
+  }
+  void on_users_state(const ipc::UsersState& message);
   void on_room();
   void on_bus_lost();  // Fails every publication that waits.
   void on_recount();   // Tells a new master every channel.
@@ -150,6 +245,7 @@ class Hub {
   struct Channel;
   struct ChannelBlock;
   struct Subscription;
+  struct Note;
 
   Channel* open_channel(std::string_view name);
   Channel* add_channel(std::string_view name);
@@ -160,25 +256,46 @@ class Hub {
   std::span<Subscription> subscriptions_of(const record::Record& record) const;
   Subscription* find_subscription(const record::Record& record, std::string_view channel) const;
   bool grow_subscriptions(record::Record& record);
-  bool enter_channel(record::Record& record, Channel& channel, uint64_t after);
+  Subscription* add_subscription(record::Record& record, Channel& channel, Place ahead);
+  void enter_channel(record::Record& record, Subscription& subscription, Channel& channel);
   bool arrive_at(record::Record& record, const Position& position);
   void catch_up(record::Record& record);
-  void deliver_to_those_behind(const Publication& publication, Channel& channel);
-  std::vector<uint32_t> slots_behind(Channel& channel, uint64_t offset);
-  void keep(Channel& channel, const ipc::Deliver& message);
+  void deliver_kept(const Replay::Entry& entry, ChannelBlock& block, uint32_t slot);
+  void deliver_to_channel(const ipc::Deliver& message);
+  void deliver_to_patterns(const ipc::Deliver& message);
+  std::vector<std::string> patterns_of(std::string_view channel) const;
+  std::vector<uint32_t> slots_behind(Channel& channel, Place place);
+  void pass(Subscription& subscription, Channel& channel, Place place);
+  void keep(Channel& channel, Replay::Entry&& entry);
+  void skip_to(Channel& channel, Place place);
   void leave_channel(record::Record& record, Subscription& subscription);
+  void leave_arrays(const Subscription& subscription, Channel& channel);
   uint32_t slot_of(const record::Record& record) const;
+  // hub_joining.cc
+  Note note_of(const Subscription& subscription) const;
+  bool set_note(Subscription& subscription, const Note& note);
+  void send_join(const record::Record& record, Subscription& subscription, const Note& note, bool quiet);
+  void finish_join(record::Record& record, Subscription& subscription, const ipc::ChannelState& state);
+  void ask_list(const record::Record& record, const Subscription& subscription);
+  void fail_lost_questions();
 
   record::Arena& arena_;
   Bus& bus_;
   Deliverer& deliverer_;
   metrics::Page& metrics_;
   OnSubscribed on_subscribed_;
+  OnUserChange on_user_change_;
+  std::function<bool(std::string_view)> is_pattern_;
+  std::set<std::string, std::less<>> patterns_;  // Names of local channels with a wildcard.
+  OnChannelChange on_channel_change_;
   std::vector<std::function<void()>> on_room_;
   std::unordered_map<std::string_view, Channel*> by_name_;  // Keys point into the channel's block.
   std::vector<std::unique_ptr<Channel>> channels_;          // By index; null where free.
   std::vector<uint32_t> free_indices_;
   std::unordered_map<uint64_t, OnPublished> waiting_;
+  std::unordered_map<uint64_t, OnState> asked_;              // By ticket.
+  std::unordered_map<uint64_t, OnUsers> asked_users_;        // By ticket.
+  std::unordered_map<uint64_t, record::ConnId> joining_;     // By ticket.
   uint64_t next_ticket_;  // Begins anywhere: answers to a predecessor's tickets must find nobody.
   uint64_t recount_ticket_ = 0;  // The first one after the last Recount.
   Replay replay_;

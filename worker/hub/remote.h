@@ -20,6 +20,11 @@ enum class Method : uint16_t {
   Channels = 2,    // Channels with their local subscriber counts.
   Info = 3,        // This worker's figures.
   Nothing = 4,     // No handler: the answer only shows that the master has handled what was sent before.
+  Worker = 5,      // Which process it is: api/worker_calls.
+  Events = 6,      // Takes over the webhook events of a worker that leaves: hook/webhooks.h.
+  LongPoll = 8,    // Polls and posts of a session of another worker: proto/phoenix/longpoll_call.h.
+  PusherCount = 32,  // Subscribers of channels, and what subscribers are told of it: proto/pusher/subscription_counts.
+  PusherTell = 33,
 };
 
 struct Answer {
@@ -39,6 +44,12 @@ class Remote {
   // Asks every worker, this one included.  False: kCallsMax, or the bus is full.
   [[nodiscard]] virtual bool ask_all(Method method, std::string_view body, OnAnswers done) = 0;
   [[nodiscard]] virtual bool ask(uint16_t worker, Method method, std::string_view body, OnAnswers done) = 0;
+  // A call that the master makes for this worker: the ticket to give it, and then answers as of any other; what has not
+  // come after within_ms is a missing one.  0: kCallsMax.
+  virtual uint64_t expect(int64_t within_ms, OnAnswers done) = 0;
+  virtual void forget(uint64_t ticket) = 0;  // done is not called.
+  // Asks one that will still be there when this one has gone; no answer where there is none.
+  [[nodiscard]] virtual bool ask_heir(Method method, std::string_view body, OnAnswers done) = 0;
 };
 
 }  // namespace beamgate::hub

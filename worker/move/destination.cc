@@ -124,9 +124,10 @@ bool Destination::on_subscribe(const Subscribe& message) {
 bool Destination::answer_subscribe(Batch& batch) {
   Subscribed message{.batch = batch.number};
   for (const std::string& channel : batch.channels) {
-    const auto offset = context_.hub.offset_of(channel);
-    if (!offset) return false;
-    message.offsets.push_back(*offset);
+    const auto place = context_.hub.place_of(channel);
+    if (!place) return false;
+    message.offsets.push_back(place->offset);
+    message.presence.push_back(place->presence);
   }
   batch.state = Batch::State::Subscribed;
   link_.send(message);
@@ -212,7 +213,11 @@ void Destination::settle(Batch& batch) {
     Record* record = context_.connections.find(batch.connections[i]);
     if (record == nullptr) continue;
     const bool ours = (moved >> i & 1) != 0;
-    if (ours && context_.connections.begin(*record)) continue;
+    if (ours && context_.connections.begin(*record)) {
+      record = context_.connections.find(batch.connections[i]);
+      if (record != nullptr) context_.hub.tell_members(*record);
+      continue;
+    }
     if (ours) shutdown(record->fd, SHUT_RDWR);  // It can't be served anywhere.
     porter_.discard(*record);
   }

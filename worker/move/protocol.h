@@ -2,7 +2,7 @@
 //
 //   both    HELLO                     who speaks, and how much it can take
 //   source  SUBSCRIBE(batch)          channels of the connections to come; the last one says so
-//   dest.   SUBSCRIBED(batch)         it hears them all, from these offsets on
+//   dest.   SUBSCRIBED(batch)         it hears them all, from these places on
 //   source  OFFER(batch)              when it has heard as much itself; the connections, frozen, and their sockets
 //   dest.   PREPARED(batch, bitmap)   which of them it can take
 //   source  COMMIT(batch)             the page of decisions says which have moved
@@ -20,7 +20,7 @@
 
 namespace beamgate::move {
 
-constexpr uint16_t kProtocolVersion = 1;
+constexpr uint16_t kProtocolVersion = 2;
 
 enum class Kind : uint16_t { Hello = 1, Subscribe, Subscribed, Offer, Prepared, Commit, Done, End };
 
@@ -50,9 +50,10 @@ struct Subscribe {
 struct Subscribed {
   static constexpr Kind kKind = Kind::Subscribed;
   uint32_t batch = 0;
-  std::vector<uint64_t> offsets;  // Of the channels, in the order in which they were named.
+  std::vector<uint64_t> offsets;   // Of the channels, in the order in which they were named,
+  std::vector<uint64_t> presence;  // and of the changes of their members.
   template <typename V, typename M>
-  static void visit(V& v, M& m) { v(m.batch), v(m.offsets); }
+  static void visit(V& v, M& m) { v(m.batch), v(m.offsets), v(m.presence); }
 };
 
 // The descriptors come with it, in the order of the connections.

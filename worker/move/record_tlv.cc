@@ -26,8 +26,8 @@ constexpr size_t kTotalAt = 24;
 constexpr size_t kConnectionsAt = 20;
 constexpr size_t kCrcAt = 28;
 constexpr size_t kConnectionHeadBytes = 8 + 8 + 2 + 2 + 4;
-constexpr size_t kItemHeadBytes = 2 + 4;
 constexpr uint16_t kCritical = 0x8000;
+constexpr size_t kNoteBytesMax = 64 << 10;
 
 enum class Type : uint16_t {
   Basics = 0x8001,
@@ -47,6 +47,8 @@ enum class Type : uint16_t {
   Counters = 0x000f,
   Announcement = 0x0010,
   CountedKey = 0x0011,
+  SubscriptionNote = 0x8012,  // Of the subscription before it.
+  SubscriptionPresence = 0x0013,
 };
 
 // Each group of fields is listed once, for the encoder and the decoder.
@@ -126,6 +128,8 @@ void put_items(std::string& out, const Image& image) {
   put_bytes(out, Type::Handshake, image.handshake);
   for (const auto& position : image.subscriptions) {
     put(out, Type::Subscription, [&](auto& v) { v(position.channel), v(position.epoch), v(position.offset); });
+    put_bytes(out, Type::SubscriptionNote, position.note);
+    if (position.presence) put(out, Type::SubscriptionPresence, [&](auto& v) { v(*position.presence); });
   }
   for (const HookMessage& message : image.hooks) {
     put(out, Type::HookMessage, [&](auto& v) {
@@ -209,6 +213,13 @@ bool take_item(uint16_t type, std::string_view bytes, Image& image) {
       image.subscriptions.push_back(position);
       return good && hub::Hub::valid_channel(position.channel);
     }
+    case Type::SubscriptionNote:
+      if (image.subscriptions.empty() || bytes.size() > kNoteBytesMax) return false;
+      image.subscriptions.back().note = bytes;
+      return true;
+    case Type::SubscriptionPresence:
+      if (image.subscriptions.empty()) return false;
+      return take(bytes, [&](auto& v) { v(image.subscriptions.back().presence.emplace()); });
     case Type::HookMessage: {
       HookMessage message;
       const bool good = take(bytes, 5, message.bytes, [&](auto& v) { v(message.binary), v(message.sequence); });
@@ -245,7 +256,7 @@ bool sound_deflate(const Image& image) {
 bool sound_web_socket(const Image& image) {
   const Record& fields = image.fields;
   const record::WebSocketState& ws = fields.ws;
-  if (fields.protocol != Protocol::Raw && fields.protocol != Protocol::Echo) return false;
+  if (fields.protocol == Protocol::None || fields.protocol > record::kLastProtocol) return false;
   if (ws.close > CloseState::Both || ws.closed_by_peer > 1) return false;
   if (ws.message_opcode > static_cast<uint8_t>(ws::Opcode::Binary)) return false;
   if (ws.message_opcode == 0 && !image.message.empty()) return false;
@@ -255,7 +266,7 @@ bool sound_web_socket(const Image& image) {
 
 // Null: whatever code relies on is so.
 const char* unsound(const Image& image) {
-  constexpr uint8_t kPausesThatMove = record::kPauseWebhook | record::kPauseOutbound;
+  constexpr uint8_t kPausesThatMove = record::kPauseWebhook | record::kPauseOutbound | record::kPauseLayer;
   const Record& fields = image.fields;
   if ((fields.flags & ~record::kFlagPeerClosed) != 0) return "flags";
   if ((fields.pauses & ~kPausesThatMove) != 0) return "pauses";
@@ -264,10 +275,16 @@ const char* unsound(const Image& image) {
   if (fields.peer_family != AF_INET && fields.peer_family != AF_INET6 && fields.peer_family != AF_UNIX) return "peer";
   if (image.subscriptions.size() > hub::Hub::kSubscriptionsMax) return "subscriptions";
   if (fields.phase == Phase::WebSocket) return sound_web_socket(image) ? nullptr : "WebSocket state";
-  if (fields.phase != Phase::Http) return "phase";
-  const bool nothing_else = image.message.empty() && image.hooks.empty() && image.subscriptions.empty() &&
-                            image.sent_history.empty() && image.received_history.empty();
-  return nothing_else ? nullptr : "state of a WebSocket";
+  const bool nothing_else = image.message.empty() && image.hooks.empty() && image.sent_history.empty() &&
+                            image.received_history.empty();
+  if (!nothing_else) return "state of a WebSocket";
+  switch (fields.phase) {
+    case Phase::Http: return image.subscriptions.empty() ? nullptr : "subscriptions";
+    case Phase::EventStream: return fields.protocol == Protocol::EventStream ? nullptr : "protocol";
+    case Phase::Line: return fields.protocol == Protocol::Line ? nullptr : "protocol";
+    case Phase::LongPoll: return fields.protocol == Protocol::LongPoll ? nullptr : "protocol";
+    default: return "phase";
+  }
 }
 
 void take_connection(std::string_view items, Received& out) {

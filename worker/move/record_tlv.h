@@ -1,6 +1,6 @@
 // Record TLV: the versioned wire format of connections that move between workers, maybe of different builds.
 //
-// Format 1.1 (little endian; text and bytes are u32 length and bytes)
+// Format 1.2 (little endian; text and bytes are u32 length and bytes)
 //
 //   batch       "BGH1" | u16 major | u16 minor | u64 build | u32 batch | u32 connections | u32 total bytes |
 //               u32 crc32c, of the whole with this field zero | connections
@@ -28,6 +28,8 @@
 //   0010 Announcement   of the socket's peer, the announced client, the announced destination: u8 family | u16 port |
 //                       u64 address, first half | u64 second
 //   0011 CountedKey     u64 key of limit_conn; once per key
+//   8012 SubscriptionNote      text, of the subscription before it
+//   0013 SubscriptionPresence  u64 number of the newest change of members that the subscription before it was told
 //
 // Errors     Decoding never reads outside its input and checks every value that code relies on.
 #pragma once
@@ -43,7 +45,7 @@
 namespace beamgate::move {
 
 constexpr uint16_t kFormatMajor = 1;
-constexpr uint16_t kFormatMinor = 1;
+constexpr uint16_t kFormatMinor = 2;
 constexpr size_t kBatchConnectionsMax = 64;
 
 class BatchWriter {

@@ -86,8 +86,10 @@ bool Source::on_hello(const Hello& message) {
 bool Source::on_subscribed(const Subscribed& message) {
   Batch* batch = find(message.batch);
   if (batch == nullptr || batch->state != Batch::State::Subscribing) return false;
-  if (message.offsets.size() != batch->channels.size()) return false;
+  const size_t channels = batch->channels.size();
+  if (message.offsets.size() != channels || message.presence.size() != channels) return false;
   batch->offsets = message.offsets;
+  batch->presence = message.presence;
   batch->state = Batch::State::Covered;
   return true;
 }
@@ -231,12 +233,12 @@ void Source::subscribe(const Batch& batch) {
   link_.send(message);
 }
 
-// We have delivered everything that was published before the destination began to listen.
+// We have delivered everything that came before the destination began to listen.
 bool Source::covered(const Batch& batch) const {
   for (size_t i = 0; i < batch.channels.size(); ++i) {
-    const auto offset = context_.hub.offset_of(batch.channels[i]);
+    const auto place = context_.hub.place_of(batch.channels[i]);
     // A channel that nobody is subscribed to any more covers everything.
-    if (offset && *offset < batch.offsets[i]) return false;
+    if (place && (place->offset < batch.offsets[i] || place->presence < batch.presence[i])) return false;
   }
   return true;
 }
@@ -319,7 +321,9 @@ void Source::thaw(const Batch& batch) {
 void Source::give_away(const Batch& batch, uint64_t moved) {
   for (size_t i = 0; i < batch.connections.size(); ++i) {
     if ((moved >> i & 1) == 0) continue;
-    context_.connections.give_away(*frozen(batch, i));
+    Record& record = *frozen(batch, i);
+    context_.hub.forget_members(record);
+    context_.connections.give_away(record);
     ++moved_;
   }
 }

@@ -55,7 +55,8 @@ class Source {
     State state = State::Subscribing;
     std::vector<record::ConnId> connections;
     std::vector<std::string> channels;
-    std::vector<uint64_t> offsets;
+    std::vector<uint64_t> offsets;   // Where the destination hears them from.
+    std::vector<uint64_t> presence;
     int64_t since_ms = 0;  // Made, or offered.
     bool asked = false;    // The master, for its answer to Method::Nothing.
     bool settled = false;  // It has come: their publications are in their places before any from over there.

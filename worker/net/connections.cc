@@ -2,6 +2,7 @@
 #include "worker/net/connections.h"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 #include "common/fault/fault.h"
+#include "worker/net/reset.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {
@@ -89,13 +91,13 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   store_peer(peer, fresh);
   const bool announced = limits_.announced.contains(listen_id);
   if (!announced && !count_address(fresh)) {
-    metrics_.add(Metric::ConnectionsRefusedLimit);
+    metrics_.add(Metric::ConnectionsRefusedAddress);
     return nullptr;
   }
   const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) {
     if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, fresh.address_entry);
-    metrics_.add(Metric::ConnectionsRefusedLimit);
+    metrics_.add(Metric::ConnectionsRefusedFull);
     return nullptr;
   }
   Record& record = arena_.records()[slot];
@@ -107,6 +109,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   fresh.generation = record.generation + 1;
   fresh.fd = socket.get();
   fresh.phase = announced ? Phase::Announced : Phase::Http;
+  if (limits_.lines.contains(listen_id)) fresh.phase = Phase::Line;
   fresh.flags = record::kFlagReadArmed;
   fresh.uid = record::make_uid(worker_, slot, ++nonce_);
   fresh.so_cookie = socket_cookie(fresh.fd);
@@ -226,6 +229,9 @@ void Connections::release_counts(const Record& record) {
 
 void Connections::free_record(Record& record) {
   if (record.transport != record::Transport::Stream) {
+    // An orderly end can't be told behind bytes that are lost; and the kernel would keep, for minutes, what it has for a
+    // peer that does not read.
+    if (record.outbound_head != kNull) reset_when_closed(record.fd);
     if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
     arena_.journal().close_descriptor(record.fd, true);
   }
@@ -496,6 +502,14 @@ void Connections::set_deadline(Record& record, int64_t at_ms) {
 
 int64_t Connections::last_received_ms(const Record& record) const {
   return wheel_.time_of(record.last_received_tick);
+}
+
+bool Connections::peer_has_gone(const Record& record) const {
+  if (record.flags & record::kFlagPeerClosed) return true;
+  if (record.transport != record::Transport::Plain) return false;
+  char next;
+  const ssize_t got = recv(record.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 void Connections::tick(int64_t now_ms) {

@@ -67,6 +67,7 @@ struct ConnectionLimits {
   // Listens whose clients are announced by a PROXY header: they begin in phase Announced, and are counted once
   // announce() has said who they are.
   std::unordered_set<uint32_t> announced;
+  std::unordered_set<uint32_t> lines;  // Listens whose clients begin in phase Line.
 };
 
 // A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
@@ -175,6 +176,9 @@ class Connections final : public PollTarget {
   // Absolute monotonic milliseconds, rounded up to a tick; 0 clears.
   void set_deadline(record::Record& record, int64_t at_ms);
   int64_t last_received_ms(const record::Record& record) const;  // Monotonic, exact to a tick.
+  // The peer has sent FIN or a reset behind what is not read yet: nobody may be there to be answered.  Costs a system
+  // call; of a TLS connection it is known only once it has been read.
+  bool peer_has_gone(const record::Record& record) const;
   int64_t now_ms() const { return wheel_.time_of(wheel_.now_tick()); }  // Of the deadlines' clock, as exact.
 
   // --- Closing.

@@ -51,7 +51,7 @@ bool copy_whole(const Arena& from, Ref old, Arena& to, Ref& copy) {
 bool plausible(const Record& record) {
   const bool has_socket = record.fd > 2 || record.transport == record::Transport::Stream;
   return record.phase <= record::kLastPhase && has_socket && record.carry_bytes < Arena::kLandingBytes / 2 &&
-         (record.carry == kNull) == (record.carry_bytes == 0) && record.protocol <= record::Protocol::Echo &&
+         (record.carry == kNull) == (record.carry_bytes == 0) && record.protocol <= record::kLastProtocol &&
          record.ws.close <= record::CloseState::Both;
 }
 

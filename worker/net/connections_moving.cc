@@ -11,7 +11,8 @@ using record::Phase;
 using record::Record;
 
 bool Connections::movable(const Record& record) {
-  if (record.phase != Phase::Http && record.phase != Phase::WebSocket) return false;
+  if (record.phase == Phase::Free || record.phase == Phase::Closing) return false;
+  if (record.phase == Phase::Announced || record.phase == Phase::Http2) return false;
   if (record.transport == record::Transport::Tls || record.transport == record::Transport::Stream) return false;
   // Whoever waits for the bus or for an exchange has state outside the record.
   if (record.pauses & (record::kPauseMove | record::kPauseExchange | record::kPauseBus)) return false;

@@ -27,7 +27,7 @@ void Listener::pause() {
 void Listener::on_ready(uint64_t, uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (!connections_.has_room()) {
-      metrics_.add(metrics::Metric::AcceptPauses);
+      metrics_.add(metrics::Metric::AcceptPausesFull);
       return pause();
     }
     Peer peer;
@@ -36,7 +36,7 @@ void Listener::on_ready(uint64_t, uint32_t) {
     UniqueFd client(accept4(socket_.get(), address, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client.valid()) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        metrics_.add(metrics::Metric::AcceptPauses);
+        metrics_.add(metrics::Metric::AcceptPausesDescriptors);
         pause();
       }
       return;  // Otherwise: nothing more to accept, or a client that has gone again.

@@ -47,7 +47,10 @@ void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions,
   for (; next < actions->publish.size(); ++next) {
     const hook::Publish& publication = actions->publish[next];
     if (!hub::Hub::valid_channel(publication.channel)) {
-      context_.log.warn("webhook_action_refused", {{"action", "publish"}, {"reason", "not a channel name"}});
+      const Record* caller = context_.connections.find(id);
+      context_.log.warn("webhook_action_refused",
+                        {{"connection", record::format_uid_or_none(caller == nullptr ? 0 : caller->uid)},
+                         {"action", "publish"}, {"reason", "not a channel name"}});
       continue;
     }
     hub::PublishOptions options;

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "common/base/utf8.h"
+#include "common/config/channel_rules.h"
 #include "worker/net/connections.h"
 #include "worker/record/text_block.h"
+#include "worker/settings.h"
 
 namespace beamgate::proto {
 namespace {
@@ -37,11 +39,22 @@ record::Record* ConnectionOps::find_open(record::ConnId id) {
 }
 
 Result<void> ConnectionOps::set_user(record::Record& record, std::string_view user) {
-  if (user.size() > kUserBytesMax) return Error{Code::LimitReached, 0, "user longer than 255 bytes"};
+  if (user.size() > kUserBytesMax) return Error{Code::LimitReached, 0, "user longer than 200 bytes"};
   if (has_control_byte(user) || !valid_utf8(user)) return Error{Code::Invalid, 0, "user is no plain UTF-8 text"};
+  if (user == user_of(record)) return {};
   context_.connections.touch(record);
+  if (record.user != record::kNull) context_.hub.unsubscribe(record, hub::user_channel(user_of(record)));
   if (!record::assign_text(context_.arena, record.user, user)) {
     return Error{Code::LimitReached, 0, "no memory for the user"};
+  }
+  if (user.empty()) return {};
+  const std::string channel = hub::user_channel(user);
+  context_.hub.unsubscribe(record, channel);  // As a plain subscriber, it was no member.
+  if (auto joined = context_.hub.join(record, channel, {.member = true, .user = user}); !joined.ok()) return joined;
+  // A handshake's connection fetches what was kept once it is open.
+  const bool open = record.phase == record::Phase::WebSocket;
+  if (open && config::rules_of(context_.settings.current().http, channel).history > 0) {
+    context_.hub.fetch_kept(record, channel);
   }
   return {};
 }
@@ -65,22 +78,54 @@ std::string_view ConnectionOps::state_of(const record::Record& record) const {
 
 Result<hub::Subscribed> ConnectionOps::subscribe(record::Record& record, std::string_view channel) {
   context_.connections.touch(record);
+  if (Orders* orders = orders_for(record)) return orders->subscribe(record, channel);
   return context_.hub.subscribe(record, channel);
 }
 
 bool ConnectionOps::unsubscribe(record::Record& record, std::string_view channel) {
   context_.connections.touch(record);
-  return context_.hub.unsubscribe(record, channel);
+  if (Orders* orders = orders_for(record)) return orders->unsubscribe(record, channel);
+  PlainOrders* plain = plain_orders_for(record);
+  if (plain == nullptr) return context_.hub.unsubscribe(record, channel);
+  const bool subscribed = context_.hub.is_subscribed(record, channel);
+  if (subscribed) plain->unsubscribe(record, channel);
+  return subscribed;
 }
 
 bool ConnectionOps::send(record::Record& record, bool binary, std::string_view bytes) {
   if (record.phase != record::Phase::WebSocket) return false;
   context_.connections.touch(record);
+  if (const Orders* orders = orders_for(record)) {
+    return websockets_.send(record, ws::Opcode::Text, orders->message(binary, bytes));
+  }
   return websockets_.send(record, binary ? ws::Opcode::Binary : ws::Opcode::Text, bytes);
 }
 
 void ConnectionOps::close(record::Record& record, uint16_t code, std::string_view reason) {
-  if (record.phase == record::Phase::WebSocket) websockets_.close(record, code, reason);
+  if (PlainOrders* plain = plain_orders_for(record)) return plain->close(record);
+  if (record.phase != record::Phase::WebSocket) return;
+  const Orders* orders = orders_for(record);
+  const ws::CloseText text = orders == nullptr ? ws::CloseText{code, reason} : orders->closes_with(code, reason);
+  websockets_.close(record, text.code, text.reason);
+}
+
+bool ConnectionOps::refresh(record::Record& record, bool expired, int64_t expires_s) {
+  Orders* orders = orders_for(record);
+  return orders != nullptr && orders->refresh(record, expired, expires_s);
+}
+
+// Null before it speaks its protocol: what is said then is part of the handshake.
+Orders* ConnectionOps::orders_for(const record::Record& record) const {
+  return record.phase == record::Phase::WebSocket ? orders_[static_cast<size_t>(record.protocol)] : nullptr;
+}
+
+PlainOrders* ConnectionOps::plain_orders_for(const record::Record& record) const {
+  return record.phase != record::Phase::WebSocket ? plain_orders_[static_cast<size_t>(record.protocol)] : nullptr;
+}
+
+bool ConnectionOps::is_client(const record::Record& record) const {
+  if (context_.connections.arriving(record)) return false;
+  return record.phase == record::Phase::WebSocket || plain_orders_for(record) != nullptr;
 }
 
 bool ConnectionOps::valid_close_code(uint64_t code) {

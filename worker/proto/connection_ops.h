@@ -16,6 +16,8 @@
 #include "common/base/result.h"
 #include "worker/context.h"
 #include "worker/hub/hub.h"
+#include "worker/proto/orders.h"
+#include "worker/proto/plain_orders.h"
 #include "worker/record/record.h"
 #include "worker/ws/websockets.h"
 
@@ -23,7 +25,7 @@ namespace beamgate::proto {
 
 class ConnectionOps {
  public:
-  static constexpr size_t kUserBytesMax = 255;
+  static constexpr size_t kUserBytesMax = ipc::kUserBytesMax;
   static constexpr size_t kStateBytesMax = 4096;
 
   using OnConfirmed = std::function<void(record::Record*)>;
@@ -34,10 +36,19 @@ class ConnectionOps {
   ConnectionOps(const ConnectionOps&) = delete;
   ConnectionOps& operator=(const ConnectionOps&) = delete;
 
+  // How the connections of a protocol are told what is done to them; without it, as the bytes are.
+  void set_orders(record::Protocol protocol, Orders& orders) { orders_[static_cast<size_t>(protocol)] = &orders; }
+  // The same of clients that don't speak WebSocket; the others aren't the application's.
+  void set_orders(record::Protocol protocol, PlainOrders& orders) { plain_orders_[static_cast<size_t>(protocol)] = &orders; }
+
+  // It is a client: an open WebSocket, a reader of channels or a line; not a request, nor what is only on its way here.
+  bool is_client(const record::Record& record) const;
+
   // The connection, while it is in phase WebSocket; null afterwards.
   record::Record* find_open(record::ConnId id);
 
-  // Empty text clears.  Invalid: control bytes or no UTF-8 in a user; LimitReached: too long, arena full.
+  // Empty text clears.  The user's connections are members of hub::user_channel(): that is how the node knows them and
+  // reaches them; use when_confirmed() before telling anybody that it is done.  Invalid: control bytes or no UTF-8 in a user; LimitReached: too long, arena full.
   Result<void> set_user(record::Record& record, std::string_view user);
   Result<void> set_state(record::Record& record, std::string_view state);
   std::string_view user_of(const record::Record& record) const;
@@ -49,8 +60,12 @@ class ConnectionOps {
 
   // False: not an open WebSocket, or its queue is full and the slow-reader policy has been applied.
   bool send(record::Record& record, bool binary, std::string_view bytes);
-  // code: valid_close_code(); the reason is cut to 123 bytes.
+  // code: valid_close_code(), which its protocol may have another one for; the reason is cut to 123 bytes.  Where it
+  // speaks no WebSocket, both mean nothing.
   void close(record::Record& record, uint16_t code, std::string_view reason);
+  // Until when the application answers for it (Unix time; 0: for ever), or no longer.  False: its protocol has no
+  // such thing.
+  bool refresh(record::Record& record, bool expired, int64_t expires_s);
   // What an endpoint may send (RFC 6455 section 7.4): 1000 to 1003, 1007 to 1014, 3000 to 4999.
   static bool valid_close_code(uint64_t code);
 
@@ -71,10 +86,14 @@ class ConnectionOps {
   };
 
   void on_subscribed(record::ConnId id);
+  Orders* orders_for(const record::Record& record) const;
+  PlainOrders* plain_orders_for(const record::Record& record) const;
 
   Context& context_;
   ws::WebSockets& websockets_;
   std::unordered_map<uint32_t, Waiting> waiting_;  // By slot.
+  Orders* orders_[static_cast<size_t>(record::kLastProtocol) + 1] = {};
+  PlainOrders* plain_orders_[static_cast<size_t>(record::kLastProtocol) + 1] = {};
 };
 
 }  // namespace beamgate::proto

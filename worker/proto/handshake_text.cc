@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/tls/server_session.h"
+#include "worker/record/text_block.h"
 
 namespace beamgate::proto {
 namespace {
@@ -29,14 +30,26 @@ bool has_control_byte(std::string_view text) {
 }  // namespace
 
 std::string encode_handshake(const HandshakeText& text) {
-  if (text.publish_channel.empty() && text.forward_fields.empty()) return {};
-  return std::string(text.publish_channel).append(1, '\n').append(text.forward_fields);
+  if (text.publish_channel.empty() && text.forward_fields.empty() && text.session.empty()) return {};
+  return std::string(text.publish_channel).append(1, '\n').append(text.session).append(1, '\n').append(text.forward_fields);
 }
 
 HandshakeText decode_handshake(std::string_view text) {
   const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return {};
-  return {text.substr(0, end), text.substr(end + 1)};
+  const size_t next = end == text.npos ? text.npos : text.find('\n', end + 1);
+  if (next == text.npos) return {};
+  return {text.substr(0, end), text.substr(end + 1, next - end - 1), text.substr(next + 1)};
+}
+
+std::string_view session_of(const record::Arena& arena, const record::Record& record) {
+  return decode_handshake(record::text_of(arena, record.handshake)).session;
+}
+
+bool set_session(record::Arena& arena, record::Record& record, std::string_view session) {
+  HandshakeText text = decode_handshake(record::text_of(arena, record.handshake));
+  text.session = session;
+  record::touch(arena, record);
+  return record::assign_text(arena, record.handshake, encode_handshake(text));
 }
 
 std::string forwarded_fields(const std::vector<http::Field>& fields, const std::vector<std::string>& listed) {
@@ -48,6 +61,16 @@ std::string forwarded_fields(const std::vector<http::Field>& fields, const std::
     out.append(name).append(": ").append(field.value).append("\r\n");
   }
   return out;
+}
+
+std::string address_fields(const http::Request& request) {
+  std::string out = "beamgate-address: " + request.remote_address + "\r\n";
+  if (!request.host.empty()) out += "beamgate-host: " + request.host + "\r\n";
+  return out;
+}
+
+std::string kept_fields(const http::Request& request, const config::Webhook& webhook) {
+  return forwarded_fields(request.fields, webhook.forward_headers) + certificate_fields(request.tls);
 }
 
 std::string certificate_fields(const tls::ServerSession* tls) {

@@ -57,6 +57,23 @@ void HookQueue::pop(record::Record& record) {
   arena_.release(gone);
 }
 
+bool HookQueue::cut_front(record::Record& record, size_t bytes) {
+  const record::Ref gone = record.hook_head;
+  const std::string_view rest = front(record).bytes.substr(bytes);
+  BG_ASSERT(!rest.empty());
+  const record::Ref shorter = arena_.allocate(sizeof(Node) + rest.size());
+  if (shorter == record::kNull) return false;
+  record::touch(arena_, record);
+  Node* node = arena_.at<Node>(shorter);
+  *node = *arena_.at<Node>(gone);
+  node->bytes = static_cast<uint32_t>(rest.size());
+  memcpy(node + 1, rest.data(), rest.size());
+  if (record.hook_tail == gone) record.hook_tail = shorter;
+  record.hook_head = shorter;
+  arena_.release(gone);
+  return true;
+}
+
 // The list's end is its count: the last node's link may be of a step that was taken back.
 bool HookQueue::copy_from(const record::Arena& from, const record::Record& old, record::Record& record) {
   record.hook_head = record.hook_tail = record::kNull;

@@ -28,6 +28,8 @@ class HookQueue {
   Message front(const record::Record& record) const;  // REQUIRES: record.hook_messages > 0.
   std::vector<Message> all(const record::Record& record) const;
   void pop(record::Record& record);
+  // Takes so many bytes of the first one, but not all of them.  False: the arena is full.
+  [[nodiscard]] bool cut_front(record::Record& record, size_t bytes);
   void clear(record::Record& record);
   // Copies the queue of a record in a dead worker's arena.  False: it is damaged, or the arena is full.
   bool copy_from(const record::Arena& from, const record::Record& old, record::Record& record);

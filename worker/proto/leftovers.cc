@@ -1,6 +1,5 @@
 #include "worker/proto/leftovers.h"
 
-#include "worker/proto/message_call.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::proto {
@@ -19,8 +18,10 @@ void Leftovers::take(record::Record& record, const std::shared_ptr<const config:
               std::string(subject.forward_fields), {}};
   for (; record.hook_messages > 0; queue_.pop(record)) {
     const HookQueue::Message message = queue_.front(record);
+    if (!dialect_.outlives_client(record, message)) continue;
     gone.messages.push_back({message.binary, message.sequence, std::string(message.bytes)});
   }
+  if (gone.messages.empty()) gone_.erase(record.uid);
 }
 
 void Leftovers::start(uint64_t uid) {
@@ -35,8 +36,12 @@ void Leftovers::start(uint64_t uid) {
   subject.state = gone.state;
   subject.forward_fields = gone.fields;
   const HookQueue::Message view{message.binary, message.sequence, message.bytes};
-  call_message(context_.webhooks, gone.endpoint, subject, view,
-               [this, uid](const hook::Reply& reply) { on_reply(uid, reply); });
+  dialect_.call(gone.endpoint, subject, view, [this, uid](const hook::Reply& reply) { on_reply(uid, reply); });
+}
+
+void Leftovers::settle(uint64_t uid, const hook::Reply& reply) {
+  if (reply.accepted()) runner_.publish_only(std::make_shared<hook::Actions>(reply.actions));
+  start(uid);
 }
 
 void Leftovers::on_reply(uint64_t uid, const hook::Reply& reply) {

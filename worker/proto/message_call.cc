@@ -1,5 +1,6 @@
 #include "worker/proto/message_call.h"
 
+#include "worker/hook/grip_session.h"
 #include "worker/proto/subjects.h"
 
 namespace beamgate::proto {
@@ -10,7 +11,7 @@ hook::Webhooks::CallId call_message(hook::Webhooks& webhooks, const std::shared_
   const std::string id = message_id(subject.uid, message.sequence);
   hook::Call call;
   call.endpoint = endpoint;
-  call.type = "beamgate.message";
+  call.type = endpoint->grip && message.sequence == 0 ? hook::kGripKeepalive : "beamgate.message";
   call.subject = subject;
   call.id = id;
   call.content_type = message.binary ? "application/octet-stream" : "text/plain; charset=utf-8";

@@ -1,14 +1,23 @@
 #include "worker/proto/raw.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "common/base/bytes.h"
 #include "common/base/clock.h"
-#include "common/json/value.h"
+#include "worker/hook/grip_events.h"
+#include "worker/hook/grip_session.h"
 #include "worker/hub/hub.h"
 #include "worker/net/connections.h"
+#include "worker/proto/message_call.h"
 #include "worker/settings.h"
 
 namespace beamgate::proto {
+namespace {
+
+constexpr int64_t kBusyMs = 100;
+
+}  // namespace
 
 using record::Record;
 
@@ -17,10 +26,13 @@ Raw::Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websocket
       ops_(ops),
       queue_(context.arena),
       subjects_(context),
+      events_(context, subjects_),
       bus_wait_(context),
       runner_(context, ops, bus_wait_),
       handshake_(context, exchanges, websockets, ops, runner_, subjects_),
-      messages_(context, ops, runner_, subjects_) {}
+      messages_(context, ops, runner_, subjects_, *this),
+      pulse_(context.loop, [this](record::ConnId id) { pulse_grip(id); }),
+      timed_(context.loop, [this](record::ConnId id) { send_timed(id); }) {}
 
 const std::shared_ptr<const config::Webhook>& Raw::endpoint_of(const Record& record) const {
   static const std::shared_ptr<const config::Webhook> kNone;
@@ -30,7 +42,9 @@ const std::shared_ptr<const config::Webhook>& Raw::endpoint_of(const Record& rec
 
 void Raw::on_open(Record& record) {
   const auto& endpoint = endpoint_of(record);
-  if (endpoint != nullptr) post(record, endpoint, "beamgate.connected", "{}");
+  if (endpoint == nullptr) return;
+  if (endpoint->grip) return schedule_grip(record);
+  events_.connected(record, endpoint);
 }
 
 void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload) {
@@ -38,13 +52,16 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
   const bool binary = opcode == ws::Opcode::Binary;
   const std::string_view bytes(payload.data(), payload.size());
   const auto& endpoint = endpoint_of(record);
-  if (endpoint != nullptr) return messages_.on_message(record, endpoint, binary, bytes);
+  if (endpoint != nullptr) {
+    return messages_.on_message(record, endpoint, binary, bytes);
+  }
   publish(record, binary, bytes);
 }
 
 bool Raw::may_move(const Record& record) { return !ops_.waits(record) && messages_.may_move(record); }
 
 void Raw::on_adopted(Record& record) {
+  schedule_grip(record);
   if (record.hook_messages == 0) return;
   const auto& endpoint = endpoint_of(record);
   if (endpoint != nullptr) return messages_.begin(record, endpoint);
@@ -68,22 +85,109 @@ void Raw::on_gone(Record& record, const ws::Ending& ending) {
     return queue_.clear(record);
   }
   messages_.on_gone(record, endpoint);
-  const int64_t duration_ms = std::max<int64_t>(wall_ms() - record.accepted_ms, 0);
-  json::Value data = json::Value::object();
-  data.set("code", int{ending.code}).set("reason", reason_of(ending)).set("duration_ms", duration_ms);
-  post(record, endpoint, "beamgate.disconnected", data.dump());
+  if (endpoint->grip) return tell_grip(record, endpoint, ending);
+  events_.disconnected(record, endpoint, ending);
 }
 
-void Raw::post(Record& record, const std::shared_ptr<const config::Webhook>& endpoint, std::string_view type,
-               std::string_view data) {
-  hook::Event event;
-  event.endpoint = endpoint;
-  event.type = type;
-  event.subject = subjects_.of(record);
-  record::touch(context_.arena, record);
-  event.sequence = ++record.hook_sequence;
-  event.data = data;
-  context_.webhooks.post(event);
+// Of a connection that its backend has detached itself from, nobody is told any more.
+bool Raw::handle(Record& record, const HookQueue::Message&) {
+  const auto& endpoint = endpoint_of(record);
+  return endpoint != nullptr && endpoint->grip && hook::GripState::parse(ops_.state_of(record)).detached;
+}
+
+bool Raw::wants(const Record& record, const hub::Publication& publication) const {
+  const auto& endpoint = endpoint_of(record);
+  if (endpoint == nullptr || !endpoint->grip) return true;
+  return hook::grip_wants(
+      hook::GripState::parse(ops_.state_of(record)), publication.channel, publication.origin.meta,
+      [&](std::string_view channel) { return context_.hub.is_subscribed(record, channel); });
+}
+
+void Raw::schedule_grip(const Record& record) {
+  const auto& endpoint = endpoint_of(record);
+  if (endpoint == nullptr || !endpoint->grip) return;
+  const hook::GripState state = hook::GripState::parse(ops_.state_of(record));
+  if (state.keepalive_s > 0 && !state.detached) {
+    pulse_.schedule(context_.connections.id_of(record), int64_t{state.keepalive_s} * 1'000);
+  }
+  const int64_t next_ms = state.next_ms();
+  if (next_ms != 0) timed_.schedule(context_.connections.id_of(record), std::max<int64_t>(next_ms - wall_ms(), 0));
+}
+
+// A timer may be a little early, or of a message that has been replaced since: it looks again then.
+void Raw::send_timed(record::ConnId id) {
+  Record* record = ops_.find_open(id);
+  if (record == nullptr || record->ws.close != record::CloseState::Open) return;
+  // The answer to a call brings a state that was made of today's.
+  if (messages_.is_under_way(*record)) return timed_.schedule(id, kBusyMs);
+  hook::GripState state = hook::GripState::parse(ops_.state_of(*record));
+  const std::vector<hook::Message> due = state.take_due(wall_ms());
+  if (!due.empty() && !ops_.set_state(*record, state.dump()).ok()) return;
+  for (const hook::Message& message : due) {
+    record = ops_.find_open(id);
+    if (record == nullptr || !ops_.send(*record, message.binary, message.bytes)) return;
+  }
+  record = ops_.find_open(id);
+  if (record != nullptr) schedule_grip(*record);
+}
+
+// What is told anyway is as good; the answer to it says when to look again.
+void Raw::pulse_grip(record::ConnId id) {
+  Record* record = ops_.find_open(id);
+  const auto& endpoint = record == nullptr ? nullptr : endpoint_of(*record);
+  if (endpoint != nullptr && endpoint->grip) messages_.poke(*record, endpoint);
+}
+
+// GRIP has no batches: the backend is told at once, once, as its protocol says it.
+void Raw::tell_grip(const Record& record, const Endpoint& endpoint, const ws::Ending& ending) {
+  if (hook::GripState::parse(ops_.state_of(record)).detached) return;
+  std::string close;
+  if (ending.code != ws::kCloseAbnormal) {
+    close.resize(2);
+    store_be(close.data(), ending.code == ws::kCloseNoStatus ? uint16_t{ws::kCloseNormal} : ending.code);
+  }
+  hook::Call call{.endpoint = endpoint, .type = "beamgate.disconnected", .subject = subjects_.of(record), .body = close};
+  context_.webhooks.call(call, [](const hook::Reply&) {});
+}
+
+// --- With an application: its reply's actions are done; 401 and 403 end the connection.
+
+hook::Webhooks::CallId Raw::call(const Endpoint& endpoint, const hook::Subject& subject,
+                                 const HookQueue::Message& message, hook::Webhooks::OnReply done) {
+  return call_message(context_.webhooks, endpoint, subject, message, std::move(done));
+}
+
+// Only a backend that speaks GRIP takes less than all.
+hook::Webhooks::CallId Raw::call_again(const Endpoint& endpoint, const hook::Subject& subject,
+                                       std::span<const HookQueue::Message> messages, uint64_t again,
+                                       hook::Webhooks::OnReply done) {
+  std::string body;
+  for (const HookQueue::Message& message : messages) {
+    hook::write_grip_event(message.binary ? hook::GripEvent::Kind::Binary : hook::GripEvent::Kind::Text, message.bytes, body);
+  }
+  std::string fields(subject.forward_fields);
+  fields.append("content-bytes-replayed: ").append(std::to_string(again)).append("\r\n");
+  hook::Call call{.endpoint = endpoint, .type = "beamgate.message", .subject = subject,
+                  .content_type = hook::kGripEventsType, .body = body};
+  call.subject.forward_fields = fields;
+  const std::string id = message_id(subject.uid, messages.front().sequence);
+  call.id = id;
+  return context_.webhooks.call(call, std::move(done));
+}
+
+void Raw::act(Record& record, const HookQueue::Message&, const hook::Reply& reply, OnDone done) {
+  runner_.run(record, std::make_shared<hook::Actions>(reply.actions), [this, done = std::move(done)](Record* open) {
+    if (open != nullptr) schedule_grip(*open);
+    done(open);
+  });
+}
+
+std::optional<MessageDialect::CloseWith> Raw::refuse(Record&, const Endpoint& endpoint, const HookQueue::Message&,
+                                                     const hook::Reply& reply) {
+  const bool answered = reply.outcome == hook::Outcome::Answered;
+  if (answered && (reply.status == 401 || reply.status == 403)) return CloseWith{ws::kClosePolicyViolation, "denied"};
+  if (endpoint->on_error == config::Webhook::OnError::Allow) return std::nullopt;
+  return CloseWith{ws::kCloseInternalError, "the application can't be reached"};
 }
 
 // --- Without an application.
@@ -112,23 +216,6 @@ void Raw::publish_waiting(record::ConnId id) {
     const HookQueue::Message message = queue_.front(*record);
     if (publish_now(*record, message.binary, message.bytes)) continue;
     return bus_wait_.wait(id, [this, id] { publish_waiting(id); });
-  }
-}
-
-std::string_view reason_of(const ws::Ending& ending) {
-  if (ending.code == ws::kCloseAbnormal) return "lost";
-  if (ending.by_peer) return "client";
-  switch (ending.code) {
-    case ws::kCloseGoingAway: return "shutdown";
-    case ws::kCloseProtocolError:
-    case ws::kCloseUnsupportedData:
-    case ws::kCloseInvalidPayload: return "protocol_error";
-    case ws::kClosePolicyViolation: return "policy";
-    case ws::kCloseMessageTooBig: return "too_big";
-    case ws::kCloseInternalError: return "internal_error";
-    case ws::kCloseServiceRestart: return "restart";
-    case ws::kCloseTryAgainLater: return "overloaded";
-    default: return "application";
   }
 }
 

@@ -41,4 +41,8 @@ std::string connect_id(uint64_t uid, uint32_t requests_before) {
   return "con_" + record::format_uid(uid) + "_" + std::to_string(requests_before);
 }
 
+std::string subscribe_id(uint64_t uid, uint32_t exchange, size_t index) {
+  return "sub_" + record::format_uid(uid) + "_" + std::to_string(exchange) + "_" + std::to_string(index);
+}
+
 }  // namespace beamgate::proto

@@ -33,5 +33,6 @@ class Subjects {
 // Stable names: the same event or message has the same one whenever it is sent.
 std::string message_id(uint64_t uid, uint32_t sequence);
 std::string connect_id(uint64_t uid, uint32_t requests_before);
+std::string subscribe_id(uint64_t uid, uint32_t exchange, size_t index);  // Of a channel that a request names.
 
 }  // namespace beamgate::proto

@@ -26,10 +26,12 @@ struct ConnId {
 //   Http            -- enter_phase(), ALPN or preface ---> Http2
 //   Free            -- adopt_stream() -------------------> Http2, a stream that asks for a WebSocket
 //   Http2           -- enter_phase(), of such a stream --> WebSocket
-//   Http, Http2, WebSocket -- close_gracefully() --------> Closing  (flush, FIN, discard until FIN or deadline)
+//   Http            -- enter_phase(), a head sent -------> EventStream; a request read: LongPoll, and back
+//   Free            -- adopt(), of a line block ---------> Line
+//   all but Free    -- close_gracefully() ---------------> Closing  (flush, FIN, discard until FIN or deadline)
 //   any             -- close_now(), Closing done --------> Free
-enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced, Http2 };
-constexpr Phase kLastPhase = Phase::Http2;
+enum class Phase : uint8_t { Free, Http, WebSocket, Closing, Announced, Http2, EventStream, Line, LongPoll };
+constexpr Phase kLastPhase = Phase::LongPoll;
 
 // What is between the socket and the connection's bytes.
 enum class Transport : uint8_t {
@@ -39,7 +41,14 @@ enum class Transport : uint8_t {
   Stream,      // No socket: a stream of another connection of this process (net/stream_link.h).
 };
 
-enum class Protocol : uint8_t { None, Raw, Echo };
+// Numbers are never used again: the master, other workers and other builds know them.
+enum class Protocol : uint8_t { None, Raw, Echo, Pusher, Phoenix, Centrifuge, EventStream, Line, LongPoll };
+constexpr Protocol kLastProtocol = Protocol::LongPoll;
+constexpr std::string_view name_of(Protocol protocol) {
+  constexpr std::string_view kNames[] = {"none",       "raw",          "echo", "pusher", "phoenix",
+                                         "centrifuge", "eventstream", "line", "longpoll"};
+  return kNames[static_cast<size_t>(protocol)];
+}
 
 // Why a socket is not read; it is read again when the set is empty.
 enum PauseReason : uint8_t {
@@ -49,6 +58,7 @@ enum PauseReason : uint8_t {
   kPauseBus = 1 << 3,       // The bus to the master is congested.
   kPauseTurn = 1 << 4,      // Its share of this loop turn is used up; it goes on in the next.
   kPauseMove = 1 << 5,      // It is frozen: on its way to another worker, or coming from one.
+  kPauseLayer = 1 << 6,     // Its layer lets it wait, until a channel is joined or for its rate.
 };
 
 enum RecordFlag : uint8_t {

@@ -9,6 +9,8 @@ std::string format_uid(uint64_t uid) {
   return out;
 }
 
+std::string format_uid_or_none(uint64_t uid) { return uid == 0 ? "-" : format_uid(uid); }
+
 std::optional<uint64_t> parse_uid(std::string_view text) {
   if (text.size() != 16) return std::nullopt;
   uint64_t uid = 0;

@@ -18,6 +18,7 @@ constexpr uint16_t uid_worker(uint64_t uid) { return static_cast<uint16_t>(uid >
 constexpr uint32_t uid_slot(uint64_t uid) { return static_cast<uint32_t>(uid >> 24) & 0xffffff; }
 
 std::string format_uid(uint64_t uid);
+std::string format_uid_or_none(uint64_t uid);  // "-" for 0; for logs.
 std::optional<uint64_t> parse_uid(std::string_view text);
 
 }  // namespace beamgate::record

@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "worker/record/uid.h"
 #include "worker/upstream/pick_key.h"
 
 namespace beamgate::upstream {
@@ -33,6 +34,7 @@ class ProxyLeg::Entry {
 ProxyLeg::ProxyLeg(const ProxyParts& parts, const BackendProtocol& protocol, http::Exchange& exchange)
     : parts_(parts),
       id_(exchange.id()),
+      uid_(exchange.record().uid),
       protocol_(protocol),
       settings_(protocol.settings(*exchange.request().location)),
       held_(protocol.sends_body(exchange.request()) &&
@@ -125,6 +127,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   ++connection_->requests;
   reader_ = protocol_.make_reader(exchange()->request(), upgrade_);
   reused_ = reused;
+  chosen_us_ = monotonic_us();
   sent_bytes_ = 0;
   send_broken_ = false;
   made_progress();
@@ -132,7 +135,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
 
 void ProxyLeg::count_failure(const Error& error) {
   parts_.metrics.add(Metric::UpstreamFailures);
-  parts_.log.warn("upstream_failed", {{"upstream", settings_.upstream->name},
+  parts_.log.warn("upstream_failed", {{"connection", record::format_uid(uid_)}, {"upstream", settings_.upstream->name},
                                       {"server", peer_->server().address.text},
                                       {"begun", begun_ ? "yes" : "no"},
                                       {"error", error.message()}});
@@ -186,7 +189,7 @@ void ProxyLeg::on_body_end() {
 }
 
 void ProxyLeg::body_lost(const Error& error) {
-  parts_.log.error("request_body_lost", {{"path", settings_.temp_path}, {"error", error.message()}});
+  parts_.log.error("request_body_lost", {{"connection", record::format_uid(uid_)}, {"path", settings_.temp_path}, {"error", error.message()}});
   fail(500);
 }
 
@@ -320,7 +323,7 @@ void ProxyLeg::response_invalid() {
 void ProxyLeg::log_errors() {
   const std::string text = reader_->take_errors();
   if (text.empty()) return;
-  parts_.log.error("upstream_stderr", {{"upstream", settings_.upstream->name},
+  parts_.log.error("upstream_stderr", {{"connection", record::format_uid(uid_)}, {"upstream", settings_.upstream->name},
                                        {"server", peer_->server().address.text},
                                        {"text", text}});
 }
@@ -363,6 +366,7 @@ bool ProxyLeg::intercepts(http::Exchange& client) const {
 // A body that is here completely needs no chunks, whatever the backend thought.
 void ProxyLeg::begin_response(http::Exchange& client, size_t whole_body_bytes) {
   begun_ = true;
+  parts_.metrics.observe(metrics::Histogram::UpstreamDuration, monotonic_us() - chosen_us_);
   http::ResponseHead& head = reader_->head();
   const bool whole = whole_body_bytes != SIZE_MAX && !reader_->has_trailers();
   if (!head.content_length.has_value() && whole && reader_->may_have_body()) {

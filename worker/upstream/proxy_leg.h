@@ -116,6 +116,7 @@ class ProxyLeg final : public ConnectionUser {
 
   const ProxyParts& parts_;
   const http::ExchangeId id_;
+  const uint64_t uid_;           // Of the client's connection.
   const BackendProtocol& protocol_;
   const config::BackendAction& settings_;
   const bool held_;              // The body is read as a whole first, whatever its size.
@@ -133,6 +134,7 @@ class ProxyLeg final : public ConnectionUser {
   size_t index_ = 0;       // In ProxyLegs.
   uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
   int64_t last_progress_ms_ = 0;
+  int64_t chosen_us_ = 0;  // When this connection got the request.
   int64_t last_read_ms_ = 0;     // In a tunnel.
   int depth_ = 0;                // Functions of this leg on the stack.
   uint16_t failure_status_ = 502;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/ipc/messages.h"
 #include "worker/http/exchange.h"
 #include "worker/record/record.h"
 
@@ -37,9 +38,28 @@ struct Ending {
   bool by_peer = true;
 };
 
+// Why this layer closes a connection that has done nothing wrong.
+enum class Cause : uint8_t {
+  Shutdown,    // The gateway ends.
+  Restart,     // This worker ends, another one serves.
+  SlowReader,  // Its queue is full.
+  Silence,     // Nothing was heard for websocket_idle_timeout.
+  TooFast,     // It sends faster than websocket_rate allows.
+};
+
+struct CloseText {
+  uint16_t code = kCloseGoingAway;
+  std::string_view reason;
+};
+
+CloseText close_text(Cause cause);  // RFC 6455's; worker/ws/close_code.cc
+
 class Application {
  public:
   virtual ~Application() = default;
+
+  // A request for anything but a WebSocket: a fallback of the protocol's.  False: it has none, nothing has happened.
+  virtual bool on_request(http::Exchange& exchange) { return static_cast<void>(exchange), false; }
 
   // The upgrade request is valid and its Origin allowed.  Ends in WebSockets::accept() or an ordinary
   // response, now or later (then attach something to the exchange first).
@@ -51,6 +71,17 @@ class Application {
   // One whole message, text already validated as UTF-8.  The bytes are scratch, good during the call.
   // Pause the connection (net::Connections::pause) to get no further message for now.
   virtual void on_message(record::Record& record, Opcode opcode, std::span<char> payload) = 0;
+
+  // hub::Deliverer::joined(), for a connection of this mode.
+  virtual void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) {
+    static_cast<void>(record), static_cast<void>(tag), static_cast<void>(state);
+  }
+
+  // What its clients take it for.
+  virtual CloseText closes_with(Cause cause) const { return close_text(cause); }
+  // A text message in the place of Pings, sent every websocket_ping_interval whatever the client says; empty: Pings,
+  // after silence.
+  virtual std::string_view heartbeat() const { return {}; }
 
   // As net::PhaseHandler::may_move(), on_adopted() and on_given().
   virtual bool may_move(const record::Record& record) { return static_cast<void>(record), true; }

@@ -11,6 +11,17 @@ bool valid_close_code(uint16_t code) {
   return code >= 3000 && code <= 4999;
 }
 
+CloseText close_text(Cause cause) {
+  switch (cause) {
+    case Cause::Shutdown: return {kCloseGoingAway, {}};
+    case Cause::Restart: return {kCloseServiceRestart, {}};
+    case Cause::SlowReader: return {kClosePolicyViolation, "too slow"};
+    case Cause::Silence: return {kCloseGoingAway, "idle"};
+    case Cause::TooFast: return {kClosePolicyViolation, "too fast"};
+  }
+  return {};
+}
+
 ClosePayload parse_close(std::string_view payload) {
   ClosePayload close;
   if (payload.empty()) return close;

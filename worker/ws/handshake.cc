@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/crypto/crypto.h"
+#include "worker/http/cross_origin.h"
 #include "worker/ws/token_list.h"
 
 namespace beamgate::ws {
@@ -44,19 +45,6 @@ bool valid_subprotocols(const http::Request& request) {
   return true;
 }
 
-// "https://*.example.com" stands for every host below example.com, not for example.com itself.
-bool origin_matches(std::string_view origin, std::string_view pattern) {
-  constexpr std::string_view kWildcard = "://*.";
-  const size_t wildcard = pattern.find(kWildcard);
-  if (wildcard == std::string_view::npos) return iequals(origin, pattern);
-  const size_t scheme = wildcard + 3;  // With "://".
-  const std::string_view suffix = pattern.substr(scheme + 1);
-  if (origin.size() <= scheme + suffix.size()) return false;
-  const std::string_view host = origin.substr(scheme);
-  return iequals(origin.substr(0, scheme), pattern.substr(0, scheme)) && host.front() != '.' &&
-         iequals(host.substr(host.size() - suffix.size()), suffix);
-}
-
 }  // namespace
 
 std::optional<Refusal> refuse_handshake(const http::Request& request) {
@@ -76,10 +64,7 @@ std::optional<Refusal> refuse_handshake(const http::Request& request) {
 }
 
 bool origin_allowed(const http::Request& request, const config::WebSocketAction& action) {
-  if (action.origins.empty() || !request.has_field("Origin")) return true;
-  const std::string_view origin = request.field("Origin");
-  return std::any_of(action.origins.begin(), action.origins.end(),
-                     [&](const std::string& pattern) { return origin_matches(origin, pattern); });
+  return http::origin_allowed(request, action.origins);
 }
 
 bool offers_subprotocol(const http::Request& request, std::string_view name) {

@@ -4,12 +4,13 @@
 
 namespace beamgate::ws {
 
-Pulse check_pulse(const config::WebSocketAction& action, int64_t now_ms, int64_t last_received_ms, bool reading) {
+Pulse check_pulse(const config::WebSocketAction& action, int64_t now_ms, int64_t last_received_ms, bool reading,
+                  bool always) {
   const int64_t ping_ms = action.ping_interval_ms;
   const int64_t idle_ms = action.idle_timeout_ms;
   Pulse pulse;
   if (ping_ms > 0) {
-    const bool due = now_ms - last_received_ms >= ping_ms;
+    const bool due = always || now_ms - last_received_ms >= ping_ms;
     if (due) pulse.due = Pulse::Due::Ping;
     pulse.next_ms = (due ? now_ms : last_received_ms) + ping_ms;
   }

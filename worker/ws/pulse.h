@@ -18,6 +18,8 @@ struct Pulse {
 };
 
 // reading: false while we don't read the connection, whose silence then means nothing.
-Pulse check_pulse(const config::WebSocketAction& action, int64_t now_ms, int64_t last_received_ms, bool reading);
+// always: it is pinged whenever this is asked, silent or not.
+Pulse check_pulse(const config::WebSocketAction& action, int64_t now_ms, int64_t last_received_ms, bool reading,
+                  bool always = false);
 
 }  // namespace beamgate::ws

@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/config/channel_rules.h"
+#include "worker/hub/hub.h"
 #include "worker/net/connections.h"
+#include "worker/net/spread_deadlines.h"
 #include "worker/record/frame.h"
+#include "worker/record/text_block.h"
 #include "worker/settings.h"
 #include "worker/ws/close_code.h"
 #include "worker/ws/frame_head.h"
@@ -28,6 +32,12 @@ record::Protocol protocol_of(WebSocketAction::Mode mode) {
   switch (mode) {
     case WebSocketAction::Mode::Echo:
       return record::Protocol::Echo;
+    case WebSocketAction::Mode::Pusher:
+      return record::Protocol::Pusher;
+    case WebSocketAction::Mode::Phoenix:
+      return record::Protocol::Phoenix;
+    case WebSocketAction::Mode::Centrifuge:
+      return record::Protocol::Centrifuge;
     case WebSocketAction::Mode::Raw:
       break;
   }
@@ -40,9 +50,19 @@ Metric failure_metric(uint16_t code) {
   return code == kCloseMessageTooBig ? Metric::ClosesMessageTooBig : Metric::ClosesProtocolError;
 }
 
+Metric gauge_of(record::Protocol protocol) {
+  switch (protocol) {
+    case record::Protocol::Echo: return Metric::WebSocketsEcho;
+    case record::Protocol::Pusher: return Metric::WebSocketsPusher;
+    case record::Protocol::Phoenix: return Metric::WebSocketsPhoenix;
+    case record::Protocol::Centrifuge: return Metric::WebSocketsCentrifuge;
+    default: return Metric::WebSocketsRaw;
+  }
+}
+
 }  // namespace
 
-WebSockets::WebSockets(Context& context) : context_(context), reader_(context.arena), deflate_(context.arena) {}
+WebSockets::WebSockets(Context& context) : context_(context), reader_(context.arena), deflate_(context.arena), rates_(context) {}
 
 WebSockets::~WebSockets() = default;
 
@@ -61,6 +81,16 @@ Application& WebSockets::application_of(const Record& record) const {
   return *application;
 }
 
+void WebSockets::count_open(const Record& record) {
+  context_.metrics.add(Metric::WebSocketsActive);
+  context_.metrics.add(gauge_of(record.protocol));
+}
+
+void WebSockets::uncount_open(const Record& record) {
+  context_.metrics.subtract(Metric::WebSocketsActive);
+  context_.metrics.subtract(gauge_of(record.protocol));
+}
+
 bool WebSockets::is_open(const Record& record) const {
   return record.phase == Phase::WebSocket && record.ws.close == CloseState::Open;
 }
@@ -69,19 +99,23 @@ bool WebSockets::is_open(const Record& record) const {
 
 void WebSockets::handle(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
+  Application& application = *applications_[static_cast<size_t>(protocol_of(request.location->websocket.mode))];
+  if (!request.upgrade_websocket && !drain_.active && application.on_request(exchange)) return;
   std::optional<Refusal> refusal = refuse_handshake(request);
+  Metric reason = Metric::WebSocketHandshakesMalformed;
   if (!refusal && !origin_allowed(request, request.location->websocket)) {
     refusal = Refusal{403, "This Origin is not allowed.\n"};
+    reason = Metric::WebSocketHandshakesOrigin;
   }
   if (!refusal && negotiate_deflate(request, request.location->websocket).malformed) {
     refusal = Refusal{400, "Malformed Sec-WebSocket-Extensions.\n"};
   }
-  if (!refusal && drain_.active) refusal = Refusal{503, "Shutting down.\n"};
-  if (!refusal) {
-    applications_[static_cast<size_t>(protocol_of(request.location->websocket.mode))]->on_handshake(exchange);
-    return;
+  if (!refusal && drain_.active) {
+    refusal = Refusal{503, "Shutting down.\n"};
+    reason = Metric::WebSocketHandshakesDraining;
   }
-  context_.metrics.add(Metric::WebSocketHandshakesRefused);
+  if (!refusal) return application.on_handshake(exchange);
+  context_.metrics.add(reason);
   std::vector<http::ResponseField> fields;
   if (refusal->status == 426) fields = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
   if (refusal->status == 405) fields = {{"Allow", "GET"}};
@@ -114,6 +148,14 @@ bool WebSockets::accept(http::Exchange& exchange, const std::vector<http::Respon
   return true;
 }
 
+void WebSockets::open(Record& record, const config::Location& location) {
+  context_.connections.touch(record);
+  record.ws = {};
+  record.protocol = protocol_of(location.websocket.mode);
+  record.location_id = location.id;
+  context_.connections.enter_phase(record, Phase::WebSocket);
+}
+
 // --- What Connections tells.
 
 void WebSockets::on_enter(Record& record) {
@@ -123,8 +165,18 @@ void WebSockets::on_enter(Record& record) {
   const int64_t first_ms = drain_.active ? now_ms : check_pulse(action, now_ms, now_ms, true).next_ms;
   context_.connections.set_deadline(record, first_ms);
   context_.metrics.add(Metric::WebSocketHandshakes);
-  context_.metrics.add(Metric::WebSocketsActive);
+  count_open(record);
+  // What it is a member of by now was told before it spoke anything.
+  if (record.user != record::kNull) {
+    context_.hub.tell_members(record);
+    const std::string channel = hub::user_channel(record::text_of(context_.arena, record.user));
+    if (config::rules_of(context_.settings.current().http, channel).history > 0) context_.hub.fetch_kept(record, channel);
+  }
   application_of(record).on_open(record);
+}
+
+void WebSockets::on_joined(Record& record, std::string_view tag, const ipc::ChannelState& state) {
+  if (record.phase == Phase::WebSocket) application_of(record).on_joined(record, tag, state);
 }
 
 size_t WebSockets::on_bytes(Record& record, std::span<const char> bytes) {
@@ -166,30 +218,42 @@ void WebSockets::on_end(Record& record) { context_.connections.close_gracefully(
 
 void WebSockets::on_deadline(Record& record) {
   if (record.ws.close != CloseState::Open) return context_.connections.close_now(record);
-  if (drain_.active) return close(record, drain_.code);
+  if (drain_.active) {
+    context_.metrics.add(Metric::ClosesDraining);
+    return close_for(record, drain_.cause);
+  }
   const bool reading = (record.pauses & ~record::kPauseOutbound) == 0;
   const int64_t heard_ms = context_.connections.last_received_ms(record);
-  const Pulse pulse = check_pulse(action_of(record), context_.connections.now_ms(), heard_ms, reading);
+  const std::string_view heartbeat = application_of(record).heartbeat();
+  const Pulse pulse =
+      check_pulse(action_of(record), context_.connections.now_ms(), heard_ms, reading, !heartbeat.empty());
   if (pulse.due == Pulse::Due::Close) {
     context_.metrics.add(Metric::ClosesIdle);
-    return close(record, kCloseGoingAway, "idle");
+    return close_for(record, Cause::Silence);
   }
   context_.connections.set_deadline(record, pulse.next_ms);
   // A ping that finds no room is not missed: output is waiting for the peer all the same.
-  if (pulse.due == Pulse::Due::Ping) send_control(record, Opcode::Ping, {});
+  if (pulse.due != Pulse::Due::Ping) return;
+  if (heartbeat.empty()) {
+    send_control(record, Opcode::Ping, {});
+  } else {
+    send_control(record, Opcode::Text, heartbeat);
+  }
 }
 
 bool WebSockets::may_move(const Record& record) { return application_of(record).may_move(record); }
 
 void WebSockets::on_adopted(Record& record) {
-  context_.metrics.add(Metric::WebSocketsActive);
+  context_.connections.resume(record, record::kPauseLayer);  // Whoever would have done it is gone.
+  count_open(record);
   const bool due = record.deadline_tick == 0 || (drain_.active && is_open(record));
   if (due) context_.connections.set_deadline(record, context_.connections.now_ms());
   application_of(record).on_adopted(record);
 }
 
 void WebSockets::on_given(Record& record) {
-  context_.metrics.subtract(Metric::WebSocketsActive);
+  if (pong_watch_ != nullptr) pong_watch_->on_gone(context_.connections.id_of(record));
+  uncount_open(record);
   application_of(record).on_given(record);
   reader_.forget(record);
   deflate_.forget(record, context_.connections.id_of(record));
@@ -198,7 +262,8 @@ void WebSockets::on_given(Record& record) {
 void WebSockets::on_gone(Record& record) {
   Ending ending;
   if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0};
-  context_.metrics.subtract(Metric::WebSocketsActive);
+  if (pong_watch_ != nullptr) pong_watch_->on_gone(context_.connections.id_of(record));
+  uncount_open(record);
   application_of(record).on_gone(record, ending);
   reader_.forget(record);
   deflate_.forget(record, context_.connections.id_of(record));
@@ -218,6 +283,8 @@ void WebSockets::act(Record& record, const Step& step, const WebSocketAction& ac
     case Step::Kind::Failure:
       return fail(record, step.code, step.reason);
     case Step::Kind::Pong:
+      if (pong_watch_ != nullptr) pong_watch_->on_pong(context_.connections.id_of(record), view_of(step.payload));
+      return;
     case Step::Kind::Progress:
     case Step::Kind::NeedMore:
       return;
@@ -230,6 +297,11 @@ void WebSockets::deliver(Record& record, const Step& step, const WebSocketAction
   handled_bytes_ += payload.size();
   ++record.messages_received;
   context_.metrics.add(Metric::MessagesReceived);
+  if (!action.rates.empty()) {
+    const auto verdict = rates_.take(record, action);
+    if (verdict == MessageRates::Verdict::Drop) return;
+    if (verdict == MessageRates::Verdict::Close) return close_for(record, Cause::TooFast);
+  }
   application_of(record).on_message(record, step.opcode, payload);
 }
 
@@ -296,17 +368,15 @@ void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
   }
 }
 
-void WebSockets::drain(uint16_t code, int64_t after_ms, int64_t over_ms) {
-  const int64_t begin_ms = context_.connections.now_ms() + after_ms;
-  drain_ = Drain{.active = true, .code = code};
-  int64_t total = 0;
-  context_.connections.for_each([&](Record& record) { total += is_open(record); });
-  int64_t index = 0;
-  context_.connections.for_each([&](Record& record) {
-    if (!is_open(record)) return;
-    context_.connections.set_deadline(record, begin_ms + over_ms * index / total);
-    ++index;
-  });
+void WebSockets::close_for(Record& record, Cause cause) {
+  const CloseText text = application_of(record).closes_with(cause);
+  close(record, text.code, text.reason);
+}
+
+void WebSockets::drain(Cause cause, int64_t after_ms, int64_t over_ms) {
+  drain_ = Drain{.active = true, .cause = cause};
+  const auto is_ours = [this](const Record& record) { return is_open(record); };
+  net::spread_deadlines(context_.connections, is_ours, after_ms, over_ms);
 }
 
 // --- Sending.
@@ -352,7 +422,7 @@ bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to
   }
   context_.metrics.add(Metric::ClosesSlowReader);
   context_.connections.drop_oldest(record, SIZE_MAX);
-  close(record, kClosePolicyViolation, "too slow");
+  close_for(record, Cause::SlowReader);
   return false;
 }
 
@@ -393,18 +463,23 @@ bool WebSockets::send_frame(Record& record, Ref frame) {
   return sent;
 }
 
-Ref WebSockets::encode_message(Opcode opcode, std::string_view payload, bool compressed) {
+Ref WebSockets::encode_message(Opcode opcode, std::string_view payload, bool compressed, std::string_view ping) {
   if (compressed) {
     const std::string_view smaller = deflate_.compress_shared(payload, kSharedDeflateLevel);
     compressed = !smaller.empty();
     if (compressed) payload = smaller;
   }
   const FrameHead head(opcode, payload.size(), compressed);
-  const Ref frame = record::make_frame(context_.arena, head.size() + payload.size());
+  const FrameHead ping_head(Opcode::Ping, ping.size());
+  const size_t ping_bytes = ping.empty() ? 0 : ping_head.size() + ping.size();
+  const Ref frame = record::make_frame(context_.arena, head.size() + payload.size() + ping_bytes);
   if (frame == record::kNull) return frame;
-  const std::span<char> bytes = record::frame_bytes(context_.arena, frame);
-  std::copy(head.view().begin(), head.view().end(), bytes.begin());
-  std::copy(payload.begin(), payload.end(), bytes.begin() + static_cast<ptrdiff_t>(head.size()));
+  char* to = record::frame_bytes(context_.arena, frame).data();
+  to = std::copy(head.view().begin(), head.view().end(), to);
+  to = std::copy(payload.begin(), payload.end(), to);
+  if (ping.empty()) return frame;
+  to = std::copy(ping_head.view().begin(), ping_head.view().end(), to);
+  std::copy(ping.begin(), ping.end(), to);
   return frame;
 }
 

@@ -18,7 +18,9 @@
 #include "worker/record/record.h"
 #include "worker/ws/application.h"
 #include "worker/ws/deflate.h"
+#include "worker/ws/message_rates.h"
 #include "worker/ws/message_reader.h"
+#include "worker/ws/pong_watch.h"
 
 namespace beamgate::ws {
 
@@ -32,6 +34,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   ~WebSockets() override;
 
   void set_application(config::WebSocketAction::Mode mode, Application& application);
+  void set_pong_watch(PongWatch& watch) { pong_watch_ = &watch; }
 
   // http::Handler: validates an upgrade request and hands it to the location's application.
   void handle(http::Exchange& exchange) override;
@@ -40,6 +43,9 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   // A Sec-WebSocket-Protocol among them takes the place of the negotiated one.
   // False when the exchange could not be upgraded any more.
   bool accept(http::Exchange& exchange, const std::vector<http::ResponseField>& extra = {});
+
+  // The same for a connection that is let in without a handshake of its own.  REQUIRES: it is in no WebSocket phase.
+  void open(record::Record& record, const config::Location& location);
 
   // One message to one connection, compressed where negotiated.  False: refused (closing, or the queue is
   // full and the slow-reader policy has been applied).
@@ -58,14 +64,19 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
 
   // An unmasked single-frame message ready for the wire; kNull when the arena is full.  compressed: for those
   // whose variant it is; it stays plain where compressing gains nothing.
-  record::Ref encode_message(Opcode opcode, std::string_view payload, bool compressed = false);
+  // ping: not empty: a Ping with this payload is right behind it, and is sent, dropped or moved together with it.
+  record::Ref encode_message(Opcode opcode, std::string_view payload, bool compressed = false,
+                             std::string_view ping = {});
+
+  // hub::Deliverer::joined().
+  void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state);
 
   // Starts the closing handshake; the connection goes when the peer has answered or after
   // websocket_close_timeout.  reason: UTF-8, cut to 123 bytes.  Idempotent.
   void close(record::Record& record, uint16_t code, std::string_view reason = {});
 
-  // Closes every connection with this code, spread evenly over `over_ms`, which begin in `after_ms`.
-  void drain(uint16_t code, int64_t after_ms, int64_t over_ms);
+  // Closes every connection for this cause, spread evenly over `over_ms`, which begin in `after_ms`.
+  void drain(Cause cause, int64_t after_ms, int64_t over_ms);
 
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
@@ -79,25 +90,28 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   void on_gone(record::Record& record) override;
 
  private:
-  static constexpr size_t kApplications = 3;  // By record::Protocol.
+  static constexpr size_t kApplications = static_cast<size_t>(record::kLastProtocol) + 1;  // By record::Protocol.
   // What one connection may have handled before others get their turn.
   static constexpr uint32_t kStepsPerTurn = 1024;
   static constexpr size_t kMessageBytesPerTurn = 256 << 10;
 
   struct Drain {
     bool active = false;
-    uint16_t code = kCloseGoingAway;
+    Cause cause = Cause::Shutdown;
   };
 
   const config::WebSocketAction& action_of(const record::Record& record) const;
   Application& application_of(const record::Record& record) const;
   bool is_open(const record::Record& record) const;
+  void count_open(const record::Record& record);
+  void uncount_open(const record::Record& record);
   bool waits_for_room(record::Record& record, const config::WebSocketAction& action);
   void act(record::Record& record, const Step& step, const config::WebSocketAction& action);
   void deliver(record::Record& record, const Step& step, const config::WebSocketAction& action);
   bool inflate(record::Record& record, std::span<char>& payload, Opcode opcode, uint64_t bytes_max);
   std::string_view compress(record::Record& record, std::string_view payload);
   void on_close_frame(record::Record& record, std::string_view payload);
+  void close_for(record::Record& record, Cause cause);
   void fail(record::Record& record, uint16_t code, std::string_view reason);
   void send_close(record::Record& record, uint16_t code, std::string_view reason);
   void begin_closing(record::Record& record, uint16_t code, bool by_peer);
@@ -109,7 +123,9 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   Context& context_;
   MessageReader reader_;
   Deflate deflate_;
+  MessageRates rates_;
   Application* applications_[kApplications] = {};
+  PongWatch* pong_watch_ = nullptr;
   size_t handled_bytes_ = 0;  // Of messages, inflated, in this call of on_bytes().
   const config::WebSocketAction fallback_;  // For a location that no configuration knows any more.
   Drain drain_;

@@ -27,6 +27,17 @@ TEST(Crypto, Base64RoundTripsAndRejects) {
   }
 }
 
+TEST(Crypto, Base64UrlRoundTripsAndRejects) {
+  EXPECT_EQ(base64url_encode("\xfb\xff\xfe"), "-__-");
+  for (const std::string text : {"", "f", "fo", "foo", "foob", "\xfb\xff"}) {
+    EXPECT_EQ(base64url_decode(base64url_encode(text)), text);
+  }
+  // Padding, the other alphabet, a length that can't be, bits that stand for nothing.
+  for (const char* bad : {"Zg==", "+//+", "Z", "Zh", "Zm9v\n", "Zg=="}) {
+    EXPECT_FALSE(base64url_decode(bad).has_value()) << bad;
+  }
+}
+
 TEST(Crypto, ConstantTimeEqualComparesContentAndLength) {
   EXPECT_TRUE(constant_time_equal("secret", "secret"));
   EXPECT_FALSE(constant_time_equal("secret", "secreT"));

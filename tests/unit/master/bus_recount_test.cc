@@ -63,8 +63,10 @@ struct BusRecountTest : testing::Test {
     turn(bus_);
   }
 
-  void know(uint16_t slot, const std::string& channel, uint64_t offset, const std::string& epoch = "epoch") {
-    workers_[slot]->send(ipc::Known{.confirmed = true, .offset = offset, .epoch = epoch, .channel = channel});
+  void know(uint16_t slot, const std::string& channel, uint64_t offset, const std::string& epoch = "epoch",
+            uint64_t presence = 0) {
+    workers_[slot]->send(
+        ipc::Known{.confirmed = true, .offset = offset, .presence = presence, .epoch = epoch, .channel = channel});
   }
   void end_account(uint16_t slot, uint32_t generation = 1) { workers_[slot]->send(ipc::KnownAll{generation}); }
 
@@ -76,6 +78,7 @@ struct BusRecountTest : testing::Test {
       ipc::PublishAck ack;
       ipc::InterestAck interest;
       ipc::Missed missed;
+      ipc::PresenceChange change;
       if (frame.kind == ipc::Kind::Deliver && ipc::decode(frame.body, deliver)) {
         out.push_back(std::string(deliver.channel) + ' ' + std::to_string(deliver.offset) + ' ' +
                       std::string(deliver.payload.substr(0, 9)));
@@ -85,6 +88,10 @@ struct BusRecountTest : testing::Test {
         out.push_back("interest " + std::string(interest.channel));
       } else if (frame.kind == ipc::Kind::Missed && ipc::decode(frame.body, missed)) {
         out.push_back("missed " + std::to_string(missed.offset));
+        if (missed.presence > 0) out.back() += '/' + std::to_string(missed.presence);
+      } else if (frame.kind == ipc::Kind::PresenceChange && ipc::decode(frame.body, change)) {
+        out.push_back("presence " + std::to_string(change.number) + (change.whole ? " list" : ""));
+        for (const ipc::MemberChange& each : change.changes) out.back() += ' ' + std::string(each.member.user);
       } else if (frame.kind == ipc::Kind::Recount) {
         out.push_back("recount");
       } else if (frame.kind == ipc::Kind::Recounted) {
@@ -122,6 +129,27 @@ TEST_F(BusRecountTest, NumbersGoOnBehindTheHighestThatAnybodyKnows) {
   EXPECT_THAT(read(kB), ElementsAre("recount", "missed 5", "room 6 early", "recounted"));
   EXPECT_EQ(events_.ready[kA], 2u);
   EXPECT_TRUE(events_.misbehaved.empty());
+}
+
+// The dead one has taken along who came and went last: the list tells, whatever was told before.
+TEST_F(BusRecountTest, MembersAreToldAnewToEverybody) {
+  auto config = std::make_shared<config::Config>();
+  config->http.channels.push_back(std::make_shared<config::ChannelRules>(config::ChannelRules{.pattern = "room", .presence = true}));
+  bus_.follow(config);
+  kill_master();
+  know(kA, "room", 5, "epoch", 7);
+  know(kA, "plain", 1);
+  know(kB, "room", 5, "epoch", 6);
+  const ipc::Member ada{.uid = 1, .user = "ada"}, bob{.uid = 2, .user = "bob"};
+  workers_[kA]->send(ipc::Join{.channel = "room", .is_member = true, .quiet = true, .member = ada});
+  workers_[kB]->send(ipc::Join{.channel = "room", .is_member = true, .member = bob});  // Just come.
+  end_account(kA);
+  end_account(kB);
+  turn(bus_);
+  EXPECT_THAT(read(kA), ElementsAre("recount", "recounted", "presence 8 bob",
+                                    testing::AnyOf("presence 9 list ada bob", "presence 9 list bob ada")));
+  EXPECT_THAT(read(kB), ElementsAre("recount", "missed 5/7", "recounted", "presence 8 bob",
+                                    testing::AnyOf("presence 9 list ada bob", "presence 9 list bob ada")));
 }
 
 TEST_F(BusRecountTest, AnInterestThatWasNotConfirmedIsConfirmed) {

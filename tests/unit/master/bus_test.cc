@@ -2,17 +2,22 @@
 // nothing a worker sends can hurt anybody but itself.  Workers are channel ends in this process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <map>
 #include <random>
 
 #include "common/base/clock.h"
 #include "master/bus/bus.h"
+#include "master/worker_state.h"
 
 namespace beamgate::master {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
 
 struct Events : Bus::Observer {
   void on_ready(uint16_t slot, uint32_t) override { ready.push_back(slot); }
@@ -45,6 +50,9 @@ class FakeWorker {
   ipc::Channel channel;
   std::vector<std::string> seen;
   std::vector<uint64_t> requests;  // Numbers of calls to answer.
+  std::string epoch;               // Of the last channel that it was confirmed,
+  uint64_t presence = 0;           // and how far the changes of its members are.
+  uint64_t gap_presence = 0;       // Of the last gap.
   bool gone = false;
 
  private:
@@ -53,11 +61,14 @@ class FakeWorker {
       case ipc::Kind::InterestAck: {
         ipc::InterestAck m;
         EXPECT_TRUE(ipc::decode(frame.body, m));
+        epoch = m.epoch;
+        presence = m.presence;
         return "interested " + std::string(m.channel) + ' ' + std::to_string(m.offset);
       }
       case ipc::Kind::Deliver: {
         ipc::Deliver m;
         EXPECT_TRUE(ipc::decode(frame.body, m));
+        if (m.receipt_call != 0) requests.push_back(m.receipt_call);
         return std::string(m.channel) + ' ' + std::to_string(m.offset) + ' ' + std::string(m.payload.substr(0, 20));
       }
       case ipc::Kind::PublishAck: {
@@ -69,6 +80,7 @@ class FakeWorker {
       case ipc::Kind::Gap: {
         ipc::Gap m;
         EXPECT_TRUE(ipc::decode(frame.body, m));
+        gap_presence = m.presence;
         return "gap " + std::string(m.channel) + ' ' + std::to_string(m.offset);
       }
       case ipc::Kind::Request: {
@@ -83,6 +95,28 @@ class FakeWorker {
         return "reply " + std::to_string(m.ticket) + " of " + std::to_string(m.worker) + " remaining " +
                std::to_string(m.remaining) + (m.answered ? " yes " : " no ") + std::string(m.body);
       }
+      case ipc::Kind::ChannelState: {
+        ipc::ChannelState m;
+        EXPECT_TRUE(ipc::decode(frame.body, m));
+        std::string text = "state " + std::to_string(m.ticket) + ' ' + std::to_string(m.offset);
+        if (m.recovered) text += " recovered";
+        for (const ipc::Past& past : m.publications) text += ' ' + std::to_string(past.offset) + ':' + std::string(past.payload);
+        if (!m.listed) return text;
+        std::string members;
+        for (const ipc::Member& member : m.members) members += (members.empty() ? "" : " ") + std::string(member.user);
+        return text + " [" + members + ']';
+      }
+      case ipc::Kind::PresenceChange: {
+        ipc::PresenceChange m;
+        EXPECT_TRUE(ipc::decode(frame.body, m));
+        std::string text = "presence " + std::to_string(m.number);
+        if (m.whole) text += " list";
+        if (!m.listed) text += " #" + std::to_string(m.users);
+        for (const ipc::MemberChange& change : m.changes) {
+          text += std::string(" ") + "+-="[static_cast<int>(change.event)] + std::string(change.member.user);
+        }
+        return text;
+      }
       default:
         return "kind " + std::to_string(static_cast<int>(frame.kind));
     }
@@ -92,6 +126,12 @@ class FakeWorker {
 class BusTest : public testing::Test {
  protected:
   BusTest() { loop_.set_turn_end([this] { bus_.flush(); }); }
+
+  void set_queue_bytes(size_t bytes) {
+    auto config = std::make_shared<config::Config>();
+    config->bus_queue_bytes = bytes;
+    bus_.follow(config);
+  }
 
   // Worker numbers are 100 + slot.
   FakeWorker& add_worker(uint16_t slot, bool serving = true) {
@@ -202,7 +242,7 @@ TEST_F(BusTest, AnIdempotencyKeyIsAcceptedOnce) {
 }
 
 TEST_F(BusTest, AWorkerThatDoesNotReadMissesPublicationsAndLearnsWhich) {
-  bus_.set_queue_bytes(1 << 20);
+  set_queue_bytes(1 << 20);
   FakeWorker &slow = add_worker(0), &fast = add_worker(1);
   for (FakeWorker* worker : {&slow, &fast}) {
     worker->channel.send(ipc::Interest{"room"});
@@ -243,7 +283,7 @@ TEST_F(BusTest, AWorkerThatDoesNotReadMissesPublicationsAndLearnsWhich) {
 }
 
 TEST_F(BusTest, AWorkerThatFloodsAndNeverReadsIsEnded) {
-  bus_.set_queue_bytes(64 << 10);
+  set_queue_bytes(64 << 10);
   FakeWorker &a = add_worker(0), &b = add_worker(1);
   asleep_ = 0;
   const std::string name(255, 'c');
@@ -292,6 +332,48 @@ TEST_F(BusTest, ADyingWorkerLeavesNoCallOpen) {
   EXPECT_THAT(a.seen, ElementsAre("reply 7 of 101 remaining 0 no "));
 }
 
+TEST_F(BusTest, InterestedWorkersTellThePublisherWhatBecameOfIt) {
+  FakeWorker &a = add_worker(0), &b = add_worker(1), &c = add_worker(2);
+  a.channel.send(ipc::Interest{"room"});
+  b.channel.send(ipc::Interest{"room"});
+  settle();
+  c.channel.send(ipc::Publish{.ticket = 5, .channel = "room", .payload = "x", .receipt_ticket = 9});
+  settle();
+  ASSERT_EQ(a.requests.size(), 1u);
+  a.channel.send(ipc::Reply{a.requests[0], "of a"});
+  settle();
+  workers_.erase(1);
+  settle();
+  EXPECT_THAT(c.seen, ElementsAre("ack 5 1", "reply 9 of 100 remaining 1 yes of a", "reply 9 of 101 remaining 0 no "));
+}
+
+TEST_F(BusTest, ThatNobodyIsThereIsToldAtOnce) {
+  FakeWorker& a = add_worker(0);
+  const ipc::Publish publication{.channel = "room", .payload = "x", .idempotency_key = "once", .receipt_ticket = 9};
+  a.channel.send(publication);
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("reply 9 of 0 remaining 0 yes " + ipc::encode(ipc::Receipt{}))) << "no subscriber";
+  a.seen.clear();
+  a.channel.send(ipc::Interest{"room"});
+  a.channel.send(publication);
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("interested room 1", "reply 9 of 0 remaining 0 no ")) << "a repetition";
+  EXPECT_THAT(a.requests, IsEmpty());
+}
+
+TEST_F(BusTest, AWorkerThatMissesAPublicationHasNoReceiptOfIt) {
+  set_queue_bytes(64 << 10);
+  FakeWorker &slow = add_worker(0), &fast = add_worker(1);
+  slow.channel.send(ipc::Interest{"room"});
+  settle();
+  asleep_ = 0;
+  for (int i = 0; i < 100; ++i) {
+    fast.channel.send(ipc::Publish{.channel = "room", .payload = std::string(32 << 10, 'x'), .receipt_ticket = 9});
+    settle();
+  }
+  EXPECT_THAT(fast.seen, testing::Contains("reply 9 of 100 remaining 0 no "));
+}
+
 TEST_F(BusTest, LargestCallBodiesPassAndLargerOnesEndTheirSender) {
   FakeWorker &a = add_worker(0), &b = add_worker(1);
   const std::string body(ipc::kCallBodyBytesMax, 'x');
@@ -318,7 +400,7 @@ TEST_F(BusTest, AWrongMessageEndsItsSenderOnly) {
       [&](ipc::Channel& c) { c.send(ipc::Publish{.channel = long_name}); },
       [](ipc::Channel& c) { c.send(ipc::Publish{.payload_kind = static_cast<ipc::PayloadKind>(3), .channel = "c"}); },
       [&](ipc::Channel& c) { c.send(ipc::Publish{.channel = "c", .idempotency_key = long_name}); },
-      [](ipc::Channel& c) { c.send(ipc::Call{.ticket = 1, .target = static_cast<ipc::Target>(2)}); },
+      [](ipc::Channel& c) { c.send(ipc::Call{.ticket = 1, .target = static_cast<ipc::Target>(3)}); },
       [](ipc::Channel& c) { c.send(ipc::Call{.ticket = 0}); },
       [](ipc::Channel& c) { c.send(ipc::Stop{true}); },
       [](ipc::Channel& c) { c.send_body(static_cast<ipc::Kind>(999), "x"); },
@@ -411,6 +493,177 @@ TEST_F(BusTest, RelaysInBatches) {
   const double seconds = static_cast<double>(monotonic_us() - start_us) / 1e6;
   RecordProperty("publications_per_second", std::to_string(static_cast<int64_t>(kCount / seconds)));
   EXPECT_EQ(received, kCount);
+}
+
+// --- Channels' histories and members.
+
+class BusChannelsTest : public BusTest {
+ protected:
+  void follow(config::ChannelRules rules) {
+    auto config = std::make_shared<config::Config>();
+    rules.pattern = "room";
+    config->http.channels.push_back(std::make_shared<config::ChannelRules>(rules));
+    bus_.follow(config);
+  }
+  void join(FakeWorker& worker, uint64_t uid, std::string_view user, uint8_t wants = 0, std::string_view epoch = "",
+            uint64_t after = 0) {
+    worker.channel.send(ipc::Interest{"room"});
+    worker.channel.send(ipc::Join{.ticket = uid, .channel = "room", .is_member = !user.empty(),
+                                  .member = {.uid = uid, .user = user}, .wants = wants, .epoch = epoch, .after = after,
+                                  .publications_max = 10, .members_max = 10});
+  }
+};
+
+TEST_F(BusChannelsTest, WhoRecoversGetsWhatItHasMissedOrNothing) {
+  follow({.history = 3, .history_ttl_ms = 60'000});
+  FakeWorker& a = add_worker(0);
+  a.channel.send(ipc::Interest{"room"});
+  settle();
+  const std::string epoch = a.epoch;
+  for (const char* text : {"1", "2", "3", "4"}) publish(a, "room", text);
+  settle();
+  a.seen.clear();
+  join(a, 1, "", ipc::kStateRecover, epoch, 2);
+  join(a, 2, "", ipc::kStateRecover, epoch, 0);
+  join(a, 3, "", ipc::kStateRecover, "another", 2);
+  join(a, 4, "", ipc::kStateNewest);
+  settle();
+  EXPECT_THAT(a.seen, Not(IsEmpty()));
+  std::vector<std::string> states;
+  std::copy_if(a.seen.begin(), a.seen.end(), std::back_inserter(states), [](auto& text) { return text.starts_with("state"); });
+  EXPECT_THAT(states, ElementsAre("state 1 4 recovered 3:3 4:4", "state 2 4", "state 3 4", "state 4 4 2:2 3:3 4:4"));
+}
+
+TEST_F(BusChannelsTest, MembersAreToldOfEachOtherInOrderWithWhatTheySay) {
+  follow({.presence = true});
+  FakeWorker &a = add_worker(0), &b = add_worker(1);
+  join(a, 1, "ada", ipc::kStateMembers);
+  settle();
+  join(b, 2, "bob", ipc::kStateMembers);
+  publish(b, "room", "hello");
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "state 1 0 [ada]", "presence 1 +ada", "presence 2 +bob", "room 1 hello"));
+  EXPECT_THAT(b.seen, ElementsAre("interested room 0", AnyOf("state 2 0 [ada bob]", "state 2 0 [bob ada]"), "presence 2 +bob",
+                                  "room 1 hello"));
+  bus_.detach(1);
+  settle();
+  EXPECT_EQ(a.seen.back(), "presence 3 -bob") << "a dead worker's members leave";
+}
+
+TEST_F(BusChannelsTest, WhoBeginsToListenIsToldHowFarTheChangesAre) {
+  follow({.presence = true});
+  FakeWorker &a = add_worker(0), &b = add_worker(1);
+  for (uint64_t uid = 1; uid <= 3; ++uid) {
+    join(a, uid, "ada");
+    settle();
+  }
+  b.channel.send(ipc::Interest{"room"});
+  settle();
+  EXPECT_EQ(b.presence, 3u);
+  a.channel.send(ipc::Leave{2, "room"});
+  settle();
+  EXPECT_EQ(a.seen.back(), "presence 4 -ada");
+  EXPECT_EQ(b.seen.back(), a.seen.back());
+}
+
+TEST_F(BusChannelsTest, AGapTellsHowFarTheChangesAre) {
+  set_queue_bytes(1 << 20);
+  FakeWorker &slow = add_worker(0), &fast = add_worker(1);
+  for (FakeWorker* worker : {&slow, &fast}) worker->channel.send(ipc::Interest{"room"});
+  settle();
+  asleep_ = 0;
+  const std::string info(ipc::kMemberInfoBytesMax, '1');
+  for (uint64_t uid = 1; uid <= 400; ++uid) {
+    fast.channel.send(ipc::Join{.channel = "room", .is_member = true, .member = {.uid = uid, .user = "ada", .info = info}});
+    settle();
+  }
+  asleep_ = -1;
+  settle();
+  EXPECT_EQ(fast.seen.back(), "presence 400 +ada");
+  EXPECT_EQ(slow.seen.back(), "gap room 0");
+  EXPECT_EQ(slow.gap_presence, 400u);
+  fast.channel.send(ipc::Leave{1, "room"});
+  settle();
+  EXPECT_EQ(slow.seen.back(), "presence 401 -ada");
+}
+
+// What another image of the master gets, it goes on from.
+TEST_F(BusChannelsTest, NumbersAndCountsGoOverAHandover) {
+  follow({.presence = true, .presence_limit = 2});
+  FakeWorker& a = add_worker(0);
+  for (uint64_t uid = 1; uid <= 3; ++uid) {
+    join(a, uid, std::to_string(uid));
+    settle();
+  }
+  EXPECT_EQ(a.seen.back(), "presence 3 #3");
+  a.channel.send(ipc::Leave{3, "room"});
+  settle();
+  EXPECT_EQ(a.seen.back(), "presence 3 #3") << "a second hasn't passed";
+  EXPECT_TRUE(bus_.settle(1'000));
+  settle();
+  EXPECT_EQ(a.seen.back(), "presence 4 #2");
+
+  HandoverState state;
+  state.process = {.next_worker = 1, .columns = 1, .pages = 3, .lives = 4};
+  state.slots.push_back({.slot = 0, .pid = 1, .state = static_cast<uint8_t>(WorkerState::Ready)});
+  bus_.leave(state);
+  state.slots[0].bus = dup(state.slots[0].bus);
+  const std::string bytes = serialise(state);
+  bus_.detach(0);
+  const auto left = parse_handover_state(bytes);
+  ASSERT_TRUE(left.ok()) << left.error().message();
+  Bus next(loop_, log_, events_);
+  auto config = std::make_shared<config::Config>();
+  config->http.channels.push_back(
+      std::make_shared<config::ChannelRules>(config::ChannelRules{.pattern = "room", .presence = true, .presence_limit = 2}));
+  next.follow(config);
+  ASSERT_TRUE(next.adopt(left.value()).ok());
+  loop_.set_turn_end([&next] { next.flush(); });
+  a.channel.send(ipc::Leave{2, "room"});
+  settle();
+  EXPECT_EQ(a.seen.back(), "presence 5 list +1");
+  loop_.set_turn_end([this] { bus_.flush(); });
+}
+
+TEST_F(BusChannelsTest, AConflatedChannelDeliversTheNewest) {
+  follow({.history = 10, .history_ttl_ms = 60'000, .conflate_ms = 50});
+  FakeWorker& a = add_worker(0);
+  a.channel.send(ipc::Interest{"room"});
+  settle();
+  for (const char* text : {"1", "2", "3"}) publish(a, "room", text);
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "room 1 1"));
+  while (a.seen.size() < 3) {
+    loop_.run_turn(100);
+    settle();
+  }
+  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "room 1 1", "room 3 3"));
+}
+
+TEST_F(BusChannelsTest, APatternsSubscribersGetWhatFitsIt) {
+  config::ChannelRules rules;
+  rules.wildcards = true;
+  auto config = std::make_shared<config::Config>();
+  rules.pattern = "chat:*";
+  config->http.channels.push_back(std::make_shared<config::ChannelRules>(rules));
+  bus_.follow(config);
+  FakeWorker &a = add_worker(0), &b = add_worker(1);
+  a.channel.send(ipc::Interest{"chat:*"});
+  b.channel.send(ipc::Interest{"chat:1"});
+  b.channel.send(ipc::Interest{"plain:*"});
+  settle();
+  publish(b, "chat:1", "both");
+  publish(b, "chat:2", "one");
+  publish(b, "chat:2:3", "none");
+  publish(b, "plain:1", "none");
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("interested chat:* 0", "chat:1 1 both", "chat:2 1 one"));
+  EXPECT_THAT(b.seen, ElementsAre("interested chat:1 0", "interested plain:* 0", "chat:1 1 both"));
+  a.channel.send(ipc::Withdraw{"chat:*"});
+  settle();
+  publish(b, "chat:2", "nobody");
+  settle();
+  EXPECT_EQ(a.seen.size(), 3u);
 }
 
 }  // namespace

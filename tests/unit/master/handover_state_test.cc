@@ -36,8 +36,10 @@ HandoverState sample() {
   state.slots.push_back({.slot = 128, .wanted = true});
   state.channels.push_back({.name = "room", .epoch = "abcdefgh", .offset = 42, .interested = {1}});
   state.channels.push_back({.name = "idle", .epoch = "ijklmnop", .offset = 1, .idle_since_ms = 99});
+  state.presence.push_back({.channel = "room", .number = 17, .counted = true});
   state.receipts.push_back({.key = std::string_view("room\0key", 8), .epoch = "abcdefgh", .offset = 41, .since_ms = 98});
   state.calls.push_back({.number = 6, .asker = 1, .ticket = 12, .since_ms = 97, .waiting = {1, 128}});
+  state.history.push_back({.time_ms = 96, .pid = 3, .level = 5, .text = "reloaded generation=2"});
   return state;
 }
 
@@ -57,6 +59,8 @@ TEST(HandoverState, ComesBackAsItWas) {
   EXPECT_EQ(parsed.value().listens[0].sockets, (std::vector<int32_t>{20, 21}));
   EXPECT_EQ(parsed.value().slots[0].bus_received, 11u);
   EXPECT_EQ(parsed.value().receipts[0].key.size(), 8u);
+  EXPECT_EQ(parsed.value().presence[0].number, 17u);
+  EXPECT_TRUE(parsed.value().presence[0].counted);
   EXPECT_EQ(parsed.value().descriptors(), (std::vector<int>{8, 10, 7, 20, 21, 30}));
   EXPECT_EQ(parsed.value().kin.keeper, 99);
   EXPECT_EQ(parsed.value().kin.groups, (std::vector<int32_t>{98, 97}));

@@ -159,6 +159,16 @@ class MasterTest : public testing::Test {
     return out;
   }
 
+  // A keeper with all its children, none of which can help another any more.
+  static std::vector<int> stop_slot(int keeper) {
+    std::ifstream children("/proc/" + std::to_string(keeper) + "/task/" + std::to_string(keeper) + "/children");
+    std::vector<int> all{keeper};
+    for (int child; children >> child;) all.push_back(child);
+    EXPECT_EQ(all.size(), 3u) << "keeper, standby, worker";
+    for (const int pid : all) kill(pid, SIGSTOP);
+    return all;
+  }
+
   int stop(int signal = SIGTERM) {
     kill(pid_, signal);
     return wait_exit();
@@ -230,13 +240,7 @@ TEST_F(MasterTest, ASlotSurvivesItsKeeperButNotAllOfItsProcesses) {
   EXPECT_EQ(after.at(0), before.at(0));
   ASSERT_NE(after.at(1), before.at(1));
 
-  // Stopped first, so that nobody takes over from the one that dies before.
-  std::ifstream children("/proc/" + std::to_string(standby) + "/task/" + std::to_string(standby) + "/children");
-  std::vector<int> all{standby};
-  for (int child; children >> child;) all.push_back(child);
-  ASSERT_EQ(all.size(), 3u) << "keeper, standby, worker";
-  for (const int pid : all) kill(pid, SIGSTOP);
-  for (const int pid : all) kill(pid, SIGKILL);
+  for (const int pid : stop_slot(standby)) kill(pid, SIGKILL);
   ASSERT_TRUE(see("worker_exited slot=1 .*signal=9"));
   ASSERT_TRUE(see("worker_started slot=1"));
   ASSERT_TRUE(see("worker_ready slot=1"));
@@ -436,7 +440,7 @@ class MasterUpgradeTest : public MasterTest {
 
   // Each answer is a piece of shell.
   void install(const std::string& run, const std::string& test = "exit 0",
-               const std::string& version = "echo beamgate-handover 1", const std::string& rehearsal = "") {
+               const std::string& version = "echo " + handover_version_line(), const std::string& rehearsal = "") {
     const std::string self = std::filesystem::read_symlink("/proc/self/exe");
     const std::string binary = directory_ + "/binary";
     std::ofstream(binary + "~") << "#!/bin/sh\ncase \"$*\" in\n--handover-version) " << version
@@ -544,18 +548,18 @@ TEST_F(MasterUpgradeTest, ABinaryThatIsNotFitChangesNothing) {
   upgrade();
   ASSERT_TRUE(see("program_says line=\"a wrong directive\"")) << text_;
   ASSERT_TRUE(see("upgrade_failed reason=\"it refuses the configuration: status 1\"")) << text_;
-  install("", "exit 0", "echo beamgate-handover 99");
+  install("", "exit 0", "echo " + handover_version_line() + "9");
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
   install("", "exit 0", "exit 1");
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
-  install("", "exit 0", "echo beamgate-handover 1", "kill -9 $$");
+  install("", "exit 0", "echo " + handover_version_line(), "kill -9 $$");
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"it can't read the state: signal 9\"")) << text_;
   // Fit for every question, but no program: the exec fails.
   const std::string binary = directory_ + "/binary";
-  install("", "exit 0", "echo beamgate-handover 1", "echo '#!/no/such/interpreter' >" + binary);
+  install("", "exit 0", "echo " + handover_version_line(), "echo '#!/no/such/interpreter' >" + binary);
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"can't execute the binary: No such file")) << text_;
   EXPECT_EQ(served(), before);
@@ -583,6 +587,57 @@ TEST_F(MasterUpgradeTest, ReloadsAndUpgradesWaitForEachOther) {
   ASSERT_TRUE(see("upgraded workers=1")) << text_;
   EXPECT_EQ(served().at(0), 3);
   unlink((directory_ + "/gate").c_str());
+  EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(MasterUpgradeTest, AWorkerWithoutKeepersIsRepaired) {
+  configure("worker_processes 2;" + general_);
+  start();
+  hold_clients(20);
+  const auto before = served();
+  const int worker = workers().at(1);
+  for (const int pid : stop_slot(std::stoi(found_in(text_, "worker_started slot=1 .*child=([0-9]+)")))) {
+    kill(pid, pid == worker ? SIGCONT : SIGKILL);
+  }
+  ASSERT_TRUE(see("keepers_lost slot=1")) << text_;
+  ASSERT_TRUE(see("worker_repaired slot=1 by=129 left=0")) << text_;
+  auto after = served();
+  EXPECT_EQ(after[0], before.at(0));
+  EXPECT_EQ(after[129], before.at(1));
+  ASSERT_TRUE(see("worker_exited slot=1 "));
+
+  // A reload leaves it where it is, and an upgrade brings it back.
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(see("reloaded generation=2"));
+  EXPECT_EQ(served(), after);
+  install("");
+  upgrade();
+  ASSERT_TRUE(see("upgraded workers=2")) << text_;
+  after = served();
+  EXPECT_EQ(after[128], before.at(0));
+  EXPECT_EQ(after[1], before.at(1));
+  EXPECT_EQ(stop(SIGQUIT), 0);
+}
+
+// Workers of this kind have five clients that nobody can move.
+TEST_F(MasterUpgradeTest, ARepairedWorkerWhoseClientsStayGoesBeforeAnUpgrade) {
+  configure("worker_processes 1;");
+  start();
+  const int worker = workers().at(0);
+  for (const int pid : stop_slot(std::stoi(found_in(text_, "worker_started slot=0 .*child=([0-9]+)")))) {
+    kill(pid, pid == worker ? SIGCONT : SIGKILL);
+  }
+  ASSERT_TRUE(see("worker_repaired slot=0 by=128 left=5")) << text_;
+  EXPECT_EQ(workers().size(), 1u) << "it accepts nobody";
+  configure("worker_processes 2;");
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(see("resized workers=3"));
+  EXPECT_EQ(kill(worker, 0), 0);
+  EXPECT_EQ(workers().size(), 2u);
+  install("");
+  upgrade();
+  ASSERT_TRUE(see("worker_exited slot=0 "));
+  ASSERT_TRUE(see("upgraded workers=2")) << text_;
   EXPECT_EQ(stop(), 0);
 }
 

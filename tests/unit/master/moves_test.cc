@@ -1,5 +1,5 @@
-// Connections on their way: who may move when, what is done when somebody dies, how loads become even, and the
-// replacement of a worker with each of its failures.  Workers are states and counts here.
+// Connections on their way: who may move when, what is done when somebody dies, how loads become even, the replacement
+// of a worker with each of its failures, and that of one without keepers.  Workers are states and counts here.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "master/balance.h"
 #include "master/moves.h"
+#include "master/repair.h"
 #include "master/resize.h"
 #include "master/takeover.h"
 
@@ -287,7 +288,8 @@ TEST_F(ResizeTest, WhoCanGiveNothingGoesInTheEnd) {
 }
 
 // Replacements by way of the Takeover that drives them.
-class TakeoverTest : public MovesTest, protected Takeover::Actions {
+template <typename Actions>
+class WorkersTest : public MovesTest, protected Actions {
  protected:
   void start_worker(uint16_t slot) override {
     did_ += "start" + std::to_string(slot) + ' ';
@@ -296,6 +298,27 @@ class TakeoverTest : public MovesTest, protected Takeover::Actions {
   void dismiss_worker(uint16_t slot) override { did_ += "dismiss" + std::to_string(slot) + ' '; }
   void discard_worker(uint16_t slot) override { did_ += "discard" + std::to_string(slot) + ' '; }
   bool lives(uint16_t slot) const override { return alive_.contains(slot); }
+
+  std::string did() {
+    for (int i = 0; i < 4; ++i) loop_.run_turn(0);
+    return MovesTest::did();
+  }
+
+  // Until something has been done.
+  std::string wait() {
+    std::string out;
+    while (out.empty()) {
+      loop_.run_turn(100);
+      out = MovesTest::did();
+    }
+    return out + did();
+  }
+
+  std::set<uint16_t> alive_{0, 1};
+};
+
+class TakeoverTest : public WorkersTest<Takeover::Actions> {
+ protected:
   uint64_t faults(uint16_t slot) const override { return slot >= 128 ? faults_ : 0; }
   void taken_over() override { did_ += "taken over "; }
   void give_back(const std::string& reason) override { did_ += "give back: " + reason; }
@@ -315,23 +338,8 @@ class TakeoverTest : public MovesTest, protected Takeover::Actions {
     moves_.on_dead(slot);
     takeover_.on_dead(slot);
   }
-  std::string did() {
-    for (int i = 0; i < 4; ++i) loop_.run_turn(0);
-    return MovesTest::did();
-  }
-
-  // Until something has been done.
-  std::string wait() {
-    std::string out;
-    while (out.empty()) {
-      loop_.run_turn(100);
-      out = MovesTest::did();
-    }
-    return out + did();
-  }
 
   Takeover takeover_{loop_, log_, moves_, *this};
-  std::set<uint16_t> alive_{0, 1};
   int64_t trial_ms_ = 0;
   uint64_t faults_ = 1'000;  // Of workers before.
 };
@@ -520,6 +528,162 @@ TEST_F(TakeoverTest, CanBeCancelledAtAnyTime) {
   serve(128);
   did();
   takeover_.cancel();
+  moves_.cancel_all();
+  EXPECT_EQ(loop_.alive(), 0u);
+}
+
+class RepairTest : public WorkersTest<Repair::Actions> {
+ protected:
+  bool serves(uint16_t slot) const override { return alive_.contains(slot) && ready_.contains(slot); }
+  uint64_t faults(uint16_t) const override { return 0; }
+  uint64_t connections(uint16_t slot) const override { return slot == 0 ? connections_ : 0; }
+  void repair_due() override { did_ += "due "; }
+  void repaired(uint16_t slot) override { did_ += "repaired" + std::to_string(slot) + ' '; }
+  void repair_ended() override { did_ += "ended "; }
+
+  void begin(const char* does) {
+    EXPECT_EQ(wait(), "due ");
+    repair_.begin();
+    EXPECT_EQ(did(), does);
+  }
+  void serve(uint16_t slot) {
+    ready_.insert(slot);
+    repair_.on_serving(slot);
+  }
+  void die(uint16_t slot) {
+    ready_.erase(slot);
+    alive_.erase(slot);
+    moves_.on_dead(slot);
+    repair_.on_dead(slot);
+  }
+  // Slot 0 has given its place away, and keeps some connections.
+  void retire() {
+    repair_.lost(0);
+    begin("start128 ");
+    serve(128);
+    EXPECT_EQ(did(), "out0all in128 ");
+    connections_ = 2;
+    moved(0, 10, 2);
+    EXPECT_EQ(did(), "repaired0 ended ");
+  }
+
+  Repair repair_{loop_, log_, moves_, *this};
+  uint64_t connections_ = 0;  // Of slot 0.
+};
+
+TEST_F(RepairTest, AWorkerWithoutKeepersGivesItsPlaceToItsTwin) {
+  repair_.lost(0);
+  repair_.lost(0);
+  EXPECT_FALSE(repair_.due());
+  begin("start128 ");
+  EXPECT_TRUE(repair_.running());
+  serve(128);
+  EXPECT_EQ(did(), "out0all in128 ");
+  moved(0, 10);
+  EXPECT_EQ(did(), "dismiss0 repaired0 ended ");
+  EXPECT_FALSE(repair_.running() || repair_.due() || repair_.gives_way(0));
+  die(0);
+  EXPECT_EQ(did(), "");
+  EXPECT_EQ(loop_.alive(), 0u);
+}
+
+TEST_F(RepairTest, WhatCannotMoveIsServedUntilItEnds) {
+  retire();
+  EXPECT_TRUE(repair_.gives_way(0));
+  repair_.lost(0);
+  repair_.dismiss_empty();
+  EXPECT_EQ(did(), "") << "it is known";
+  connections_ = 0;
+  repair_.dismiss_empty();
+  EXPECT_EQ(did(), "dismiss0 ");
+  EXPECT_FALSE(repair_.gives_way(0));
+}
+
+TEST_F(RepairTest, ARetiredWorkerGoesWhenItsPlaceIsNeeded) {
+  retire();
+  repair_.dismiss_retired();
+  repair_.dismiss_retired();
+  EXPECT_EQ(did(), "dismiss0 ");
+}
+
+TEST_F(RepairTest, ARetiredWorkerThatDiesHasNoSuccessor) {
+  retire();
+  die(0);
+  EXPECT_EQ(did(), "discard0 ");
+  EXPECT_FALSE(repair_.gives_way(0));
+}
+
+TEST_F(RepairTest, WhatARetiredWorkerHasGoesToASuccessorOfItsTwin) {
+  retire();
+  repair_.on_successor(128);
+  serve(128);
+  EXPECT_EQ(did(), "out0all in128 ");
+  moved(0, 1, 1);
+  EXPECT_EQ(did(), "");
+  EXPECT_TRUE(repair_.gives_way(0));
+}
+
+TEST_F(RepairTest, WhereTheTwinStillLivesItsDeathIsWaitedFor) {
+  retire();
+  repair_.lost(128);
+  begin("");
+  EXPECT_FALSE(repair_.running());
+  EXPECT_FALSE(repair_.gives_way(128));
+  die(0);
+  EXPECT_EQ(did(), "discard0 ");
+  begin("start0 ");
+}
+
+TEST_F(RepairTest, WhatFailsIsTriedAgainAfterAPause) {
+  repair_.lost(0);
+  repair_.lost(1);
+  begin("start128 start129 ");
+  const int64_t began_ms = monotonic_ms();
+  serve(129);
+  EXPECT_EQ(did(), "out1all in129 ");
+  moved(1, 10);
+  EXPECT_EQ(did(), "dismiss1 repaired1 ");
+  die(128);
+  EXPECT_EQ(did(), "discard128 ended ");
+  begin("start128 ");
+  EXPECT_GE(monotonic_ms() - began_ms, RespawnBackoff::kDelayFirstMs - 1);
+}
+
+TEST_F(RepairTest, AWorkerThatDiesBeforeIsReplacedAsEver) {
+  repair_.lost(0);
+  die(0);
+  begin("");
+  EXPECT_FALSE(repair_.running());
+}
+
+TEST_F(RepairTest, OneThatOnlyStartsIsRepairedOnceItServes) {
+  ready_.erase(0);
+  repair_.lost(0);
+  begin("");
+  serve(0);
+  begin("start128 ");
+}
+
+// Another master goes on.
+TEST_F(RepairTest, ATwinThatServesAlreadyTakesTheRest) {
+  alive_.insert(128);
+  ready_.insert(128);
+  repair_.lost(0);
+  EXPECT_TRUE(repair_.gives_way(0));
+  begin("start128 out0all in128 ");
+  moved(0, 10);
+  EXPECT_EQ(did(), "dismiss0 repaired0 ended ");
+}
+
+TEST_F(RepairTest, CanBeCancelledAtAnyTime) {
+  repair_.lost(0);
+  repair_.cancel();
+  EXPECT_EQ(loop_.alive(), 0u);
+  repair_.lost(0);
+  begin("start128 ");
+  serve(128);
+  did();
+  repair_.cancel();
   moves_.cancel_all();
   EXPECT_EQ(loop_.alive(), 0u);
 }

@@ -1,8 +1,9 @@
 // Figures: the gateway's counters from /status, with the last minute as sparklines.
 
+import {duration, short} from "./numbers.js";
+import {Sparkline} from "./sparkline.js";
+
 const POLL_MS = 1_000;
-const POINTS_MAX = 60;
-const SVG = "http://www.w3.org/2000/svg";
 
 // A gauge shows the figure itself, a rate what it grows by in a second.
 const ROWS = [
@@ -14,26 +15,10 @@ const ROWS = [
   {title: "Bytes out /s", key: "bytes_sent", rate: true},
 ];
 
-function short(value) {
-  if (value >= 10_000) {
-    return new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1}).format(value);
-  }
-  return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
-}
-
-function duration(seconds) {
-  const days = Math.floor(seconds / 86400);
-  const hours = Math.floor(seconds / 3600) % 24;
-  const minutes = Math.floor(seconds / 60) % 60;
-  if (days) return `${days} d ${hours} h`;
-  if (hours) return `${hours} h ${minutes} min`;
-  return minutes ? `${minutes} min` : `${seconds} s`;
-}
-
 class Figure {
   constructor(row, list) {
     this.row = row;
-    this.points = [];
+    this.spark = new Sparkline();
     const group = document.createElement("div");
     group.className = "figure";
     const title = document.createElement("dt");
@@ -43,27 +28,14 @@ class Figure {
     this.value.textContent = "–";
     const chart = document.createElement("dd");
     chart.setAttribute("aria-hidden", "true");
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("class", "spark");
-    svg.setAttribute("viewBox", `0 0 ${POINTS_MAX - 1} 28`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    this.area = document.createElementNS(SVG, "polygon");
-    this.line = document.createElementNS(SVG, "polyline");
-    svg.append(this.area, this.line);
-    chart.append(svg);
+    chart.append(this.spark.element);
     group.append(title, this.value, chart);
     list.append(group);
   }
 
   push(value) {
-    this.points.push(value);
-    if (this.points.length > POINTS_MAX) this.points.shift();
     this.value.textContent = short(value);
-    const top = Math.max(1, ...this.points);
-    const first = POINTS_MAX - this.points.length;
-    const path = this.points.map((point, i) => `${first + i},${(26.5 - point / top * 24).toFixed(1)}`);
-    this.line.setAttribute("points", path.join(" "));
-    this.area.setAttribute("points", `${first},28 ${path.join(" ")} ${POINTS_MAX - 1},28`);
+    this.spark.push(value);
   }
 }
 

@@ -3,6 +3,8 @@
 #include <sstream>
 
 #include "common/base/bytes.h"
+#include "common/config/app_channels.h"
+#include "common/config/channel_rules.h"
 #include "common/config/regex.h"
 
 namespace beamgate::config {
@@ -20,6 +22,9 @@ class Writer {
   }
   void field(const char* name, const std::vector<std::string>& values) {
     for (const std::string& value : values) field(name, value);
+  }
+  void field(const char* name, const std::vector<Secret>& values) {
+    for (const Secret& value : values) field(name, value);
   }
   void field(const char* name, const Template& value) { field(name, value.source()); }
   void field(const char* name, const std::vector<NameValue>& values) {
@@ -69,6 +74,46 @@ void describe(Writer& w, const Webhook& webhook) {
   w.field("tls_verify", webhook.tls_verify);
   w.field("tls_ca_file", webhook.tls_ca_file);
   w.field("forward_headers", webhook.forward_headers);
+  w.field("pusher_key", webhook.pusher_key);
+  w.field("pusher_secret", webhook.pusher_secret);
+  w.field("grip", webhook.grip);
+  w.field("grip_key", webhook.grip_key);
+  w.field("grip_issuer", webhook.grip_issuer);
+}
+
+void describe(Writer& w, const App& app) {
+  w.field("app", app.name);
+  w.field("app.id", app.id);
+  w.field("app.key", app.key);
+  w.field("app.secret", app.secret);
+  w.field("app.channel_prefix", app.channel_prefix);
+  w.field("app.connections_max", app.connections_max);
+  w.field("app.client_events", app.client_events);
+  w.field("app.client_event_rate", app.client_events_per_second);
+  w.field("app.subscription_count", app.subscription_count);
+  w.field("app.webhook_events", app.webhook_events);
+  if (app.webhook != nullptr) describe(w, *app.webhook);
+}
+
+void describe(Writer& w, const ChannelRules& rules) {
+  w.field("channels", rules.pattern);
+  w.field("access", rules.access);
+  w.field("publish", rules.client_publish);
+  w.field("presence", rules.presence);
+  w.field("join_leave", rules.join_leave);
+  w.field("presence_limit", rules.presence_limit);
+  w.field("leave_delay", rules.leave_delay_ms);
+  w.field("history", rules.history);
+  w.field("history_ttl", rules.history_ttl_ms);
+  w.field("cache", rules.cache);
+  w.field("subscribers_max", rules.subscribers_max);
+  w.field("rate", rules.rate_milli);
+  w.field("burst", rules.rate_burst);
+  w.field("conflate", rules.conflate_ms);
+  w.field("slow_reader", rules.slow_reader);
+  w.field("wildcards", rules.wildcards);
+  w.field("webhook", rules.webhook ? rules.webhook->name : "");
+  w.field("presence_webhook", rules.presence_webhook ? rules.presence_webhook->name : "");
 }
 
 void describe(Writer& w, const Upstream& upstream) {
@@ -154,9 +199,19 @@ void describe(Writer& w, const ProxyAction& proxy) {
   w.field("proxy.proxy_protocol", proxy.proxy_protocol);
 }
 
+void describe(Writer& w, const TokenRules& token) {
+  w.field("token", token.name);
+  w.field("token.secret", token.secrets);
+  w.field("token.jwks", token.jwks);
+  w.field("token.audience", token.audience);
+  w.field("token.issuer", token.issuer);
+  w.field("token.user_claim", token.user_claim);
+}
+
 void describe(Writer& w, const WebSocketAction& websocket) {
   w.field("ws.mode", websocket.mode);
   w.field("ws.webhook", websocket.webhook ? websocket.webhook->name : "");
+  w.field("ws.token", websocket.token ? websocket.token->name : "");
   for (const Template& channel : websocket.subscribe) w.field("ws.subscribe", channel);
   w.field("ws.publish", websocket.publish);
   w.field("ws.message_max", websocket.message_bytes_max);
@@ -165,6 +220,12 @@ void describe(Writer& w, const WebSocketAction& websocket) {
   w.field("ws.ping_interval", websocket.ping_interval_ms);
   w.field("ws.idle_timeout", websocket.idle_timeout_ms);
   w.field("ws.close_timeout", websocket.close_timeout_ms);
+  for (const MessageRate& rate : websocket.rates) {
+    w.field("ws.rate.of", rate.of);
+    w.field("ws.rate", rate.rate_milli);
+    w.field("ws.rate.burst", rate.burst);
+    w.field("ws.rate.policy", rate.policy);
+  }
   w.field("ws.origins", websocket.origins);
   w.field("ws.subprotocols", websocket.subprotocols);
   w.field("ws.deflate", websocket.deflate);
@@ -173,6 +234,43 @@ void describe(Writer& w, const WebSocketAction& websocket) {
   w.field("ws.deflate_server", websocket.deflate_server_window_bits);
   w.field("ws.deflate_client", websocket.deflate_client_window_bits);
   w.field("ws.deflate_takeover", websocket.deflate_context_takeover);
+  for (const auto& app : websocket.apps) w.field("ws.app", app->name);
+}
+
+void describe(Writer& w, const ChannelReaderAction& reader) {
+  for (const Template& channel : reader.channels.names) w.field("channel", channel);
+  w.field("channel.argument", reader.channels.argument);
+  w.field("cross_origin", reader.cross_origin.origins);
+  w.field("cross_origin.credentials", reader.cross_origin.credentials);
+  w.field("reader.token", reader.token ? reader.token->name : "");
+}
+
+void describe(Writer& w, const EventStreamAction& stream) {
+  describe(w, static_cast<const ChannelReaderAction&>(stream));
+  w.field("sse.keepalive", stream.keepalive_ms);
+  w.field("sse.retry", stream.retry_ms);
+  w.field("sse.send_queue", stream.send_queue_bytes);
+  w.field("sse.slow_reader", stream.slow_reader);
+}
+
+void describe(Writer& w, const LongPollAction& poll) {
+  describe(w, static_cast<const ChannelReaderAction&>(poll));
+  w.field("longpoll.timeout", poll.timeout_ms);
+  w.field("longpoll.publications", poll.publications_max);
+}
+
+void describe(Writer& w, const LineServer& line) {
+  for (const Listen& listen : line.listens) {
+    w.field("line.listen", listen.address);
+    w.field("line.id", listen.id);
+    w.field("line.backlog", listen.backlog);
+  }
+  w.field("line.room_prefix", line.room_prefix);
+  w.field("line.max", line.line_bytes_max);
+  w.field("line.rate", line.rate);
+  w.field("line.send_queue", line.send_queue_bytes);
+  w.field("line.slow_reader", line.slow_reader);
+  w.field("line.idle_timeout", line.idle_timeout_ms);
 }
 
 void describe(Writer& w, const LimitZone& zone) {
@@ -262,7 +360,10 @@ void describe(Writer& w, const Location& location) {
   w.field("file.alias", location.file.alias);
   w.field("file.index", location.file.index);
   describe(w, location.websocket);
+  describe(w, location.event_stream);
+  describe(w, location.long_poll);
   w.field("api.keys", location.api.keys);
+  w.field("dashboard.tokens", location.dashboard.tokens);
   w.field("access", location.access);
   w.field("trusted", location.real_ip.trusted);
   w.field("real_ip_header", location.real_ip.header);
@@ -270,10 +371,13 @@ void describe(Writer& w, const Location& location) {
   describe(w, location.limits);
   describe(w, location.gzip);
   w.field("add_headers", location.add_headers);
-  w.field("access_log.off", location.access_log.off);
-  w.field("access_log.path", location.access_log.path);
-  w.field("access_log.format", location.access_log.format);
-  w.field("access_log.escape", location.access_log.escape);
+  for (const AccessLog& log : location.access_logs) {
+    w.field("access_log.path", log.path);
+    w.field("access_log.format", log.format);
+    w.field("access_log.escape", log.escape);
+    w.field("access_log.conditional", log.conditional);
+    w.field("access_log.condition", log.condition);
+  }
   for (const auto& [extension, type] : location.types) w.field(extension.c_str(), type);
   w.field("default_type", location.default_type);
   w.field("body_max", location.body_bytes_max);
@@ -294,6 +398,7 @@ void describe(Writer& w, const Server& server) {
     w.field("ipv6_only", listen.ipv6_only);
     w.field("default_server", listen.default_server);
     w.field("proxy_protocol", listen.proxy_protocol);
+    w.field("owner_only", listen.owner_only);
     w.field("listen.http2", listen.http2);
   }
   for (size_t i = 0; i < server.names.size(); ++i) {
@@ -331,17 +436,24 @@ std::string describe(const Config& config) {
   w.field("worker_rlimit_nofile", config.worker_rlimit_nofile);
   w.field("worker_shutdown_timeout", config.worker_shutdown_timeout_ms);
   w.field("worker_keeper", config.worker_keeper);
+  w.field("worker_sandbox", config.worker_sandbox);
   w.field("master_keeper", config.master_keeper);
   w.field("upgrade_trial_ms", config.upgrade_trial_ms);
   w.field("worker_watchdog", config.worker_watchdog_ms);
   w.field("error_log", config.error_log_path);
   w.field("error_log_level", config.error_log_level);
+  w.field("control", config.control_path);
   w.field("working_directory", config.working_directory);
   w.field("bus_queue", config.bus_queue_bytes);
   w.field("publication_max", config.publication_bytes_max);
+  w.field("history_memory", config.history_bytes_max);
   w.field("worker_connections", config.worker_connections);
   w.field("connections_per_address", config.connections_per_address);
   for (const auto& [name, webhook] : config.http.webhooks) describe(w, *webhook);
+  for (const auto& [name, app] : config.http.apps) describe(w, *app);
+  for (const auto& rules : config.http.channels) describe(w, *rules);
+  describe(w, rules_of(config.http, kUserChannelPrefix));
+  for (const auto& [name, token] : config.http.tokens) describe(w, *token);
   for (const auto& [name, upstream] : config.http.upstreams) describe(w, *upstream);
   for (const Address& server : config.http.resolver.servers) w.field("resolver", server);
   w.field("resolver.valid", config.http.resolver.valid_ms);
@@ -356,6 +468,7 @@ std::string describe(const Config& config) {
     w.field("map.fallback", map->fallback);
     w.field("map.values", map->values().size());
   }
+  for (const LineServer& line : config.lines) describe(w, line);
   for (const Server& server : config.http.servers) describe(w, server);
   return w.text();
 }

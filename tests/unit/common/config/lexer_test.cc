@@ -79,6 +79,8 @@ TEST(Lexer, RefusesWhatHasNoEnd) {
   EXPECT_THAT(lex("'a'b"), ElementsAre("error 1:4 unexpected \"b\" after a closing quote"));
   EXPECT_THAT(lex(std::string_view("a\0b", 3)), ElementsAre("error 1:2 a NUL byte is not allowed"));
   EXPECT_THAT(lex(std::string_view("'\0'", 3)), ElementsAre("error 1:3 a NUL byte is not allowed"));
+  EXPECT_THAT(lex(std::string_view("a\\\0b", 4)), ElementsAre("error 1:3 a NUL byte is not allowed"));
+  EXPECT_THAT(lex(std::string_view("'\\\0'", 4)), ElementsAre("error 1:4 a NUL byte is not allowed"));
 }
 
 TEST(Lexer, BoundsAWord) {
@@ -86,6 +88,8 @@ TEST(Lexer, BoundsAWord) {
   EXPECT_THAT(lex(fits), ElementsAre("<" + fits + ">"));
   EXPECT_THAT(lex(fits + "x"), ElementsAre("error 1:1 the word is too long"));
   EXPECT_THAT(lex("'" + fits + "x'"), ElementsAre("error 1:1 the word is too long"));
+  // A backslash that stands for itself makes two bytes at once.
+  EXPECT_THAT(lex(fits.substr(1) + "\\x"), ElementsAre("error 1:1 the word is too long"));
 }
 
 TEST(Lexer, TokensKnowTheirPlaceAndBytes) {

@@ -95,10 +95,14 @@ TEST(Load, Http) {
   EXPECT_EQ(server.request_line_bytes_max, 4u << 10);
   EXPECT_EQ(server.header_fields_max, 50u);
   const Location& all = server.fallback;
-  EXPECT_EQ(all.access_log.path, "/p/logs/access.log");
-  EXPECT_EQ(all.access_log.format.source(), "{\"uri\":\"$uri\",\"room\":\"$room\"}");
-  EXPECT_EQ(all.access_log.escape, AccessLog::Escape::Json);
-  EXPECT_FALSE(all.access_log.off);
+  ASSERT_EQ(all.access_logs.size(), 2u);
+  EXPECT_EQ(all.access_logs[0].path, "/p/logs/access.log");
+  EXPECT_EQ(all.access_logs[0].format.source(), "{\"uri\":\"$uri\",\"room\":\"$room\"}");
+  EXPECT_EQ(all.access_logs[0].escape, AccessLog::Escape::Json);
+  EXPECT_FALSE(all.access_logs[0].conditional);
+  EXPECT_THAT(all.access_logs[1].path, testing::AnyOf(testing::HasSubstr("syslog:server=127.0.0.1:514,facility=local3"),
+                                                      testing::HasSubstr("syslog:server=[::1]:514,facility=local3")));
+  EXPECT_EQ(all.access_logs[1].condition.source(), "$arg_log");
   EXPECT_EQ(all.default_type, "application/octet-stream");
   EXPECT_EQ(all.body_bytes_max, 2u << 20);
   EXPECT_EQ(all.body_timeout_ms, 11'000);
@@ -320,7 +324,7 @@ TEST(Load, OtherActions) {
   const Location& nested = location_of(*config, "/files").locations.at(0);
   EXPECT_EQ(nested.match, LocationMatch::RegexNoCase);
   EXPECT_EQ(nested.file.root, "/p/www");
-  EXPECT_TRUE(nested.access_log.off);
+  EXPECT_TRUE(nested.access_logs.empty());
   EXPECT_THAT(location_of(*config, "/api").api.keys, ElementsAre("0123456789abcdef", "another ' key; here"));
   EXPECT_EQ(location_of(*config, "/status").action, Action::Status);
   EXPECT_EQ(location_of(*config, "/metrics").action, Action::Metrics);

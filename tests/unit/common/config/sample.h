@@ -11,6 +11,7 @@ worker_processes 3;
 worker_rlimit_nofile 4096;
 worker_shutdown_timeout 10s;
 worker_keeper off;
+worker_sandbox off;
 master_keeper off;
 upgrade_trial 5s;
 worker_watchdog 3s;
@@ -21,11 +22,18 @@ master_process off;
 working_directory work;
 bus_queue 2m;
 publication_max 32k;
+history_memory 3m;
 memory_limit 1g;
+embedded_file /p/keys.json eyJrZXlzIjpbeyJrdHkiOiJvY3QiLCJrIjoiTURFeU16UTFOamM0T1dGaVkyUmxaZyJ9XX0=;
 events { worker_connections 77; connections_per_address 5; }
+line {
+    listen localhost:7000 backlog=9; listen unix:run/line.sock; room_prefix "chat room:"; line_max 1k; line_rate 5;
+    line_send_queue 5k; line_slow_reader drop_oldest; line_idle_timeout 1h;
+}
 http {
     log_format json escape=json '{"uri":"$uri",' '"room":"$room"}';
     access_log logs/access.log json;
+    access_log syslog:server=localhost,facility=local3,severity=notice,tag=edge,nohostname json if=$arg_log;
     types { text/html html htm; image/png png; }
     default_type application/octet-stream;
     set_real_ip_from 10.0.0.0/8;
@@ -75,12 +83,29 @@ http {
         secret "plain ; text of secret";
         timeout 1s; connect_timeout 500ms; concurrency 2; queue 3; connection_queue 4; reply_max 5k;
         batch_max 6; batch_delay 7ms; event_queue 8; retry_delay 9ms; retry_delay_max 10s; retry_time 11m;
+        grip on; grip_key "a key; of text"; grip_issuer me;
         breaker_failures 12; breaker_cooldown 13s; on_error allow; tls_verify off; tls_ca_file ca.pem;
         forward_headers Cookie X-Tenant;
     }
+    channels room.* {
+        subscribe webhook; webhook hook; publish off; presence on; join_leave off; presence_limit 50;
+        presence_leave_delay 3s; presence_webhook hook; history 100 10m; cache on; subscribers_max 9;
+        rate 10r/s burst=20; conflate 250ms; slow_reader skip; wildcards on;
+    }
+    users { history 5 1h; presence_webhook hook; }
     webhook script {
         url http://example.com/hook; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==;
         fastcgi_pass localhost:9000; script_filename hook.php;
+    }
+    app shop {
+        id 77; key bgkey01; secret "0123456789 abcdef"; client_events off; client_event_rate 3; subscription_count off;
+        channel_prefix store/; connections_max 500;
+        webhook hook; webhook_events channel_occupied client_event;
+    }
+    app till { id till-1; key tillkey; secret 0123456789abcdef; }
+    token people {
+        secret "thirty-two bytes or more, as it; ought"; secret "another that is long enough for HS256";
+        jwks /p/keys.json; audience beamgate; issuer https://id.example.com; user_claim uid;
     }
     server {
         listen 127.0.0.1:8081 default_server backlog=100;
@@ -105,9 +130,10 @@ http {
         location /direct { proxy_pass http://localhost:9100; proxy_next_upstream off; proxy_redirect off; }
         location /socket { proxy_pass http://unix:run/app.sock:/x; }
         location ~ "^/room/(?<room>[a-z]{1,5})$" {
-            websocket raw; webhook hook;
+            websocket raw; webhook hook; websocket_token people;
             websocket_subscribe room.$room all; websocket_subscribe user.$arg_user; websocket_publish room.$1;
             websocket_message_max 1k; websocket_send_queue 2k; websocket_slow_reader drop_oldest;
+            websocket_rate connection 50r/s; websocket_rate user 60r/m burst=9 close; websocket_rate address 7r/s drop;
             websocket_ping_interval 1s; websocket_idle_timeout 2s; websocket_close_timeout 3s;
             websocket_origins https://example.com https://*.example.com; websocket_subprotocols chat.v1 chat.v2;
             websocket_deflate on; websocket_deflate_level 3; websocket_deflate_min 10;
@@ -126,10 +152,24 @@ http {
             fastcgi_pass_request_body off;
         }
         location /pool.php { fastcgi_pass app; fastcgi_param SCRIPT_FILENAME /srv$uri; }
+        location /apps/ { pusher_api on; pusher_apps shop; }
+        location ~ "^/events/(?<room>[a-z]{1,5})$" {
+            sse room.$room all argument=channel; sse_origins https://example.com null; sse_credentials on;
+            sse_keepalive 1s; sse_retry 3s; sse_send_queue 5k; sse_slow_reader drop_oldest;
+            sse_token people;
+        }
+        location /poll {
+            longpoll all argument=c; longpoll_timeout 2s; longpoll_publications 7; longpoll_origins https://*.example.com;
+            longpoll_credentials on; longpoll_token people;
+        }
+        location /publish { grip_publish on; api_key 0123456789abcdef; }
         location /api { api on; api_key 0123456789abcdef; api_key "another ' key; here"; }
         location /status { status; }
+        location /nginx_status { stub_status; }
+        location /level { log_level_switch on; }
         location /metrics { metrics on; }
         location / { live_page on; }
+        location /dashboard/ { dashboard on; dashboard_token 0123456789abcdef; dashboard_token fedcba9876543210; }
     }
     map $http_user_agent $kind { default plain; "~*bot (?<bot>\w+)" $bot; "odd;key" x; }
     map $host $tenant { hostnames; volatile; .example.com $kind; www.example.* w; }
@@ -149,6 +189,7 @@ http {
     }
     server { listen 8084; return 301 https://$host$request_uri; }
 }
+control unix:run/control.sock;
 )conf";
 
 }  // namespace beamgate::config

@@ -12,7 +12,10 @@ namespace beamgate::ipc {
 namespace {
 
 using Samples = std::tuple<Hello, Ready, Prepared, Interest, Withdraw, Publish, Call, Reply, InterestAck, Deliver,
-                           PublishAck, Gap, Request, CallReply, Prepare, Commit, Abort, Stop, ReopenLogs>;
+                           PublishAck, Gap, Request, CallReply, Prepare, Commit, Abort, Stop, ReopenLogs, Join, Leave,
+                           JoinedAll, Ask, ChannelState, PresenceChange, UserChange, AskUsers, UsersState>;
+
+const Member kMember = {9, 1700, 3, "ada", "{}"};
 
 Samples samples() {
   return {Hello{kBusVersion, 7, 4711},
@@ -20,20 +23,31 @@ Samples samples() {
           Prepared{4, false, "line 3: unknown directive"},
           Interest{"room.1"},
           Withdraw{"room.1"},
-          Publish{1, 2, PayloadKind::Binary, "room", std::string_view("a\0b", 3), "key"},
+          Publish{1, 2, PayloadKind::Binary, kPublishNoHistory, "room", std::string_view("a\0b", 3), {7, "ada", "said", "{}"}, "key",
+                  8, 500},
           Call{9, Target::Worker, 3, 12, "body"},
           Reply{10, "answer"},
-          InterestAck{"room", "ep0cHxyz", 99},
-          Deliver{100, 5, PayloadKind::Json, "room", "{}"},
+          InterestAck{"room", "ep0cHxyz", 99, 12},
+          Deliver{100, 5, PayloadKind::Json, kDeliverIsKept, "room", "{}", {7, "ada", "said", "{}"}, 8, 500},
           PublishAck{1, 100, "ep0cHxyz"},
-          Gap{77, "room"},
+          Gap{77, 12, "room"},
           Request{11, 12, "body"},
           CallReply{9, 3, 1, false, ""},
           Prepare{4, {1, 2, 0xffffffff}},
           Commit{4},
           Abort{4},
           Stop{true},
-          ReopenLogs{}};
+          ReopenLogs{},
+          Join{1, "room", true, false, kMember, kStateRecover, "ep0cHxyz", 3, 100, 50},
+          Leave{9, "room"},
+          JoinedAll{},
+          Ask{2, "room", kStateMembers, "", 0, 0, 9},
+          ChannelState{1, "room", true, "ep0cHxyz", 5, true, {{4, 1700, PayloadKind::Text, "hi", {7, "ada", "said", {}}}, {}},
+                       2, 3, true, {kMember, kMember}},
+          PresenceChange{12, "room", 2, 3, true, true, {{MemberEvent::Left, true, kMember}}},
+          UserChange{4, 5, true, 1700, 0, "room", "ada", "{}"},
+          AskUsers{3, false, 8, 9, "pre", "room", 10},
+          UsersState{3, true, true, false, 8, 9, {{3, 4, false, 1700, 1800, "room", "ada", ""}}, {{"room", "ada", 2, 1700}}}};
 }
 
 template <typename Visitor>
@@ -60,6 +74,8 @@ TEST(Messages, KeepTheirFields) {
   EXPECT_EQ(publish.channel, "room");
   EXPECT_EQ(publish.payload, std::string_view("a\0b", 3));
   EXPECT_EQ(publish.idempotency_key, "key");
+  EXPECT_EQ(publish.receipt_ticket, 8u);
+  EXPECT_EQ(publish.acknowledge_ms, 500u);
   Prepare prepare;
   ASSERT_TRUE(decode(encode(std::get<Prepare>(samples())), prepare));
   EXPECT_EQ(prepare.listens, (std::vector<uint32_t>{1, 2, 0xffffffff}));

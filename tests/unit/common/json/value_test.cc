@@ -30,6 +30,11 @@ TEST(Json, WhatIsNotJsonIsRefused) {
   }
 }
 
+TEST(Json, AZeroByteIsNoEnd) {
+  using namespace std::string_view_literals;
+  for (const std::string_view text : {"1\0"sv, "{}\0,\"a\":1"sv, "\"a\0b\""sv, "\0"sv}) EXPECT_FALSE(parse(text).ok());
+}
+
 TEST(Json, LimitsHoldForDepthCountAndSize) {
   const Limits limits{.bytes = 100, .depth = 3, .values = 5};
   EXPECT_TRUE(parse("[[[1]]]", limits).ok());

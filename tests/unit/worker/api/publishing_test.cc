@@ -6,6 +6,8 @@
 
 #include <optional>
 
+#include "common/ipc/wire.h"
+
 namespace beamgate::api {
 namespace {
 
@@ -15,6 +17,8 @@ struct Sent {
   std::string channel;
   std::string payload;
   std::string key;
+  uint64_t receipt_ticket = 0;
+  uint32_t acknowledge_ms = 0;
 };
 
 class FakeBus : public hub::Bus {
@@ -22,10 +26,15 @@ class FakeBus : public hub::Bus {
   void send_interest(std::string_view) override {}
   void send_withdraw(std::string_view) override {}
   void send_known(const ipc::Known&) override {}
+  void send_join(const ipc::Join&) override {}
+  void send_leave(const ipc::Leave&) override {}
+  void send_ask(const ipc::Ask&) override {}
+  void send_ask_users(const ipc::AskUsers&) override {}
   bool send_publish(const ipc::Publish& message) override {
     if (sent.size() >= room) return false;
     sent.push_back({message.ticket, message.payload_kind, std::string(message.channel),
-                    std::string(message.payload), std::string(message.idempotency_key)});
+                    std::string(message.payload), std::string(message.idempotency_key), message.receipt_ticket,
+                    message.acknowledge_ms});
     return true;
   }
   std::vector<Sent> sent;
@@ -36,6 +45,27 @@ class NoDeliveries : public hub::Deliverer {
  public:
   void deliver(const hub::Publication&, std::span<const uint32_t>) override {}
   void deliver_gap(std::string_view, uint64_t, std::span<const uint32_t>) override {}
+  void deliver_presence(const ipc::PresenceChange&, std::span<const uint32_t>) override {}
+  void joined(record::Record&, std::string_view, const ipc::ChannelState&) override {}
+};
+
+class FakeRemote : public hub::Remote {
+ public:
+  void serve(hub::Method, Handler) override {}
+  bool ask_all(hub::Method, std::string_view, OnAnswers) override { return false; }
+  bool ask(uint16_t, hub::Method, std::string_view, OnAnswers) override { return false; }
+  bool ask_heir(hub::Method, std::string_view, OnAnswers) override { return false; }
+  uint64_t expect(int64_t within_ms, OnAnswers done) override {
+    if (expected.size() >= room) return 0;
+    within.push_back(within_ms);
+    expected.push_back(std::move(done));
+    return expected.size();
+  }
+  void forget(uint64_t ticket) override { expected.at(ticket - 1) = {}; }
+
+  size_t room = 100;
+  std::vector<int64_t> within;
+  std::vector<OnAnswers> expected;  // By ticket, from 1.
 };
 
 json::Value parsed(std::string_view text) {
@@ -71,7 +101,8 @@ class PublishingTest : public testing::Test {
   FakeBus bus;
   NoDeliveries deliverer;
   hub::Hub hub{arena, bus, deliverer, page};
-  Publishing publishing{hub};
+  FakeRemote remote;
+  Publishing publishing{hub, remote};
   std::optional<Reply> later;
 };
 
@@ -129,6 +160,53 @@ TEST_F(PublishingTest, AFullOrLostBusIsSaid) {
   ASSERT_TRUE(later.has_value());
   EXPECT_EQ(later->error, ErrorCode::TooManyRequests);
   EXPECT_EQ(publish(R"({"channel":"r","data":1})").error, ErrorCode::TooManyRequests);
+}
+
+hub::Answer counts(uint32_t subscribers, uint32_t sent, uint32_t dropped, uint32_t acknowledged) {
+  return {.worker = 1, .answered = true, .body = ipc::encode(ipc::Receipt{subscribers, sent, dropped, acknowledged})};
+}
+
+TEST_F(PublishingTest, AReceiptAddsUpWhatTheWorkersTell) {
+  publish(R"({"channel":"r","data":1,"acknowledge_ms":500})");
+  ASSERT_EQ(bus.sent.size(), 1u);
+  EXPECT_EQ(bus.sent[0].receipt_ticket, 1u);
+  EXPECT_EQ(bus.sent[0].acknowledge_ms, 500u);
+  EXPECT_GT(remote.within[0], 500);
+  acknowledge(0, 7);
+  EXPECT_FALSE(later.has_value());
+  remote.expected[0]({counts(3, 2, 1, 1), counts(4, 4, 0, 4)});
+  ASSERT_TRUE(later.has_value());
+  EXPECT_EQ(to_json(std::move(*later)).dump(),
+            R"({"result":{"offset":7,"epoch":"ep","receipt":{"subscribers":7,"sent":6,"dropped":1,"acknowledged":5,)"
+            R"("complete":true}}})");
+}
+
+TEST_F(PublishingTest, AReceiptMayComeFirstAndBeIncomplete) {
+  publish(R"({"channel":"r","data":1,"receipt":true})");
+  EXPECT_EQ(bus.sent.at(0).acknowledge_ms, 0u);
+  remote.expected.at(0)({counts(3, 3, 0, 0), {.worker = 2}});
+  EXPECT_FALSE(later.has_value());
+  acknowledge(0, 7);
+  ASSERT_TRUE(later.has_value());
+  EXPECT_EQ(to_json(std::move(*later)).dump(),
+            R"({"result":{"offset":7,"epoch":"ep","receipt":{"subscribers":3,"sent":3,"dropped":0,"complete":false}}})");
+}
+
+TEST_F(PublishingTest, WithoutAPublicationNoReceiptIsWaitedFor) {
+  bus.room = 1;
+  publish(R"({"channel":"r","data":1,"receipt":true})");
+  hub.on_bus_lost();
+  ASSERT_TRUE(later.has_value());
+  EXPECT_EQ(later->error, ErrorCode::TooManyRequests);
+  EXPECT_EQ(publish(R"({"channel":"r","data":1,"receipt":true})").error, ErrorCode::TooManyRequests);
+  EXPECT_FALSE(remote.expected.at(1)) << "forgotten";
+  bus.room = 100;
+  remote.room = 2;
+  EXPECT_EQ(publish(R"({"channel":"r","data":1,"receipt":true})").error, ErrorCode::TooManyRequests);
+  for (const char* ms : {"0", "30001", "-1", "1.5", "\"1s\""}) {
+    EXPECT_EQ(publish(std::string(R"({"channel":"r","data":1,"acknowledge_ms":)") + ms + '}').error, ErrorCode::BadRequest);
+  }
+  EXPECT_EQ(bus.sent.size(), 1u);
 }
 
 TEST_F(PublishingTest, BroadcastAnswersInTheChannelsOrder) {

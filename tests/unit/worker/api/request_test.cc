@@ -16,7 +16,7 @@ http::Request with_fields(std::vector<http::Field> fields) {
   return request;
 }
 
-const std::vector<std::string> kKeys = {"first-key", "second-key"};
+const std::vector<Secret> kKeys = {"first-key", "second-key"};
 
 TEST(ApiKey, EitherKeyInEitherField) {
   EXPECT_EQ(check_access(with_fields({{"X-API-Key", "first-key"}}), kKeys), Access::Granted);
@@ -88,8 +88,8 @@ TEST(Route, Resources) {
   EXPECT_EQ(route("/api/users/org/ada", "/api/").name, "org/ada");
 
   EXPECT_EQ(route("/api/users/", "/api/").kind, Kind::Unknown);
-  EXPECT_EQ(route("/api/users", "/api/").kind, Kind::Unknown);
-  EXPECT_EQ(route("/api/connections", "/api/").kind, Kind::Unknown);
+  EXPECT_EQ(route("/api/users", "/api/").kind, Kind::Method);
+  EXPECT_EQ(route("/api/connections", "/api/").kind, Kind::Connections);
 }
 
 TEST(BodyKind, ByMediaType) {

@@ -27,8 +27,9 @@ class EventQueueTest : public testing::Test {
     make_queue();
   }
 
-  void make_queue() {
-    queue_ = std::make_unique<EventQueue>(loop_, arena_, log_, page_,
+  void make_queue() { queue_ = make_queue(arena_); }
+  std::unique_ptr<EventQueue> make_queue(record::Arena& arena) {
+    return std::make_unique<EventQueue>(loop_, arena, log_, page_,
                                           [this](const auto&, std::string_view id, std::string body, auto done) {
                                             Batch batch{std::string(id), {}, std::move(done)};
                                             const auto parsed = json::parse(body);
@@ -39,12 +40,13 @@ class EventQueueTest : public testing::Test {
                                           });
   }
 
-  bool post(uint32_t sequence) {
+  bool post(uint32_t sequence) { return post(sequence, *queue_); }
+  bool post(uint32_t sequence, EventQueue& queue) {
     Event event;
     event.endpoint = config_;
     event.type = "beamgate.connected";
     event.sequence = sequence;
-    return queue_->post(event);
+    return queue.post(event);
   }
 
   template <typename Condition>
@@ -134,13 +136,13 @@ TEST_F(EventQueueTest, TooOldOrNotWantedIsDroppedAndCounted) {
   next_batch(0);
   answer(0, 410);
   EXPECT_EQ(queue_->size(), 0u);
-  EXPECT_EQ(page_.get(Metric::WebhookEventsDropped), 1u);
+  EXPECT_EQ(page_.get(Metric::WebhookEventsGivenUp), 1u);
   config_->retry_time_ms = 0;
   post(2);
   next_batch(1);
   answer(1, 500);
   EXPECT_EQ(queue_->size(), 0u);
-  EXPECT_EQ(page_.get(Metric::WebhookEventsDropped), 2u);
+  EXPECT_EQ(page_.get(Metric::WebhookEventsGivenUp), 2u);
 }
 
 TEST_F(EventQueueTest, AFullQueueDropsTheNewest) {
@@ -173,7 +175,54 @@ TEST_F(EventQueueTest, ASuccessorDropsWhatNobodyWantsAnyMore) {
   queue_->adopt([](std::string_view) { return nullptr; });
   EXPECT_EQ(queue_->size(), 0u);
   EXPECT_EQ(arena_.root(record::Arena::Root::EventsHead), record::kNull);
+  EXPECT_EQ(page_.get(Metric::WebhookEventsOrphaned), 1u);
+}
+
+TEST_F(EventQueueTest, AnotherWorkerSendsWhatOneThatGoesHasLeft) {
+  record::Arena other_arena = std::move(record::Arena::map(UniqueFd(), 4)).value();
+  const auto other = make_queue(other_arena);
+  const auto find = [&](std::string_view name) { return name == "app" ? config_ : nullptr; };
+  config_->batch_events_max = 2;
+  for (uint32_t i = 1; i <= 3; ++i) post(i);
+  const std::string id = next_batch(0).id;
+
+  size_t events = 0;
+  const std::string body = queue_->leave(events);
+  EXPECT_EQ(events, 3u);
+  answer(0, 200);  // Too late: the other one asks again under the same id, by which the application knows it.
+  ASSERT_TRUE(other->take(body, find));
+  queue_->forget(events);
+  EXPECT_EQ(arena_.root(record::Arena::Root::EventsHead), record::kNull);
+  EXPECT_TRUE(queue_->leave(events).size() < 8 && events == 0);
+
+  EXPECT_EQ(next_batch(1).id, id);
+  EXPECT_EQ(batches_[1].sequences, (Sequences{1, 2}));
+  answer(1, 200);
+  EXPECT_EQ(next_batch(2).sequences, Sequences{3});
+  EXPECT_FALSE(other->take(body.substr(1), find));
+}
+
+TEST_F(EventQueueTest, WhatIsLeftGoesBehindWhatIsOnItsWayAndNotAboveTheLimit) {
+  record::Arena other_arena = std::move(record::Arena::map(UniqueFd(), 4)).value();
+  const auto other = make_queue(other_arena);
+  config_->event_queue = 3;
+  post(1);
+  const std::string id = next_batch(0).id;
+  post(2);
+  post(7, *other);
+  const std::string own = next_batch(1).id;
+  post(8, *other);
+  size_t events = 0;
+  const std::string body = queue_->leave(events);
+  ASSERT_TRUE(other->take(body, [&](std::string_view) { return config_; }));
   EXPECT_EQ(page_.get(Metric::WebhookEventsDropped), 1u);
+  answer(1, 500);
+  EXPECT_EQ(next_batch(2).id, own);
+  answer(2, 200);
+  EXPECT_EQ(next_batch(3).sequences, Sequences{8});
+  answer(3, 200);
+  EXPECT_EQ(next_batch(4).id, id);
+  EXPECT_EQ(batches_[4].sequences, Sequences{1});
 }
 
 TEST_F(EventQueueTest, ADrainEndsWhenEmptyOrInTime) {

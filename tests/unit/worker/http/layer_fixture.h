@@ -40,7 +40,7 @@ class LayerTest : public testing::Test {
     now_ = monotonic_ms();
     settings_ = std::make_unique<Settings>(config_of(http));
     connections_ = std::make_unique<net::Connections>(arena_, poller_, page_, uint16_t{1});
-    logs_ = std::make_unique<AccessLogs>(log_);
+    logs_ = std::make_unique<AccessLogs>(log_, page_);
     dispatcher_ = std::make_unique<Dispatcher>(*connections_, *settings_, page_, log_, logs_.get());
     layer_ = std::make_unique<HttpLayer>(*connections_, *dispatcher_, page_, log_);
     connections_->set_handler(record::Phase::Http, *layer_);

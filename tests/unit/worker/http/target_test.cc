@@ -17,6 +17,8 @@ TEST(Target, PathsAreNormalised) {
     const char* normal;
   } rows[] = {
       {"/", "/"},
+      {"a/b", "refused"},
+      {"a/../../b", "refused"},
       {"/a/b", "/a/b"},
       {"//a///b//", "/a/b/"},
       {"/a/./b", "/a/b"},

@@ -23,6 +23,16 @@ class FakeBus : public Bus {
     const std::string what = message.confirmed ? std::string(message.epoch) + ' ' + std::to_string(message.offset) : "unconfirmed";
     known.push_back(std::string(message.channel) + ' ' + what);
   }
+  void send_join(const ipc::Join& message) override {
+    log.push_back("join " + std::string(message.channel) + (message.is_member ? ' ' + std::string(message.member.user) : ""));
+    tickets.push_back(message.ticket);
+  }
+  void send_leave(const ipc::Leave& message) override { log.push_back("leave " + std::string(message.channel)); }
+  void send_ask(const ipc::Ask& message) override {
+    log.push_back("ask " + std::string(message.channel));
+    tickets.push_back(message.ticket);
+  }
+  void send_ask_users(const ipc::AskUsers& message) override { tickets.push_back(message.ticket); }
   bool send_publish(const ipc::Publish& message) override {
     if (full) return false;
     tickets.push_back(message.ticket);
@@ -42,7 +52,18 @@ class FakeDeliverer : public Deliverer {
   void deliver_gap(std::string_view, uint64_t, std::span<const uint32_t> slots) override {
     delivered.assign(slots.begin(), slots.end());
   }
+  void deliver_presence(const ipc::PresenceChange& change, std::span<const uint32_t> slots) override {
+    delivered.assign(slots.begin(), slots.end());
+    std::string what = std::to_string(change.number) + (change.whole ? " list" : "");
+    for (const ipc::MemberChange& each : change.changes) what += ' ' + std::string(each.member.user);
+    for (const uint32_t slot : slots) told[slot].push_back(what);
+  }
+  void joined(record::Record&, std::string_view tag, const ipc::ChannelState& state) override {
+    log.push_back(std::string(tag) + ' ' + std::string(state.channel) + ' ' + std::to_string(state.offset));
+  }
   std::vector<uint32_t> delivered;
+  std::map<uint32_t, std::vector<std::string>> told;  // Changes of members, by subscriber.
+  std::vector<std::string> log;
 };
 
 class HubTest : public testing::Test {
@@ -56,6 +77,9 @@ class HubTest : public testing::Test {
   Record& at(uint32_t slot) { return arena_.records()[slot]; }
   void confirm(std::string_view channel, uint64_t offset = 0) {
     hub_.on_interest_ack({.channel = channel, .epoch = "epoch", .offset = offset});
+  }
+  void change(uint64_t number, std::string_view channel = "a") {
+    hub_.on_presence_change({.number = number, .channel = channel, .listed = true, .changes = {}});
   }
   std::set<uint32_t> deliver(std::string_view channel) {
     deliverer_.delivered.clear();
@@ -87,6 +111,113 @@ TEST_F(HubTest, WhoLacksWhatTheReplayHasLostCannotArrive) {
   EXPECT_THAT(deliverer_.delivered, ElementsAre(2u));
   hub_.release("a");
   EXPECT_EQ(deliver("a"), std::set<uint32_t>{2});
+}
+
+// --- Who comes and goes, over moves.
+
+TEST_F(HubTest, WhoArrivesIsToldTheChangesThatItLacksAndNoneTwice) {
+  ASSERT_TRUE(hub_.hold("a"));
+  hub_.on_interest_ack({.channel = "a", .epoch = "epoch", .offset = 0, .presence = 4});
+  change(5);
+  change(6);
+  const Hub::Position behind{"a", "epoch", 0, 5}, ahead{"a", "epoch", 0, 8};
+  ASSERT_TRUE(hub_.arrive(at(1), {&behind, 1}));
+  ASSERT_TRUE(hub_.arrive(at(2), {&ahead, 1}));
+  hub_.release("a");
+  for (uint64_t number = 7; number <= 9; ++number) change(number);
+  EXPECT_THAT(deliverer_.told[1], ElementsAre("6", "7", "8", "9"));
+  EXPECT_THAT(deliverer_.told[2], ElementsAre("9"));
+  EXPECT_EQ(hub_.positions_of(at(2))[0].presence, 9u);
+}
+
+TEST_F(HubTest, WhoHasHeardMoreElsewhereTakesThatAlong) {
+  ASSERT_TRUE(hub_.hold("a"));
+  confirm("a");
+  const Hub::Position ahead{"a", "epoch", 0, 8};
+  ASSERT_TRUE(hub_.arrive(at(1), {&ahead, 1}));
+  change(1);
+  EXPECT_EQ(hub_.positions_of(at(1))[0].presence, 8u) << "it may leave again before the others have come so far";
+  EXPECT_THAT(deliverer_.told[1], ElementsAre());
+}
+
+TEST_F(HubTest, ChangesThatNobodyKeptAreNotArrivedBehind) {
+  ASSERT_TRUE(hub_.hold("a"));
+  hub_.on_interest_ack({.channel = "a", .epoch = "epoch", .presence = 4});
+  const Hub::Position lost{"a", "epoch", 0, 3};
+  EXPECT_FALSE(hub_.arrive(at(1), {&lost, 1})) << "it stays where it is, and is offered again";
+}
+
+TEST_F(HubTest, WhoseChangesAreNotKnownIsToldEverybodyOnce) {
+  ASSERT_TRUE(hub_.hold("a"));
+  hub_.on_interest_ack({.channel = "a", .epoch = "epoch", .presence = 4});
+  const Hub::Position unknown{"a", "epoch", 0};
+  at(1).phase = record::Phase::WebSocket;
+  ASSERT_TRUE(hub_.arrive(at(1), {&unknown, 1}));
+  EXPECT_EQ(hub_.positions_of(at(1))[0].presence, std::nullopt) << "owed still, wherever it goes";
+  hub_.tell_members(at(1));
+  EXPECT_EQ(bus_.log.back(), "ask a");
+  change(5);
+  const auto answer = [&] {
+    hub_.on_channel_state({.ticket = bus_.tickets.back(), .channel = "a", .users = 1, .connections = 1, .listed = true,
+                           .members = {{.uid = 7, .user = "ada"}}});
+  };
+  answer();
+  EXPECT_THAT(deliverer_.told[1], ElementsAre("5", "5 list ada"));
+  EXPECT_EQ(hub_.positions_of(at(1))[0].presence, 5u);
+  hub_.tell_members(at(1));
+  answer();
+  EXPECT_EQ(deliverer_.told[1].size(), 2u);
+}
+
+TEST_F(HubTest, AGapIsOneOfChangesToo) {
+  ASSERT_TRUE(hub_.hold("a"));
+  confirm("a");
+  const Hub::Position ahead{"a", "epoch", 0, 3}, even{"a", "epoch", 0, 0};
+  ASSERT_TRUE(hub_.arrive(at(1), {&ahead, 1}));
+  ASSERT_TRUE(hub_.arrive(at(2), {&even, 1}));
+  hub_.on_gap({.offset = 0, .presence = 2, .channel = "a"});
+  EXPECT_THAT(deliverer_.delivered, ElementsAre(2u)) << "the other one has them";
+  hub_.on_gap({.offset = 0, .presence = 4, .channel = "a"});
+  EXPECT_THAT(deliverer_.delivered, testing::UnorderedElementsAre(1u, 2u));
+  EXPECT_EQ(hub_.place_of("a")->presence, 4u);
+}
+
+TEST_F(HubTest, ASuccessorKnowsHowFarTheChangesWereTold) {
+  ASSERT_TRUE(hub_.hold("a"));
+  confirm("a");
+  const Hub::Position ahead{"a", "epoch", 0, 3}, unknown{"b", "epoch", 0};
+  ASSERT_TRUE(hub_.hold("b"));
+  confirm("b");
+  const std::vector<Hub::Position> both = {ahead, unknown};
+  ASSERT_TRUE(hub_.arrive(at(1), both));
+  ASSERT_TRUE(hub_.subscribe(at(2), "a").ok());
+  change(1);
+
+  record::Arena arena = std::move(record::Arena::map(UniqueFd(), 64)).value();
+  FakeDeliverer deliverer;
+  Hub successor(arena, bus_, deliverer, page_);
+  for (const uint32_t slot : {1u, 2u}) {
+    arena.records()[slot] = Record{};
+    arena.records()[slot].generation = 1;
+    ASSERT_TRUE(successor.copy_from(arena_, at(slot), arena.records()[slot]));
+  }
+  EXPECT_EQ(successor.positions_of(arena.records()[1])[1].presence, std::nullopt);
+  for (uint64_t number = 2; number <= 4; ++number) {
+    successor.on_presence_change({.number = number, .channel = "a", .changes = {}});
+  }
+  EXPECT_THAT(deliverer.told[1], ElementsAre("4"));
+  EXPECT_THAT(deliverer.told[2], ElementsAre("2", "3", "4"));
+}
+
+// The only one that is joining: what it will have been told with the answer must not be told again after a move.
+TEST_F(HubTest, WhatComesBeforeTheAnswerToAJoinCounts) {
+  ASSERT_TRUE(hub_.join(at(1), "a", {.member = true, .user = "ada"}).ok());
+  confirm("a");
+  hub_.on_deliver({.offset = 1, .channel = "a", .payload = "x"});
+  change(1);
+  hub_.on_channel_state({.ticket = bus_.tickets.back(), .channel = "a", .offset = 1});
+  EXPECT_EQ(hub_.positions_of(at(1))[0].offset, 1u);
+  EXPECT_EQ(hub_.positions_of(at(1))[0].presence, 1u);
 }
 
 TEST_F(HubTest, InterestWithTheFirstWithdrawalWithTheLast) {
@@ -210,7 +341,7 @@ TEST_F(HubTest, WhatADeadMasterTookAlongEndsNoSubscription) {
   hub_.on_missed({.offset = 9, .channel = "a"});
   hub_.on_missed({.offset = 9, .channel = "nobody's"});
   EXPECT_TRUE(deliverer_.delivered.empty());
-  EXPECT_EQ(hub_.offset_of("a"), 9u);
+  EXPECT_EQ(hub_.place_of("a")->offset, 9u);
   EXPECT_TRUE(hub_.is_subscribed(at(1), "a"));
 }
 

@@ -165,7 +165,7 @@ TEST_F(MoveTalkTest, WrongAnswersEndTheMoveAndNothingElse) {
 
 TEST_F(MoveTalkTest, AnotherVersionIsRefusedBeforeAnythingIsFrozen) {
   Client client = connect("/echo");
-  for (const Hello& hello : {Hello{.version = 2, .format_major = 1}, Hello{.format_major = 2}}) {
+  for (const Hello& hello : {Hello{.version = kProtocolVersion + 1, .format_major = 1}, Hello{.format_major = 2}}) {
     source_->reports.clear();
     talk_to_source();
     say(hello);

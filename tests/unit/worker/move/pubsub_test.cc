@@ -1,5 +1,5 @@
-// Publications before, during and after a move, heard by both workers at any time: each subscriber gets each of
-// them once and in order.
+// Publications and changes of members before, during and after a move, heard by both workers at any time: each subscriber
+// gets each of them once and in order.
 #include <random>
 
 #include "tests/unit/worker/move/two_workers.h"
@@ -13,8 +13,11 @@ using ws::testing::kText;
 
 class MovePubSubTest : public TwoWorkers {
  protected:
+  // Or somebody comes, which has its place in the same order.
   void publish(const std::string& channel) {
-    sequencer_.publish(channel, channel + std::to_string(++published_[channel]));
+    const int number = ++published_[channel];
+    const std::string text = channel + std::to_string(number);
+    number % 3 == 0 ? sequencer_.enter(channel, text) : sequencer_.publish(channel, text);
   }
   // What the subscriber of these channels must have been told by now, channel by channel.
   void expect_everything(Client& client, const std::vector<std::string>& channels, const std::string& where = "") {

@@ -91,6 +91,15 @@ Image announced_http() {
   return image;
 }
 
+// What version 1.2 has beside that of 1.1.
+Image told_websocket() {
+  Image image = busy_websocket();
+  image.subscriptions[0].presence = 0;
+  image.subscriptions[1].presence = 1'000;
+  image.subscriptions[1].note = "what else";
+  return image;
+}
+
 std::string batch_of(const std::vector<Image>& images) {
   BatchWriter writer(5, kBuild);
   for (const Image& image : images) writer.add(image);
@@ -159,11 +168,9 @@ TEST(RecordTlvTest, Version10IsReadForEver) {
 }
 
 TEST(RecordTlvTest, Version11IsReadForEver) {
-  const std::string bytes = batch_of({announced_http(), busy_websocket()});
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_1.inc"
       ;
-  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.1";
   std::string golden;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   const auto batch = read_batch(golden);
@@ -173,6 +180,25 @@ TEST(RecordTlvTest, Version11IsReadForEver) {
   EXPECT_EQ(batch.value().connections[0].image.extras.counts, 2u);
   EXPECT_EQ(batch.value().connections[0].image.extras.announced.source.port, 4711);
   expect_same(batch.value().connections[1].image, busy_websocket());
+  EXPECT_EQ(batch.value().connections[1].image.subscriptions[0].presence, std::nullopt) << "it doesn't say";
+}
+
+TEST(RecordTlvTest, Version12IsReadForEver) {
+  const std::string bytes = batch_of({announced_http(), told_websocket()});
+  const std::string hex =
+#include "tests/unit/worker/move/golden/batch_1_2.inc"
+      ;
+  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.2";
+  std::string golden;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const auto batch = read_batch(golden);
+  ASSERT_TRUE(batch.ok()) << batch.error().text;
+  ASSERT_EQ(batch.value().connections.size(), 2u);
+  const Image& image = batch.value().connections[1].image;
+  expect_same(image, told_websocket());
+  EXPECT_EQ(image.subscriptions[0].presence, 0u);
+  EXPECT_EQ(image.subscriptions[1].presence, 1'000u);
+  EXPECT_EQ(image.subscriptions[1].note, "what else");
 }
 
 TEST(RecordTlvTest, AConnectionCountsForNoMoreKeysThanItCan) {
@@ -238,6 +264,31 @@ TEST(RecordTlvTest, ValuesThatCodeReliesOnAreChecked) {
     ASSERT_TRUE(batch.ok()) << i;
     EXPECT_NE(batch.value().connections[0].refusal, nullptr) << i;
     EXPECT_EQ(batch.value().connections[1].refusal, nullptr) << i;
+  }
+}
+
+// Clients of channels that are no WebSockets: their phase says their protocol, and they hold nothing of a WebSocket.
+TEST(RecordTlvTest, OtherClientsOfChannelsAreReadToo) {
+  const std::pair<Phase, Protocol> kinds[] = {{Phase::EventStream, Protocol::EventStream},
+                                              {Phase::Line, Protocol::Line},
+                                              {Phase::LongPoll, Protocol::LongPoll}};
+  for (const auto& [phase, protocol] : kinds) {
+    Image image = idle_http();
+    image.fields.phase = phase;
+    image.fields.protocol = protocol;
+    image.fields.pauses = record::kPauseLayer;
+    image.handshake = "what is answered";
+    image.subscriptions = {{"room", "epoch1", 7}};
+    const std::string bytes = batch_of({image});
+    const auto batch = read_batch(bytes);
+    EXPECT_EQ(batch.value().connections[0].refusal, nullptr) << batch.value().connections[0].refusal;
+    expect_same(batch.value().connections[0].image, image);
+    Image other = image;
+    other.fields.protocol = Protocol::Raw;
+    EXPECT_NE(read_batch(batch_of({other})).value().connections[0].refusal, nullptr);
+    other = image;
+    other.message = "half";
+    EXPECT_NE(read_batch(batch_of({other})).value().connections[0].refusal, nullptr);
   }
 }
 

@@ -32,6 +32,7 @@
 #include "worker/proto/delivery.h"
 #include "worker/proto/echo.h"
 #include "worker/proto/raw.h"
+#include "worker/proto/raw_encoder.h"
 #include "worker/settings.h"
 #include "worker/ws/websockets.h"
 
@@ -51,10 +52,21 @@ class Sequencer {
     explicit End(Sequencer& sequencer) : sequencer_(sequencer) {}
     void send_interest(std::string_view channel) override {
       interests[std::string(channel)] = true;
-      queue.push_back({.ack = true, .channel = std::string(channel), .offset = sequencer_.offsets_[std::string(channel)]});
+      const std::string name(channel);
+      queue.push_back({.ack = true, .channel = name, .offset = sequencer_.offsets_[name],
+                       .presence = sequencer_.presence_[name]});
     }
     void send_withdraw(std::string_view channel) override { interests.erase(std::string(channel)); }
     void send_known(const ipc::Known&) override {}
+    void send_join(const ipc::Join& message) override {
+      told.push_back('+' + std::string(message.member.user) + ' ' + std::string(message.channel));
+      if (message.ticket == 0) return;
+      queue.push_back({.channel = std::string(message.channel), .offset = sequencer_.offsets_[std::string(message.channel)],
+                       .join = message.ticket});
+    }
+    void send_leave(const ipc::Leave& message) override { told.push_back("- " + std::string(message.channel)); }
+    void send_ask(const ipc::Ask&) override {}
+    void send_ask_users(const ipc::AskUsers&) override {}
     bool send_publish(const ipc::Publish& message) override {
       if (full) return false;
       outgoing.push_back([this, channel = std::string(message.channel), payload = std::string(message.payload),
@@ -76,8 +88,13 @@ class Sequencer {
       queue.pop_front();
       if (frame.answer) {
         frame.answer({});
+      } else if (frame.join != 0) {
+        hub.on_channel_state({.ticket = frame.join, .channel = frame.channel, .epoch = "epoch", .offset = frame.offset});
       } else if (frame.ack) {
-        hub.on_interest_ack({.channel = frame.channel, .epoch = "epoch", .offset = frame.offset});
+        hub.on_interest_ack({.channel = frame.channel, .epoch = "epoch", .offset = frame.offset, .presence = frame.presence});
+      } else if (frame.presence != 0) {
+        hub.on_presence_change({.number = frame.presence, .channel = frame.channel, .listed = true,
+                                .changes = {{.member = {.uid = 1, .user = frame.payload}}}});
       } else {
         hub.on_deliver({.offset = frame.offset, .except = frame.except, .channel = frame.channel,
                         .payload = frame.payload});
@@ -92,10 +109,13 @@ class Sequencer {
       uint64_t except = 0;
       std::string payload;
       hub::Remote::OnAnswers answer;
+      uint64_t join = 0;   // Ticket.
+      uint64_t presence = 0;  // Of a change of members, whose payload is a user; or with ack.
     };
     std::deque<Frame> queue;
     std::deque<std::function<void()>> outgoing;
     std::map<std::string, bool> interests;
+    std::vector<std::string> told;  // Members that have come and gone.
     bool full = false;
 
    private:
@@ -110,10 +130,21 @@ class Sequencer {
     }
   }
 
+  // Somebody has come.
+  void enter(std::string_view channel, std::string_view user) {
+    const std::string name(channel);
+    const uint64_t number = ++presence_[name];
+    for (End* end : ends) {
+      if (!end->interests.contains(name)) continue;
+      end->queue.push_back({.channel = name, .payload = std::string(user), .answer = {}, .presence = number});
+    }
+  }
+
   std::vector<End*> ends;
 
  private:
   std::map<std::string, uint64_t> offsets_;
+  std::map<std::string, uint64_t> presence_;
 };
 
 // A question comes back once everything that was sent to the master before is handled.
@@ -126,9 +157,30 @@ class OwnRemote final : public hub::Remote {
     bus_.outgoing.push_back([this, done] { bus_.queue.push_back({.answer = done}); });
     return true;
   }
+  bool ask_heir(hub::Method, std::string_view, OnAnswers) override { return false; }
+  uint64_t expect(int64_t, OnAnswers) override { return 0; }
+  void forget(uint64_t) override {}
 
  private:
   Sequencer::End& bus_;
+};
+
+// Members that come are told to clients like publications, as other protocols do: by their users' names.
+class TellingEncoder final : public proto::Encoder {
+ public:
+  explicit TellingEncoder(ws::WebSockets& websockets) : raw_(websockets) {}
+  void encode(const hub::Publication& publication, std::vector<proto::Encoded>& out) override {
+    raw_.encode(publication, out);
+  }
+  void encode(const ipc::PresenceChange& change, std::vector<proto::Encoded>& out) override {
+    for (const ipc::MemberChange& one : change.changes) out.push_back({.bytes = std::string(one.member.user)});
+  }
+  void on_gap(record::Record& record, std::string_view channel, uint64_t offset) override {
+    raw_.on_gap(record, channel, offset);
+  }
+
+ private:
+  proto::RawEncoder raw_;
 };
 
 class FakeWebhooks final : public hook::Webhooks {
@@ -144,6 +196,9 @@ class FakeWebhooks final : public hook::Webhooks {
     return true;
   }
   void adopt_events(const FindWebhook&) override {}
+  std::string leave_events(size_t& count) override { return count = 0, std::string(); }
+  void forget_events(size_t) override {}
+  bool take_events(std::string_view, const FindWebhook&) override { return false; }
   void drain(int64_t, std::function<void()>) override {}
 
   void answer(const std::string& text) {
@@ -170,6 +225,7 @@ struct Node {
       : number(the_number), settings(std::move(config)), bus(sequencer), connections(arena, poller, page, number) {
     sequencer.ends.push_back(&bus);
     delivery.set_websockets(websockets);
+    for (const auto protocol : {record::Protocol::Raw, record::Protocol::Echo}) delivery.set_encoder(protocol, encoder);
     connections.set_handler(record::Phase::Http, layer);
     connections.set_handler(record::Phase::WebSocket, websockets);
     dispatcher.set_handler(config::Action::WebSocket, websockets);
@@ -211,7 +267,7 @@ struct Node {
   Settings settings;
   Sequencer::End bus;
   net::Connections connections;
-  proto::Delivery delivery{connections, log};
+  proto::Delivery delivery{loop, connections, page, log, {}};
   hub::Hub hub{arena, bus, delivery, page};
   OwnRemote remote{bus};
   FakeWebhooks webhooks;
@@ -220,6 +276,7 @@ struct Node {
   http::Dispatcher dispatcher{connections, settings, page, log, nullptr};
   http::HttpLayer layer{connections, dispatcher, page, log};
   ws::WebSockets websockets{context};
+  TellingEncoder encoder{websockets};
   proto::ConnectionOps ops{context, websockets};
   proto::Echo echo{websockets};
   proto::Raw raw{context, dispatcher, websockets, ops};

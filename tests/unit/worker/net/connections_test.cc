@@ -287,7 +287,8 @@ TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
   EXPECT_NE(connect(), nullptr);
   in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 2);
   EXPECT_EQ(connect(), nullptr) << "a fourth on this worker";
-  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedLimit), 2u);
+  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedAddress), 1u);
+  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedFull), 1u);
 }
 
 TEST_F(ConnectionsTest, AConnectionCountsForItsKeysUntilItGoes) {

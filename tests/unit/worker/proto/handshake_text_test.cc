@@ -26,11 +26,11 @@ TEST(HandshakeText, NothingPassesForTheGatewaysOwnWord) {
 
 TEST(HandshakeText, WhatIsKeptComesBack) {
   for (const auto& [channel, fields] : {std::pair{"", ""}, {"room", ""}, {"", "cookie: a\r\n"}, {"room", "a: b\r\nc: d\r\n"}}) {
-    const std::string text = encode_handshake({channel, fields});
+    const std::string text = encode_handshake({channel, "{}", fields});
     EXPECT_EQ(decode_handshake(text).publish_channel, channel);
     EXPECT_EQ(decode_handshake(text).forward_fields, fields);
   }
-  EXPECT_EQ(encode_handshake({"", ""}), "");
+  EXPECT_EQ(encode_handshake({"", "", ""}), "");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "worker/proto/connection_ops.h"
-#include "worker/proto/raw.h"
+#include "worker/proto/connection_events.h"
 
 namespace beamgate::proto {
 namespace {
@@ -30,6 +30,29 @@ TEST(HookQueue, FirstInFirstOutAndNothingLeft) {
     EXPECT_EQ(record.hook_messages, 0u);
     EXPECT_EQ(record.hook_head, record::kNull);
     EXPECT_EQ(record.hook_tail, record::kNull);
+    EXPECT_EQ(arena.bytes_live(), before);
+  }
+}
+
+TEST(HookQueue, OfTheFirstOneAPartMayBeTaken) {
+  record::Arena arena(std::move(record::Arena::map(UniqueFd(), 4)).value());
+  record::Record& record = arena.records()[0];
+  HookQueue queue(arena);
+  const uint64_t before = arena.bytes_live();
+  for (const bool alone : {true, false}) {
+    ASSERT_TRUE(queue.push(record, true, 3, "one;two"));
+    if (!alone) {
+      ASSERT_TRUE(queue.push(record, false, 4, "last"));
+    }
+    ASSERT_TRUE(queue.cut_front(record, 4));
+    EXPECT_EQ(queue.front(record).bytes, "two");
+    EXPECT_EQ(queue.front(record).sequence, 3u);
+    EXPECT_TRUE(queue.front(record).binary);
+    ASSERT_TRUE(queue.push(record, false, 5, "behind"));
+    const auto all = queue.all(record);
+    ASSERT_EQ(all.size(), alone ? 2u : 3u);
+    EXPECT_EQ(all.back().bytes, "behind");
+    queue.clear(record);
     EXPECT_EQ(arena.bytes_live(), before);
   }
 }

@@ -45,5 +45,11 @@ TEST(Pulse, EitherOrBothCanBeOff) {
   EXPECT_EQ(check_pulse(with(100, 0), 9000, 1000, true).next_ms, 9100);
 }
 
+TEST(Pulse, AlwaysPingsClientsThatSpeakToo) {
+  const Pulse pulse = check_pulse(with(100, 250), 1050, 1049, true, true);
+  EXPECT_EQ(pulse.due, Due::Ping);
+  EXPECT_EQ(pulse.next_ms, 1150);
+}
+
 }  // namespace
 }  // namespace beamgate::ws

@@ -30,22 +30,34 @@ class NoBus final : public hub::Bus {
   void send_interest(std::string_view) override {}
   void send_withdraw(std::string_view) override {}
   void send_known(const ipc::Known&) override {}
+  void send_join(const ipc::Join&) override {}
+  void send_leave(const ipc::Leave&) override {}
+  void send_ask(const ipc::Ask&) override {}
+  void send_ask_users(const ipc::AskUsers&) override {}
   bool send_publish(const ipc::Publish&) override { return false; }
 };
 class NoDeliverer final : public hub::Deliverer {
   void deliver(const hub::Publication&, std::span<const uint32_t>) override {}
   void deliver_gap(std::string_view, uint64_t, std::span<const uint32_t>) override {}
+  void deliver_presence(const ipc::PresenceChange&, std::span<const uint32_t>) override {}
+  void joined(record::Record&, std::string_view, const ipc::ChannelState&) override {}
 };
 class NoRemote final : public hub::Remote {
   void serve(hub::Method, Handler) override {}
   bool ask_all(hub::Method, std::string_view, OnAnswers) override { return false; }
   bool ask(uint16_t, hub::Method, std::string_view, OnAnswers) override { return false; }
+  bool ask_heir(hub::Method, std::string_view, OnAnswers) override { return false; }
+  uint64_t expect(int64_t, OnAnswers) override { return 0; }
+  void forget(uint64_t) override {}
 };
 class NoWebhooks final : public hook::Webhooks {
   CallId call(const hook::Call&, OnReply) override { return 0; }
   void cancel(CallId) override {}
   bool post(const hook::Event&) override { return false; }
   void adopt_events(const FindWebhook&) override {}
+  std::string leave_events(size_t& count) override { return count = 0, std::string(); }
+  void forget_events(size_t) override {}
+  bool take_events(std::string_view, const FindWebhook&) override { return false; }
   void drain(int64_t, std::function<void()>) override {}
 };
 
@@ -204,7 +216,8 @@ TEST_F(WebSocketsTest, RefusesWhatIsNoHandshake) {
   EXPECT_EQ(http::status_of_response(plain), 426);
   EXPECT_NE(plain.find("Sec-WebSocket-Version: 13"), plain.npos);
   EXPECT_EQ(observer_->log, "");
-  EXPECT_EQ(page_.get(Metric::WebSocketHandshakesRefused), 3u);
+  EXPECT_EQ(page_.get(Metric::WebSocketHandshakesOrigin), 1u);
+  EXPECT_EQ(page_.get(Metric::WebSocketHandshakesMalformed), 2u);
   EXPECT_EQ(http::status_of_response(handshake("Origin: https://good.example\r\n")), 101);
 }
 
@@ -463,7 +476,7 @@ TEST_F(WebSocketsTest, DrainSpreadsTheCloses) {
     clients.push_back(std::move(client_));
     ids.push_back(id_);
   }
-  websockets_->drain(kCloseGoingAway, 0, 1000);
+  websockets_->drain(Cause::Shutdown, 0, 1000);
   const auto closing = [&] {
     int count = 0;
     for (const record::ConnId id : ids) count += connections_->find(id)->ws.close == record::CloseState::SentClose;

@@ -1,0 +1,326 @@
+#include "master/ctl/ctl.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/config/channel_rules.h"
+#include "common/json/value.h"
+#include "master/ctl/control_client.h"
+#include "master/ctl/figures.h"
+
+namespace beamgate::master {
+namespace {
+
+using Arguments = std::span<const std::string>;
+
+constexpr int64_t kOutcomeMs = 300'000;  // An upgrade may take worker_shutdown_timeout and more.
+constexpr useconds_t kLookAgainUs = 100'000;
+
+int fail(const std::string& text) {
+  fprintf(stderr, "beamgate ctl: %s\n", text.c_str());
+  return 1;
+}
+
+void print(std::string_view text) { fwrite(text.data(), 1, text.size(), stdout); }
+
+// What a terminal shows as it is; clients choose such texts.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[8];
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      out += escaped;
+    }
+  }
+  return out;
+}
+
+// Columns as wide as their widest cell; the last one as it comes.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> head) { add(std::move(head)); }
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  void print_out() const {
+    std::vector<size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows_) {
+      std::string line;
+      for (size_t i = 0; i < row.size(); ++i) {
+        line += row[i];
+        if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+      }
+      print(line + '\n');
+    }
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string bytes_text(double bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1024;
+  char out[32];
+  snprintf(out, sizeof out, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+  return out;
+}
+
+std::string count_text(double count) { return std::to_string(static_cast<uint64_t>(count)); }
+
+class Command {
+ public:
+  explicit Command(const CtlTarget& target) : target_(target), client_(target.control_path) {}
+
+  int status(Arguments) {
+    const auto answer = ask("GET", "/metrics");
+    if (!answer) return 1;
+    const auto state = ask("GET", "/status");
+    if (!state) return 1;
+    const Figures figures(answer->body);
+    const auto parsed = json::parse(state->body);
+    if (!parsed.ok()) return fail("an answer that is no JSON");
+    const auto line = [](const char* name, const std::string& value) { print(std::string(name) + value + '\n'); };
+    line("version        ", std::string(parsed.value().get_string("version").value_or("")));
+    line("uptime         ", std::to_string(parsed.value().get_uint("uptime").value_or(0)) + " s");
+    line("connections    ", count_text(figures.of("connections_active")) + ", " +
+                                count_text(figures.of("websockets_active")) + " WebSockets");
+    line("channels       ", std::to_string(parsed.value().get_uint("channels").value_or(0)) + ", " +
+                                count_text(figures.of("hub_subscriptions")) + " subscriptions");
+    line("messages       ", count_text(figures.of("messages_received_total")) + " received, " +
+                                count_text(figures.of("hub_deliveries_total")) + " deliveries");
+    line("reloads        ", count_text(figures.of("reloads_total{result=\"done\"}")) + " done, " +
+                                count_text(figures.of("reloads_total{result=\"refused\"}")) + " refused");
+    line("upgrades       ", count_text(figures.of("upgrades_total{result=\"done\"}")) + " done, " +
+                                count_text(figures.of("upgrades_total{result=\"refused\"}") +
+                                           figures.of("upgrades_total{result=\"undone\"}")) + " not done");
+    line("worker deaths  ", count_text(figures.of("worker_deaths_total")) + '\n');
+    Table table({"WORKER", "CONNECTIONS", "MEMORY", "ARENA", "LAG ms"});
+    for (const unsigned slot : figures.slots()) {
+      const std::string label = "{slot=\"" + std::to_string(slot) + "\"}";
+      table.add({std::to_string(slot), count_text(figures.of("worker_connections" + label)),
+                 bytes_text(figures.of("worker_resident_memory_bytes" + label)),
+                 bytes_text(figures.of("worker_arena_bytes" + label)),
+                 count_text(figures.of("worker_loop_lag_seconds" + label) * 1'000)});
+    }
+    table.print_out();
+    return 0;
+  }
+
+  int connections(Arguments arguments) {
+    const std::string target =
+        arguments.empty() ? "/api/connections" : "/api/users/" + percent_encode(arguments[0]);
+    const auto answer = ask("GET", target);
+    if (!answer) return 1;
+    const auto parsed = json::parse(answer->body);
+    const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
+    const auto* rows = result != nullptr ? result->get_array("connections") : nullptr;
+    if (rows == nullptr) return fail("an answer that is none");
+    Table table({"ID", "USER", "PROTOCOL", "PEER", "SINCE", "CHANNELS"});
+    for (const json::Value& row : *rows) {
+      const auto text = [&row](const char* name) { return printable(row.get_string(name).value_or("")); };
+      std::string channels;
+      if (const auto* names = row.get_array("channels")) {
+        for (const json::Value& name : *names) {
+          if (!channels.empty()) channels += ' ';
+          channels += printable(name.as_string().value_or(""));
+        }
+      }
+      table.add({text("id"), text("user").empty() ? "-" : text("user"), text("protocol"), text("peer"),
+                 text("connected_at"), channels});
+    }
+    table.print_out();
+    const uint64_t all = result->get_uint("num_clients").value_or(0);
+    if (all > rows->size()) print("... and " + std::to_string(all - rows->size()) + " more\n");
+    return 0;
+  }
+
+  int channels(Arguments arguments) {
+    json::Value parameters = json::Value::object();
+    if (!arguments.empty()) parameters.set("pattern", arguments[0]);
+    const auto answer = ask("POST", "/api/channels", parameters.dump());
+    if (!answer) return 1;
+    const auto parsed = json::parse(answer->body);
+    const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
+    const json::Value* names = result != nullptr ? result->find("channels") : nullptr;
+    if (names == nullptr || names->as_object() == nullptr) return fail("the gateway says: " + printable(answer->body));
+    auto rows = *names->as_object();
+    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    Table table({"CLIENTS", "CHANNEL"});
+    for (const auto& [name, value] : rows) {
+      table.add({std::to_string(value.get_uint("num_clients").value_or(0)), printable(name)});
+    }
+    table.print_out();
+    return 0;
+  }
+
+  int kick(Arguments arguments) {
+    const std::string& whom = arguments[0];
+    std::string target = whom.starts_with("user:") ? "/api/users/" + percent_encode(whom.substr(5))
+                                                   : "/api/connections/" + percent_encode(whom);
+    target += "?code=" + percent_encode(arguments.size() > 1 ? arguments[1] : "1008");
+    if (arguments.size() > 2) target += "&reason=" + percent_encode(arguments[2]);
+    return ask("DELETE", target) ? 0 : 1;
+  }
+
+  int log_level(Arguments arguments) {
+    const auto answer = arguments.empty() ? ask("GET", "/log_level")
+                                          : ask("POST", "/log_level?level=" + percent_encode(arguments[0]));
+    if (!answer) return 1;
+    const auto parsed = json::parse(answer->body);
+    if (!parsed.ok()) return fail("an answer that is no JSON");
+    print(std::string(parsed.value().get_string("level").value_or("")) + " (configured: " +
+          std::string(parsed.value().get_string("configured").value_or("")) + ")\n");
+    return 0;
+  }
+
+  int tap(Arguments arguments) {
+    if (!has_socket()) return 1;
+    const bool of_user = arguments.size() == 2;
+    if (of_user && arguments[0] != "user") return fail("expected tap CHANNEL, or tap user NAME");
+    const std::string channel = of_user ? std::string(config::kUserChannelPrefix) + arguments[1] : arguments[0];
+    const auto tapped = client_.tap(channel, [](bool text, std::string_view payload) {
+      print((text ? printable(payload) : "(binary) " + printable(payload)) + '\n');
+      return fflush(stdout) == 0;
+    });
+    return tapped.ok() ? 0 : fail(tapped.error().message());
+  }
+
+  int reload(Arguments) { return signal_and_wait(SIGHUP, "reload"); }
+  int upgrade(Arguments) { return signal_and_wait(SIGUSR2, "upgrade"); }
+  int drain(Arguments) { return signal(SIGQUIT); }
+  int stop(Arguments) { return signal(SIGTERM); }
+  int reopen(Arguments) { return signal(SIGUSR1); }
+
+ private:
+  bool has_socket() const {
+    if (!target_.control_path.empty()) return true;
+    fail("the configuration has no \"control unix:path;\"");
+    return false;
+  }
+
+  // Nothing: it has been said why.
+  std::optional<ControlClient::Answer> ask(std::string_view method, std::string_view what, std::string_view body = {}) {
+    if (!has_socket()) return std::nullopt;
+    auto answer = client_.request(method, what, body);
+    if (!answer.ok()) {
+      fail(answer.error().message());
+      return std::nullopt;
+    }
+    if (answer.value().status == 200) return std::move(answer).value();
+    const auto parsed = json::parse(answer.value().body);
+    const json::Value* error = parsed.ok() ? parsed.value().find("error") : nullptr;
+    const auto message = error != nullptr ? error->get_string("message") : std::nullopt;
+    fail("the gateway says: " + printable(message ? *message : answer.value().body));
+    return std::nullopt;
+  }
+
+  int signal(int number) {
+    const std::string reason = target_.send_signal(number);
+    return reason.empty() ? 0 : fail(reason);
+  }
+
+  struct Outcomes {
+    double done = 0;
+    double not_done = 0;
+  };
+
+  std::optional<Outcomes> outcomes(const std::string& what) const {
+    const auto answer = client_.request("GET", "/metrics");
+    if (!answer.ok() || answer.value().status != 200) return std::nullopt;
+    const Figures figures(answer.value().body);
+    const auto count = [&](const char* result) { return figures.of(what + "s_total{result=\"" + result + "\"}"); };
+    return Outcomes{count("done"), count("refused") + count("undone")};
+  }
+
+  // Without a control socket nobody says how it ended.
+  int signal_and_wait(int number, const std::string& what) {
+    const auto known = target_.control_path.empty() ? std::nullopt : outcomes(what);
+    if (const int status = signal(number); status != 0) return status;
+    const Outcomes before = known.value_or(Outcomes{});
+    if (!known) {
+      print("told to " + what + "; the error log says how it ends\n");
+      return 0;
+    }
+    // Nothing tells the end but the metrics, which are asked for until they do.
+    for (const int64_t until_ms = monotonic_ms() + kOutcomeMs; monotonic_ms() < until_ms; usleep(kLookAgainUs)) {
+      const auto now = outcomes(what);  // None while workers change.
+      if (!now) continue;
+      if (now->not_done > before.not_done) return fail("no " + what + ": the error log says why");
+      if (now->done > before.done) return 0;
+      // Another build may count from the beginning.
+      if (now->done == 0 && now->not_done == 0 && before.done + before.not_done > 0) return 0;
+    }
+    return fail("no word of the " + what + "'s end; see the error log");
+  }
+
+  const CtlTarget& target_;
+  const ControlClient client_;
+};
+
+struct Row {
+  std::string_view name;
+  std::string_view syntax;
+  size_t least;
+  size_t most;
+  int (Command::*run)(Arguments);
+  std::string_view help;
+};
+
+constexpr Row kRows[] = {
+    {"status", "", 0, 0, &Command::status, "what the node does, and each of its workers"},
+    {"connections", "[USER]", 0, 1, &Command::connections, "open WebSockets, or those of a user; 100 of each worker at most"},
+    {"channels", "[PATTERN]", 0, 1, &Command::channels, "channels with subscribers; PATTERN has * and ?"},
+    {"kick", "ID|user:NAME [CODE [REASON]]", 1, 3, &Command::kick, "closes a connection, or all of a user, with 1008 or CODE"},
+    {"tap", "CHANNEL|user NAME", 1, 2, &Command::tap, "shows what is published to a channel or a user, until Ctrl-C"},
+    {"log-level", "[LEVEL|configured]", 0, 1, &Command::log_level, "tells or changes the error log's level until the next reload"},
+    {"reload", "", 0, 0, &Command::reload, "reads the configuration again, and waits for the outcome"},
+    {"upgrade", "", 0, 0, &Command::upgrade, "goes on with the binary that is installed now, and waits"},
+    {"reopen", "", 0, 0, &Command::reopen, "opens the logs again"},
+    {"drain", "", 0, 0, &Command::drain, "stops gracefully"},
+    {"stop", "", 0, 0, &Command::stop, "stops at once"},
+};
+
+std::string usage_text() {
+  std::string out = "Usage: beamgate ctl [-c file] [-p prefix] COMMAND\n\n";
+  for (const Row& row : kRows) {
+    std::string left = "  " + std::string(row.name) + (row.syntax.empty() ? "" : " ") + std::string(row.syntax);
+    left.resize(std::max<size_t>(left.size() + 2, 40), ' ');
+    out += left + std::string(row.help) + '\n';
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view ctl_usage() {
+  static const std::string text = usage_text();
+  return text;
+}
+
+int run_ctl(std::span<const std::string> arguments, const CtlTarget& target) {
+  const std::string_view name = arguments.empty() ? std::string_view() : std::string_view(arguments[0]);
+  const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [name](const Row& each) { return each.name == name; });
+  const size_t count = arguments.empty() ? 0 : arguments.size() - 1;
+  if (row == std::end(kRows) || count < row->least || count > row->most) {
+    fwrite(ctl_usage().data(), 1, ctl_usage().size(), stderr);
+    return 2;
+  }
+  Command command(target);
+  return (command.*row->run)(arguments.subspan(1));
+}
+
+}  // namespace beamgate::master

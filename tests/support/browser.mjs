@@ -1,0 +1,9 @@
+// A real Chromium, driven by playwright-core.
+
+import {chromium} from "playwright-core";
+
+export const launch = () => chromium.launch({
+  executablePath: process.env.BEAMGATE_CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
+});

@@ -1,0 +1,125 @@
+#include "worker/api/grip_publish.h"
+
+#include <optional>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "common/crypto/jwt.h"
+#include "common/json/value.h"
+#include "worker/api/api_key.h"
+#include "worker/hub/hub.h"
+#include "worker/settings.h"
+
+namespace beamgate::api {
+namespace {
+
+constexpr std::string_view kBearer = "bearer ";
+
+struct Item {
+  std::string channel;
+  std::string bytes;
+  bool binary = false;
+  std::string meta;  // A JSON object, for filters; empty: none.
+};
+
+bool has_good_token(const http::Request& request, const std::vector<Secret>& keys) {
+  std::string_view token = request.field("Authorization");
+  if (token.size() <= kBearer.size() || !iequals(token.substr(0, kBearer.size()), kBearer)) return false;
+  token = trim(token.substr(kBearer.size()));
+  crypto::SigningKeys signing;
+  bool shown = false;
+  for (const Secret& key : keys) {
+    shown |= crypto::constant_time_equal(token, key) && !key.empty();
+    if (!key.empty()) signing.add_secret(key);
+  }
+  return shown || crypto::JwtVerifier(std::move(signing), {}, {}).verify(token, wall_ms() / 1000).valid();
+}
+
+// False: the exchange is answered.
+bool admit(http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  const std::vector<Secret>& keys = request.location->api.keys;
+  if (request.method != "POST") {
+    exchange.respond(405, "text/plain", "Method not allowed\n", {{"Allow", "POST"}});
+    return false;
+  }
+  const Access access = check_access(request, keys);
+  if (access == Access::Granted || (access == Access::KeyWanted && has_good_token(request, keys))) return true;
+  if (access == Access::KeyWanted) {
+    exchange.respond(401, "text/plain", "Unauthorized\n", {{"WWW-Authenticate", "Bearer"}});
+  } else {
+    exchange.respond(403, "text/plain", "Publishing without a key is not for pages in a browser\n");
+  }
+  return false;
+}
+
+// Nothing: there is nothing to publish; problem: why it can't be.
+std::optional<Item> read_item(const json::Value& value, const char*& problem) {
+  const auto channel = value.get_string("channel");
+  const json::Value* formats = value.find("formats");
+  const json::Value* message = (formats != nullptr ? *formats : value).find("ws-message");
+  if (!channel || !hub::Hub::valid_channel(*channel)) return problem = "item without a channel", std::nullopt;
+  if (message == nullptr || message->get_string("action").value_or("send") != "send") return std::nullopt;
+  Item item{.channel = std::string(*channel)};
+  const auto type = message->get_string("type");
+  if (type && *type != "text" && *type != "binary") return std::nullopt;
+  if (const auto encoded = message->get_string("content-bin")) {
+    const auto bytes = crypto::base64_decode(*encoded);
+    if (!bytes) return problem = "content-bin is not base64", std::nullopt;
+    item.bytes = *bytes;
+    item.binary = type.value_or("binary") == "binary";
+  } else if (const auto content = message->get_string("content")) {
+    item.bytes = *content;
+    item.binary = type.value_or("text") == "binary";
+  } else {
+    return problem = "ws-message without content", std::nullopt;
+  }
+  const json::Value* meta = value.find("meta");
+  if (meta != nullptr && meta->is_object()) item.meta = meta->dump();
+  if (item.meta.size() > ipc::kMetaBytesMax) return problem = "meta too big", std::nullopt;
+  return item;
+}
+
+// Nothing of a list is published unless all of it can be.
+const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<Item>& items) {
+  const auto document = json::parse(body);
+  const json::Value::Array* list = document.ok() ? document.value().get_array("items") : nullptr;
+  if (list == nullptr) return "no items";
+  if (list->size() > GripPublish::kItemsMax) return "too many items";
+  const char* problem = nullptr;
+  for (const json::Value& value : *list) {
+    auto item = read_item(value, problem);
+    if (problem == nullptr && item && item->bytes.size() > bytes_max) problem = "content too big";
+    if (problem != nullptr) return problem;
+    if (item) items.push_back(std::move(*item));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void GripPublish::handle(http::Exchange& exchange) {
+  if (!admit(exchange)) return;
+  exchange.attach(http::collect_body(
+      exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) { on_body(complete, body); }));
+}
+
+void GripPublish::on_body(http::Exchange& exchange, const std::string& body) {
+  std::vector<Item> items;
+  const char* problem = read_items(body, context_.settings.current().publication_bytes_max, items);
+  if (problem != nullptr) return exchange.respond(400, "text/plain", std::string(problem) + "\n");
+  for (const Item& item : items) {
+    hub::PublishOptions options;
+    options.kind = item.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
+    options.origin.meta = item.meta;
+    if (context_.hub.publish(item.channel, item.bytes, options)) continue;
+    return exchange.respond(503, "text/plain", "The bus is full\n", {{"Retry-After", "1"}});
+  }
+  const bool json = exchange.request().field("Accept").find("application/json") != std::string_view::npos;
+  exchange.respond(200, json ? "application/json" : "text/plain",
+                   json ? "{\"message\":\"Published\"}\n" : "Published\n");
+}
+
+}  // namespace beamgate::api

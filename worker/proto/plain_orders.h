@@ -1,0 +1,22 @@
+// Plain orders: what the application may do, by the server API, to clients that don't speak WebSocket.
+//
+// Owner      Who serves them; ConnectionOps asks it.
+// Thread     Worker loop thread only.
+#pragma once
+
+#include <string_view>
+
+#include "worker/record/record.h"
+
+namespace beamgate::proto {
+
+class PlainOrders {
+ public:
+  virtual ~PlainOrders() = default;
+
+  virtual void close(record::Record& record) = 0;
+  // REQUIRES: it is subscribed.
+  virtual void unsubscribe(record::Record& record, std::string_view channel) = 0;
+};
+
+}  // namespace beamgate::proto
