@@ -16,6 +16,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -33,9 +34,10 @@ class MasterTest : public testing::Test {
   MasterTest() {
     char name[] = "/tmp/beamgate-test-XXXXXX";
     directory_ = mkdtemp(name);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   }
   ~MasterTest() override {
-    if (pid_ > 0) kill(pid_, SIGKILL), waitpid(pid_, nullptr, 0);
+    end_all();
     for (const char* file : {"/pid", "/log", "/conf", "/binary"}) unlink((directory_ + file).c_str());
     rmdir(directory_.c_str());
   }
@@ -57,6 +59,18 @@ class MasterTest : public testing::Test {
     if (!serving) return;
     ASSERT_TRUE(see("ready workers=")) << text_;
     address_ = found_in(text_, "listening address=127.0.0.1:([0-9]+)");
+  }
+
+  // A master that is killed leaves keepers and workers that wait for the next one; they have become our children.
+  static void end_all() {
+    do {
+      for (const int child : children_of(getpid())) kill(child, SIGKILL);
+    } while (waitpid(-1, nullptr, 0) > 0);
+  }
+
+  static std::vector<int> children_of(int pid) {
+    std::ifstream children("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+    return {std::istream_iterator<int>(children), {}};
   }
 
   [[noreturn]] void run_master(int log) {
@@ -161,9 +175,8 @@ class MasterTest : public testing::Test {
 
   // A keeper with all its children, none of which can help another any more.
   static std::vector<int> stop_slot(int keeper) {
-    std::ifstream children("/proc/" + std::to_string(keeper) + "/task/" + std::to_string(keeper) + "/children");
-    std::vector<int> all{keeper};
-    for (int child; children >> child;) all.push_back(child);
+    std::vector<int> all = children_of(keeper);
+    all.insert(all.begin(), keeper);
     EXPECT_EQ(all.size(), 3u) << "keeper, standby, worker";
     for (const int pid : all) kill(pid, SIGSTOP);
     return all;
@@ -240,11 +253,14 @@ TEST_F(MasterTest, ASlotSurvivesItsKeeperButNotAllOfItsProcesses) {
   EXPECT_EQ(after.at(0), before.at(0));
   ASSERT_NE(after.at(1), before.at(1));
 
+  // Its place is taken by a new process in the slot, or in the twin slot when the master saw the keeper's death first.
   for (const int pid : stop_slot(standby)) kill(pid, SIGKILL);
-  ASSERT_TRUE(see("worker_exited slot=1 .*signal=9"));
-  ASSERT_TRUE(see("worker_started slot=1"));
-  ASSERT_TRUE(see("worker_ready slot=1"));
-  EXPECT_EQ(workers().at(0), before.at(0));
+  ASSERT_TRUE(see("worker_started slot=(1|129) "));
+  ASSERT_TRUE(see("worker_ready slot=(1|129)$"));
+  const auto last = workers();
+  EXPECT_EQ(last.size(), 2u);
+  EXPECT_EQ(last.at(0), before.at(0));
+  EXPECT_EQ(last.count(1) + last.count(129), 1u);
   EXPECT_EQ(stop(), 0);
 }
 
