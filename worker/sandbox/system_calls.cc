@@ -83,7 +83,7 @@ constexpr int kAbsent[] = {CALL(clone3), CALL(io_uring_setup), CALL(pidfd_open),
 
 constexpr int kNewer = 50;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BEAMGATE_SANITIZED
 // LeakSanitizer looks at the process from a clone that traces it.
 constexpr int kSanitizers[] = {CALL(clone), CALL(ptrace), CALL(wait4), CALL(waitid), CALL(prctl), CALL(personality),
                                CALL(kill), CALL(tgkill)};
