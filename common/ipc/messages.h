@@ -107,6 +107,12 @@ struct Withdraw {
   static void visit(V& v, M& m) { v(m.channel); }
 };
 
+// How far a channel has come.
+struct Place {
+  uint64_t offset = 0;    // Of the newest publication.
+  uint64_t presence = 0;  // Of the newest change of its members.
+};
+
 struct InterestAck {
   static constexpr Kind kKind = Kind::InterestAck;
   std::string_view channel;

@@ -4,7 +4,7 @@
 
 namespace beamgate::master {
 
-bool Port::deliver(std::string_view channel, Place place, std::string_view body, size_t queue_bytes) {
+bool Port::deliver(std::string_view channel, ipc::Place place, std::string_view body, size_t queue_bytes) {
   if (broken_) return false;
   // An empty queue takes any publication, or one above queue_bytes could never be delivered.
   const size_t queued = channel_.queued_bytes();
@@ -18,7 +18,7 @@ bool Port::deliver(std::string_view channel, Place place, std::string_view body,
   return true;
 }
 
-void Port::miss(std::string_view channel, Place place) {
+void Port::miss(std::string_view channel, ipc::Place place) {
   ++dropped_;
   const auto found = missed_.find(channel);
   if (found != missed_.end()) {
@@ -46,7 +46,7 @@ void Port::tell_gap_of(std::string_view channel) {
   missed_.erase(found);
 }
 
-void Port::send_gap(std::string_view channel, Place place) {
+void Port::send_gap(std::string_view channel, ipc::Place place) {
   send(ipc::Gap{.offset = place.offset, .presence = place.presence, .channel = channel});
 }
 

@@ -31,14 +31,8 @@ class Port {
   ipc::Channel& channel() { return channel_; }
   const ipc::Channel& channel() const { return channel_; }
 
-  // Where a channel is.
-  struct Place {
-    uint64_t offset = 0;
-    uint64_t presence = 0;
-  };
-
   // One publication; `body` is the encoded Deliver.  False: there is no room, and the worker will be told of a Gap.
-  bool deliver(std::string_view channel, Place place, std::string_view body, size_t queue_bytes);
+  bool deliver(std::string_view channel, ipc::Place place, std::string_view body, size_t queue_bytes);
 
   template <typename Message>
   void send(const Message& message, ipc::Descriptors descriptors = {}) {
@@ -49,7 +43,7 @@ class Port {
   }
 
   // The worker isn't told something of this channel; it learns that it misses what came up to here.
-  void miss(std::string_view channel, Place place);
+  void miss(std::string_view channel, ipc::Place place);
 
   // Has room for an answer with a body of a worker's choosing.
   bool has_room(size_t queue_bytes) const { return channel_.queued_bytes() < queue_bytes; }
@@ -76,7 +70,7 @@ class Port {
 
  private:
   void write();
-  void send_gap(std::string_view channel, Place place);
+  void send_gap(std::string_view channel, ipc::Place place);
   void tell_gaps(size_t queue_bytes);
 
   const uint16_t slot_;
@@ -84,7 +78,7 @@ class Port {
   ipc::Channel channel_;
   bool broken_ = false;
   uint64_t dropped_ = 0;
-  std::unordered_map<std::string, Place, KeyedHash, std::equal_to<>> missed_;  // By channel: what came last.
+  std::unordered_map<std::string, ipc::Place, KeyedHash, std::equal_to<>> missed_;  // By channel: what came last.
 };
 
 }  // namespace beamgate::master

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "common/crypto/crypto.h"
-#include "worker/api/publish_receipt.h"
+#include "worker/api/receipted_reply.h"
 
 namespace beamgate::api {
 namespace {
@@ -135,7 +135,7 @@ void Publishing::publish_payload(std::string_view channel, const Payload& payloa
   options.origin.event = payload.event;
   if (payload.skips_history) options.flags |= ipc::kPublishNoHistory;
   if (payload.wants_receipt) {
-    const auto receipt = std::make_shared<PublishReceipt>(payload.acknowledge_ms > 0, std::move(done));
+    const auto receipt = std::make_shared<ReceiptedReply>(payload.acknowledge_ms > 0, std::move(done));
     done = [receipt](Reply&& reply) { receipt->put_reply(std::move(reply)); };
     options.acknowledge_ms = payload.acknowledge_ms;
     options.receipt_ticket = remote_.expect(payload.acknowledge_ms + kReceiptWithinMs,

@@ -120,7 +120,7 @@ Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
 }
 
 // Null: the arena is full.
-Hub::Subscription* Hub::add_subscription(Record& record, Channel& channel, Place ahead) {
+Hub::Subscription* Hub::add_subscription(Record& record, Channel& channel, ipc::Place ahead) {
   if (!grow_subscriptions(record)) return nullptr;
   record::touch(arena_, record);
   Subscription& added = arena_.at<Subscription>(record.subscriptions)[record.subscription_count++];
@@ -427,7 +427,7 @@ void Hub::on_missed(const ipc::Missed& message) {
 }
 
 // What came up to here didn't come to this worker.
-void Hub::skip_to(Channel& channel, Place place) {
+void Hub::skip_to(Channel& channel, ipc::Place place) {
   ChannelBlock& block = block_of(channel);
   arena_.save(block);
   block.offset = place.offset;

@@ -193,11 +193,6 @@ class Hub {
   void for_each_subscriber(std::string_view channel, const std::function<void(record::Record&)>& visit);
 
   // --- Moving (hub_moving.cc): subscribers that come from another worker.
-  // How far a channel has come.
-  struct Place {
-    uint64_t offset = 0;    // Of the newest publication.
-    uint64_t presence = 0;  // Number of the newest change of its members.
-  };
   // What a subscriber has got of a channel.
   struct Position {
     std::string_view channel;
@@ -213,7 +208,7 @@ class Hub {
   bool hold(std::string_view channel);
   void release(std::string_view channel);
   // Where a channel is here; nothing while it is not confirmed.
-  std::optional<Place> place_of(std::string_view channel) const;
+  std::optional<ipc::Place> place_of(std::string_view channel) const;
   // Subscribes it where another worker left off: publications and changes of members it lacks are delivered now, those
   // that it is ahead of are left out when they come.  False: what it lacks is not known here (or a limit stands in the way), and
   // then its subscriptions are to be dropped.
@@ -256,7 +251,7 @@ class Hub {
   std::span<Subscription> subscriptions_of(const record::Record& record) const;
   Subscription* find_subscription(const record::Record& record, std::string_view channel) const;
   bool grow_subscriptions(record::Record& record);
-  Subscription* add_subscription(record::Record& record, Channel& channel, Place ahead);
+  Subscription* add_subscription(record::Record& record, Channel& channel, ipc::Place ahead);
   void enter_channel(record::Record& record, Subscription& subscription, Channel& channel);
   bool arrive_at(record::Record& record, const Position& position);
   void catch_up(record::Record& record);
@@ -264,10 +259,10 @@ class Hub {
   void deliver_to_channel(const ipc::Deliver& message);
   void deliver_to_patterns(const ipc::Deliver& message);
   std::vector<std::string> patterns_of(std::string_view channel) const;
-  std::vector<uint32_t> slots_behind(Channel& channel, Place place);
-  void pass(Subscription& subscription, Channel& channel, Place place);
+  std::vector<uint32_t> slots_behind(Channel& channel, ipc::Place place);
+  void pass(Subscription& subscription, Channel& channel, ipc::Place place);
   void keep(Channel& channel, Replay::Entry&& entry);
-  void skip_to(Channel& channel, Place place);
+  void skip_to(Channel& channel, ipc::Place place);
   void leave_channel(record::Record& record, Subscription& subscription);
   void leave_arrays(const Subscription& subscription, Channel& channel);
   uint32_t slot_of(const record::Record& record) const;

@@ -49,7 +49,7 @@ void Hub::release(std::string_view name) {
   if (--channel->holds == 0) close_if_unused(*channel);
 }
 
-std::optional<Hub::Place> Hub::place_of(std::string_view name) const {
+std::optional<ipc::Place> Hub::place_of(std::string_view name) const {
   const Channel* channel = find_channel(name);
   if (channel == nullptr || block_of(*channel).confirmed == 0) return std::nullopt;
   return block_of(*channel).place();
@@ -84,11 +84,11 @@ bool Hub::arrive_at(Record& record, const Position& position) {
   if (channel == nullptr || block_of(*channel).confirmed == 0 || find_subscription(record, position.channel) != nullptr) return false;
   const ChannelBlock& block = block_of(*channel);
   if (block.epoch_text() != position.epoch) return false;
-  const Place told{position.offset, position.presence.value_or(block.presence)};
-  const auto is_kept = [&](uint64_t Place::*number) {
+  const ipc::Place told{position.offset, position.presence.value_or(block.presence)};
+  const auto is_kept = [&](uint64_t ipc::Place::*number) {
     return told.*number >= block.place().*number || (channel->holds > 0 && told.*number >= channel->kept_from.*number);
   };
-  if (!is_kept(&Place::offset) || !is_kept(&Place::presence)) return false;
+  if (!is_kept(&ipc::Place::offset) || !is_kept(&ipc::Place::presence)) return false;
   Subscription* subscription = add_subscription(record, *channel, told);
   if (subscription == nullptr) return false;
   if (!position.presence) subscription->flags |= kListOwed;
@@ -128,7 +128,7 @@ void Hub::deliver_kept(const Replay::Entry& entry, ChannelBlock& block, uint32_t
 }
 
 // The subscribers that lack what is here now; of that they are ahead no longer.
-std::vector<uint32_t> Hub::slots_behind(Channel& channel, Place place) {
+std::vector<uint32_t> Hub::slots_behind(Channel& channel, ipc::Place place) {
   std::vector<uint32_t> slots;
   for (size_t i = 0; i < channel.slots.size(); ++i) {
     const Record& record = arena_.records()[channel.slots[i]];
@@ -141,8 +141,8 @@ std::vector<uint32_t> Hub::slots_behind(Channel& channel, Place place) {
 }
 
 // This worker has come to `place`: who was ahead up to there isn't any more.
-void Hub::pass(Subscription& subscription, Channel& channel, Place place) {
-  for (uint64_t Place::*number : {&Place::offset, &Place::presence}) {
+void Hub::pass(Subscription& subscription, Channel& channel, ipc::Place place) {
+  for (uint64_t ipc::Place::*number : {&ipc::Place::offset, &ipc::Place::presence}) {
     if (subscription.ahead.*number == 0 || subscription.ahead.*number > place.*number) continue;
     arena_.save(subscription);
     subscription.ahead.*number = 0;

@@ -20,7 +20,7 @@ struct Hub::ChannelBlock {
   uint16_t name_bytes = 0;  // The name follows.
   uint16_t confirmed = 0;   // The master has acknowledged the interest.
 
-  Hub::Place place() const { return {offset, presence}; }
+  ipc::Place place() const { return {offset, presence}; }
 
   char* name_start() { return reinterpret_cast<char*>(this + 1); }
   std::string_view name() { return {name_start(), name_bytes}; }
@@ -31,7 +31,7 @@ struct Hub::ChannelBlock {
 struct Hub::Subscription {
   Ref channel = kNull;     // ChannelBlock
   uint32_t position = 0;   // In the Channel's arrays.
-  Hub::Place ahead;        // Up to here it was told by another worker; 0 once that has passed here too.
+  ipc::Place ahead;        // Up to here it was told by another worker; 0 once that has passed here too.
   Ref note = kNull;        // Text: an encoded Note; none of a plain subscription.
   uint32_t flags = 0;      // SubscriptionFlag
 };
@@ -69,10 +69,10 @@ struct Hub::Channel {
   std::vector<uint32_t> entries;   // Parallel: which of the subscriber's subscriptions this is.
   std::vector<ConnId> pending;     // Who is told when the interest is confirmed.
   uint32_t joining = 0;            // Subscriptions of this channel that are kJoining.
-  Hub::Place ahead;                // How many subscriptions are ahead, in each.
+  ipc::Place ahead;                // How many subscriptions are ahead, in each.
   uint32_t holds = 0;              // hold() calls that are not released.
   uint64_t hold = 0;               // Name of its publications in the Replay while it is held.
-  Hub::Place kept_from;            // What came behind is in the Replay while it is held.
+  ipc::Place kept_from;            // What came behind is in the Replay while it is held.
 
   // Somebody depends on what the ChannelBlock says of its place.
   bool in_use() const { return !slots.empty() || holds > 0 || joining > 0; }

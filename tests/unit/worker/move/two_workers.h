@@ -59,12 +59,11 @@ class Sequencer {
     void send_withdraw(std::string_view channel) override { interests.erase(std::string(channel)); }
     void send_known(const ipc::Known&) override {}
     void send_join(const ipc::Join& message) override {
-      told.push_back('+' + std::string(message.member.user) + ' ' + std::string(message.channel));
       if (message.ticket == 0) return;
       queue.push_back({.channel = std::string(message.channel), .offset = sequencer_.offsets_[std::string(message.channel)],
                        .join = message.ticket});
     }
-    void send_leave(const ipc::Leave& message) override { told.push_back("- " + std::string(message.channel)); }
+    void send_leave(const ipc::Leave&) override {}
     void send_ask(const ipc::Ask&) override {}
     void send_ask_users(const ipc::AskUsers&) override {}
     bool send_publish(const ipc::Publish& message) override {
@@ -115,7 +114,6 @@ class Sequencer {
     std::deque<Frame> queue;
     std::deque<std::function<void()>> outgoing;
     std::map<std::string, bool> interests;
-    std::vector<std::string> told;  // Members that have come and gone.
     bool full = false;
 
    private:

@@ -1,4 +1,4 @@
-#include "worker/api/publish_receipt.h"
+#include "worker/api/receipted_reply.h"
 
 #include <utility>
 
@@ -7,12 +7,12 @@
 
 namespace beamgate::api {
 
-void PublishReceipt::put_reply(Reply&& reply) {
+void ReceiptedReply::put_reply(Reply&& reply) {
   reply_ = std::move(reply);
   finish();
 }
 
-void PublishReceipt::put_answers(const std::vector<hub::Answer>& answers) {
+void ReceiptedReply::put_answers(const std::vector<hub::Answer>& answers) {
   ipc::Receipt all;
   bool complete = true;
   for (const hub::Answer& answer : answers) {
@@ -33,7 +33,7 @@ void PublishReceipt::put_answers(const std::vector<hub::Answer>& answers) {
   finish();
 }
 
-void PublishReceipt::finish() {
+void ReceiptedReply::finish() {
   if (!done_ || !reply_ || (reply_->ok() && !receipt_)) return;
   if (reply_->ok()) reply_->result.set("receipt", std::move(*receipt_));
   std::exchange(done_, {})(std::move(*reply_));

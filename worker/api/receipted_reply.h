@@ -1,4 +1,4 @@
-// Publish receipt: puts together the reply to one publication and what the workers say became of it.
+// ReceiptedReply: puts together the reply to one publication and what the workers say became of it.
 //
 // Lifetime   Shared by the two that are waited for, which come in either order; done runs once, after both, or at once
 //            when nothing was published.
@@ -13,10 +13,10 @@
 
 namespace beamgate::api {
 
-class PublishReceipt {
+class ReceiptedReply {
  public:
   // acknowledges: clients were asked whether they have read it.
-  PublishReceipt(bool acknowledges, Done done) : acknowledges_(acknowledges), done_(std::move(done)) {}
+  ReceiptedReply(bool acknowledges, Done done) : acknowledges_(acknowledges), done_(std::move(done)) {}
 
   void put_reply(Reply&& reply);
   void put_answers(const std::vector<hub::Answer>& answers);  // Bodies: ipc::Receipt.
