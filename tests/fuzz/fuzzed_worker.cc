@@ -39,7 +39,6 @@ struct FuzzedWorker::Parts {
     arena.commit_turn();
     bus.arrive();
     while (bus.step(hub)) {}
-    bus.told.clear();
   }
 
   metrics::Page page{};
