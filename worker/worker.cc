@@ -148,6 +148,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
   inherited != nullptr ? adopt(*inherited) : say_hello();
   arena_.journal().open_always();
   listen(std::move(handover.listens));
+  if (inherited != nullptr && inherited->accepted) take_accepted(std::move(*inherited->accepted));
   bequeath();
 }
 
@@ -330,6 +331,12 @@ void Worker::listen(std::vector<ipc::InheritedListen>&& sockets) {
                                                          metrics_));
     if (!emptied_by_) listeners_.back()->start();
   }
+}
+
+// It may stand in the epoll set already, with a token of the dead worker's.
+void Worker::take_accepted(Accepted&& accepted) {
+  poller_.remove_client(accepted.client.get());
+  net::Listener::take(connections_, std::move(accepted.client), accepted.listen_id);
 }
 
 void Worker::apply_limits() {

@@ -81,6 +81,7 @@ class Worker final : public BusControl {
   void end_turn();
   void tick();
   void listen(std::vector<ipc::InheritedListen>&& sockets);
+  void take_accepted(Accepted&& accepted);
   void apply_limits();
   void follow_log_level();
   void tell_refusals();

@@ -47,6 +47,8 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
   }
   const std::vector<int> clients = clients_of(inherited.value().arena);
   keep.insert(keep.end(), clients.begin(), clients.end());
+  inherited.value().accepted = accepted_client(inherited.value().arena, handover.listens, clients);
+  if (inherited.value().accepted) keep.push_back(inherited.value().accepted->client.get());
   const std::vector<int> pages = pages_of(inherited.value().arena);
   keep.insert(keep.end(), pages.begin(), pages.end());
   keep.push_back(inherited.value().arena.descriptor());

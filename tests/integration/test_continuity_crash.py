@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 
@@ -45,6 +46,25 @@ class Crash(continuity.TestCase):
             with ws_client.connect(self.running.address(), "/echo") as client:
                 client.send("fault:abort")
                 self.assertEqual(client.recv(), "fault:abort")
+
+    @continuity.needs_faults
+    def test_a_client_that_no_record_knows_yet(self):
+        """The worker dies between accept() and its step: the successor serves the client all the same."""
+        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="beamgate-test-"))
+        listens = {"TCP": "127.0.0.1:0", "TCP, any address": "*:0", "Unix": f"unix:{directory}/socket"}
+        for what, listen in listens.items():
+            with self.subTest(listen=what):
+                self.start_copy(http=f"server {{ listen {listen}; location = /echo {{ websocket echo; }} }}",
+                                workers=1).expect_deaths()
+                with ws_client.connect(self.running.address(), "/echo") as before:
+                    fault = self.plan("client-accepted", "kill 1 once")
+                    with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as client:
+                        for each in (client, before):
+                            each.send("still here?")
+                            self.assertEqual(each.recv(), "still here?")
+                self.assertFalse(fault.exists(), "it has happened")
+                self.running.wait_log(r"worker_adopted connections=1 lost=0")
+                self.running.stop()
 
     @continuity.needs_faults
     def test_each_way_of_dying_closes_the_guilty_connection_alone(self):

@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 from collections import Counter
-from pathlib import Path
 from signal import SIGUSR2
 
 import beamgate
@@ -28,16 +27,6 @@ UPGRADE_ENDS = r"\bupgraded\b|\bupgrade_failed\b"
 
 @continuity.needs_faults
 class Deaths(continuity.TestCase):
-    def plan(self, point, fault):
-        """Processes of the installed binary die so at this point from now on."""
-        directory = Path(f"{self.installed}.faults")
-        directory.mkdir(exist_ok=True)
-        fresh = directory.with_suffix(".new")
-        fresh.write_text(fault)
-        path = directory / point
-        fresh.rename(path)
-        return path
-
     def begin(self, **options):
         self.start_copy(**options).expect_deaths()
         self.oracle = self.watch(connections=CONNECTIONS, busy=20, subscribers=SUBSCRIBERS, silence_max=60,

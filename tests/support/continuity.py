@@ -184,6 +184,16 @@ class TestCase(beamgate.TestCase):
         fresh.chmod(0o755)
         fresh.rename(self.installed)
 
+    def plan(self, point, fault):
+        """Processes of the installed binary die so at this point from now on."""
+        directory = Path(f"{self.installed}.faults")
+        directory.mkdir(exist_ok=True)
+        fresh = directory.with_suffix(".new")
+        fresh.write_text(fault)
+        path = directory / point
+        fresh.rename(path)
+        return path
+
     def upgrade(self):
         """USR2, until every worker is another process than before."""
         before = set(self.running.worker_pids())

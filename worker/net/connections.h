@@ -103,6 +103,20 @@ class Connections final : public PollTarget {
   void set_tls(tls::Contexts& contexts, const tls::TicketKeyPage* tickets) { tls_.set_contexts(contexts, tickets); }
 
   // --- Coming and being found.
+  // Around accept4(2) and adopt(): a worker that dies in between has a client that is in no record, and its successor
+  // looks for it (worker/predecessor.h).
+  class Accepting {
+   public:
+    Accepting(Connections& connections, uint32_t listen_id) : stage_(connections.arena_.stage()) {
+      stage_.accepting = listen_id + 1;
+    }
+    ~Accepting() { stage_.accepting = 0; }
+    Accepting(const Accepting&) = delete;
+    Accepting& operator=(const Accepting&) = delete;
+
+   private:
+    record::Stage& stage_;
+  };
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
   record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
   bool has_room() const { return active_ < limits_.per_worker; }

@@ -5,7 +5,25 @@
 
 #include <cerrno>
 
+#include "common/fault/fault.h"
+
 namespace beamgate::net {
+namespace {
+
+sockaddr* address_of(Peer& peer) {
+  peer.length = sizeof peer.address;
+  return reinterpret_cast<sockaddr*>(&peer.address);
+}
+
+void adopt(Connections& connections, UniqueFd client, const Peer& peer, uint32_t listen_id) {
+  if (peer.address.ss_family != AF_UNIX) {
+    const int on = 1;
+    setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  connections.adopt(std::move(client), peer, listen_id);
+}
+
+}  // namespace
 
 Listener::Listener(uint32_t id, UniqueFd socket, Poller& poller, Connections& connections,
                    metrics::Page& metrics)
@@ -25,14 +43,14 @@ void Listener::pause() {
 }
 
 void Listener::on_ready(uint64_t, uint32_t) {
+  const Connections::Accepting accepting(connections_, id_);
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (!connections_.has_room()) {
       metrics_.add(metrics::Metric::AcceptPausesFull);
       return pause();
     }
     Peer peer;
-    peer.length = sizeof peer.address;
-    auto* address = reinterpret_cast<sockaddr*>(&peer.address);
+    sockaddr* address = address_of(peer);
     UniqueFd client(accept4(socket_.get(), address, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client.valid()) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -41,12 +59,17 @@ void Listener::on_ready(uint64_t, uint32_t) {
       }
       return;  // Otherwise: nothing more to accept, or a client that has gone again.
     }
-    if (peer.address.ss_family != AF_UNIX) {
-      const int on = 1;
-      setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
-    connections_.adopt(std::move(client), peer, id_);
+    fault::point("client-accepted");
+    adopt(connections_, std::move(client), peer, id_);
   }
+}
+
+void Listener::take(Connections& connections, UniqueFd client, uint32_t listen_id) {
+  Peer peer;
+  sockaddr* address = address_of(peer);
+  if (getpeername(client.get(), address, &peer.length) != 0) return;  // It has gone again.
+  const Connections::Accepting accepting(connections, listen_id);
+  adopt(connections, std::move(client), peer, listen_id);
 }
 
 }  // namespace beamgate::net

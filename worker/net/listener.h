@@ -26,6 +26,9 @@ class Listener final : public PollTarget {
 
   void on_ready(uint64_t token, uint32_t events) override;
 
+  // A client that a dead worker had accepted here.
+  static void take(Connections& connections, UniqueFd client, uint32_t listen_id);
+
  private:
   static constexpr int kAcceptsPerTurn = 64;
 

@@ -32,10 +32,12 @@ constexpr size_t kRefUnit = 16;
 
 struct Record;
 
-// Where the bytes of the connection that is being served are, between two system calls.
+// What no record says between two system calls: where the bytes of the connection that is being served are, and that
+// one has come.
 struct Stage {
   uint32_t carried = 0;      // Bytes of the connection's carry in front of what recv() brought.
   uint32_t turn_bytes = 0;   // Committed bytes in the turn buffer, still to be written.
+  uint32_t accepting = 0;    // Listen::id + 1 while clients are accepted there: the newest may be in no record yet.
 };
 
 // Of the worker itself: what belongs to no connection and must survive.
