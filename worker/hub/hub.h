@@ -179,8 +179,8 @@ class Hub {
   void fetch_kept(record::Record& record, std::string_view channel);
 
   // This worker has got the connection, from a dead one or by a move: the master is told what it is a member of, what
-  // join() had begun is begun again, and the members are told where that is owed.
-  void tell_members(record::Record& record, bool quiet = false);
+  // join() had begun is begun again, and the members are told where that is owed.  True: the master was told something.
+  bool tell_members(record::Record& record, bool quiet = false);
   void tell_all_members(bool quiet);
   // Another worker has got it: what it is a member of is that one's to tell.
   void forget_members(record::Record& record);

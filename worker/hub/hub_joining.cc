@@ -158,12 +158,17 @@ bool Hub::update_member(Record& record, std::string_view channel, std::string_vi
 
 // --- Members that come from somewhere else.
 
-void Hub::tell_members(Record& record, bool quiet) {
+bool Hub::tell_members(Record& record, bool quiet) {
+  bool told = false;
   for (Subscription& subscription : subscriptions_of(record)) {
     const Note note = note_of(subscription);
-    if (note.member || (subscription.flags & kJoining) != 0) send_join(record, subscription, note, quiet);
+    if (note.member || (subscription.flags & kJoining) != 0) {
+      send_join(record, subscription, note, quiet);
+      told = true;
+    }
     if ((subscription.flags & kListOwed) != 0) ask_list(record, subscription);
   }
+  return told;
 }
 
 // Behind the changes that the answer includes, before those that it doesn't.

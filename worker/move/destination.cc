@@ -197,16 +197,34 @@ bool Destination::on_commit(uint32_t number) {
   if (batch == nullptr || batch->state != Batch::State::Prepared) return false;
   if (decisions_.give_back(number) != Decisions::Fate::Committed) return false;  // It was never decided.
   fault::point("destination-committed");
-  settle(*batch);
+  const bool told = settle(*batch);
   fault::point("destination-served");
-  batches_.erase(batches_.begin() + (batch - batches_.data()));
-  link_.send(Done{.batch = number});
-  fault::point("destination-done");
+  batch->state = Batch::State::Served;
+  told ? ask_master(*batch) : finish(number);
   return true;
 }
 
-// Serves those that have moved, and forgets the others.
-void Destination::settle(Batch& batch) {
+// When the bus is full, it is asked at the end of a later turn.
+void Destination::ask_master(Batch& batch) {
+  if (batch.asked) return;
+  batch.asked = context_.remote.ask(
+      context_.worker, hub::Method::Nothing, {},
+      [self = std::weak_ptr<Destination*>(self_), number = batch.number](std::vector<hub::Answer>&&) {
+        if (const auto alive = self.lock()) (*alive)->finish(number);
+      });
+}
+
+void Destination::finish(uint32_t number) {
+  Batch* batch = find(number);
+  if (batch == nullptr || finished_) return;
+  batches_.erase(batches_.begin() + (batch - batches_.data()));
+  link_.send(Done{.batch = number});
+  fault::point("destination-done");
+}
+
+// Serves those that have moved, and forgets the others.  True: the master was told of members.
+bool Destination::settle(Batch& batch) {
+  bool told = false;
   const bool committed = decisions_.give_back(batch.number) == Decisions::Fate::Committed;
   const uint64_t moved = committed ? decisions_.connections(batch.number) : 0;
   for (size_t i = 0; i < batch.connections.size(); ++i) {
@@ -215,13 +233,14 @@ void Destination::settle(Batch& batch) {
     const bool ours = (moved >> i & 1) != 0;
     if (ours && context_.connections.begin(*record)) {
       record = context_.connections.find(batch.connections[i]);
-      if (record != nullptr) context_.hub.tell_members(*record);
+      if (record != nullptr && context_.hub.tell_members(*record)) told = true;
       continue;
     }
     if (ours) shutdown(record->fd, SHUT_RDWR);  // It can't be served anywhere.
     porter_.discard(*record);
   }
   batch.connections.clear();
+  return told;
 }
 
 // --- Going on, ending.
@@ -229,6 +248,7 @@ void Destination::settle(Batch& batch) {
 void Destination::end_turn() {
   for (Batch& batch : batches_) {
     if (batch.state == Batch::State::Subscribing && batch.named) answer_subscribe(batch);
+    if (batch.state == Batch::State::Served) ask_master(batch);
   }
 }
 

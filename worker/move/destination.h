@@ -2,7 +2,11 @@
 //
 //   Batch: Subscribing -- all channels confirmed, SUBSCRIBED -----> Subscribed
 //          Subscribed  -- OFFER, PREPARED ------------------------> Prepared (records are frozen, nothing is served)
-//          Prepared    -- COMMIT, DONE ---------------------------> gone
+//          Prepared    -- COMMIT --------------------------------> Served
+//          Served      -- the master has their members, DONE ----> gone
+//
+// The giver goes on DONE: a master that saw its worker end before it heard of the members here would tell everybody that
+// they left and came.
 //
 // Owner      Moves.
 // Thread     Worker loop thread only.
@@ -10,6 +14,7 @@
 // Errors     When the other end goes or is wrong, the page of decisions tells which connections are ours.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,10 +42,11 @@ class Destination {
 
  private:
   struct Batch {
-    enum class State : uint8_t { Subscribing, Subscribed, Prepared };
+    enum class State : uint8_t { Subscribing, Subscribed, Prepared, Served };
     uint32_t number = 0;
     State state = State::Subscribing;
     bool named = false;                      // All channels have been named.
+    bool asked = false;                      // Served: the master has been.
     std::vector<std::string> channels;       // Held.
     std::vector<record::ConnId> connections; // By index in the batch; those refused are nobody.
     int64_t since_ms = 0;                    // Prepared.
@@ -56,7 +62,9 @@ class Destination {
   Batch* find_or_open(uint32_t number);
   bool answer_subscribe(Batch& batch);
   bool prepare(Batch& batch, uint32_t promised, std::string_view bytes, Link::Descriptors& descriptors);
-  void settle(Batch& batch);
+  bool settle(Batch& batch);
+  void ask_master(Batch& batch);
+  void finish(uint32_t number);
   void release_channels(Batch& batch);
   uint32_t room() const;
   void end(const char* reason);
@@ -66,6 +74,7 @@ class Destination {
   Porter porter_;
   Link link_;
   std::vector<Batch> batches_;
+  const std::shared_ptr<Destination*> self_ = std::make_shared<Destination*>(this);  // For calls that may outlive it.
   bool greeted_ = false;
   bool finished_ = false;
 };

@@ -121,6 +121,25 @@ TEST_F(MovePubSubTest, ASourceThatLagsIsWaitedFor) {
   expect_everything(client, {"room"});
 }
 
+TEST_F(MovePubSubTest, ASourceStaysUntilTheMasterHasItsMembers) {
+  Client client = connect("/hub?a=room&b=room");
+  record::Record& record = *source_->connections.find_uid(client.uid);
+  ASSERT_TRUE(source_->hub.join(record, "members", {.member = true, .user = "ann"}).ok());
+  source_->hear();
+  begin_move();
+  for (int i = 0; i < 50; ++i) {  // The master hears nothing of the destination's once that knows its channels.
+    source_->hear();
+    source_->turn();
+    while (destination_->bus.step(destination_->hub)) {}
+    if (destination_->connections.find_uid(client.uid) == nullptr) destination_->bus.arrive();
+    destination_->turn();
+  }
+  ASSERT_NE(destination_->connections.find_uid(client.uid), nullptr);
+  EXPECT_FALSE(moved()) << "its end, seen first, would be a leave of everybody";
+  finish_move();
+  EXPECT_TRUE(source_->reports.back().ok);
+}
+
 TEST_F(MovePubSubTest, ThePublisherHearsItselfOnce) {
   Client client = connect("/hub?a=room&b=room");
   begin_move();
