@@ -171,6 +171,18 @@ class AnApplicationThatAnswers(Webhooks):
         last = self.app.seen("beamgate.message")[-1]
         self.assertEqual((last.header("beamgate-user"), last.header("beamgate-state")), ("ann", "s2"))
 
+    def test_a_publication_leaves_one_connection_out(self):
+        self.start()
+        self.app.on("beamgate.connect", Actions(subscribe=["room"]))
+        sockets = [self.connect() for _ in range(3)]
+        self.app.on("beamgate.message", lambda request: Actions(publish=[
+            {"channel": "room", "data": "for the others", "event": "say", "except": request.header("beamgate-connection")},
+            {"channel": "room", "data": "for all"}]))
+        sockets[0].send("go")
+        self.assertEqual(sockets[0].recv(), "for all")
+        for socket in sockets[1:]:
+            self.assertEqual([socket.recv(), socket.recv()], ["for the others", "for all"])
+
     def test_header_actions(self):
         self.start()
         self.app.on("beamgate.message", Reply(200, "text", {
