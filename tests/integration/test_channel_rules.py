@@ -2,6 +2,8 @@
 the newest publication for who comes, and presence."""
 
 import json
+import os
+from signal import SIGHUP, SIGKILL
 
 import beamgate
 import event_stream
@@ -16,6 +18,8 @@ channels small { subscribers_max 1; }
 channels quiet { publish off; }
 channels slow { rate 1r/s burst=2; }
 channels there { presence on; }
+channels few-* { subscribers_max 3; }
+channels slow-* { rate 1r/m burst=3; }
 server {
     listen 127.0.0.1:0;
     location = /any { sse argument=channel; }
@@ -26,9 +30,11 @@ server {
 """
 
 
-class ChannelRules(beamgate.TestCase):
+class Rules(beamgate.TestCase):
+    workers = 1
+
     def setUp(self):
-        self.running = self.gateway(HTTP, main="line { listen 127.0.0.1:0; }", workers=1)
+        self.running = self.gateway(HTTP, main="line { listen 127.0.0.1:0; }", workers=self.workers)
         self.http, self.line = self.running.addresses()
 
     def open(self, path, expect=200):
@@ -50,6 +56,8 @@ class ChannelRules(beamgate.TestCase):
     def api(self, method, body):
         return http_client.post(self.http, f"/api/{method}", body).json()["result"]
 
+
+class ChannelRules(Rules):
     def test_who_may_follow(self):
         for channel in ("secret", "members"):
             self.open(f"/any?channel={channel}", expect=403)
@@ -94,6 +102,68 @@ class ChannelRules(beamgate.TestCase):
         line.close()
         stream.close()
         beamgate.until(lambda: self.api("presence", {"channel": "there"})["presence"] == {})
+
+
+class SeveralWorkers(Rules):
+    """Limits of a channel are the node's, whichever workers its clients are on."""
+
+    workers = 3
+
+    def ask_to_join(self, room):
+        wire = Wire(open_socket(self.line))
+        self.addCleanup(wire.close)
+        wire.send(f"JOIN {room}\n".encode())
+        return wire
+
+    def test_how_many_of_those_who_come_at_once(self):
+        wires = [self.ask_to_join("few-a") for _ in range(12)]
+        answers = [self.hear(wire) for wire in wires]
+        self.assertEqual(sorted(answers), ["ERR the room is full"] * 9 + ["OK joined few-a"] * 3)
+        inside = [wire for wire, answer in zip(wires, answers) if answer.startswith("OK")]
+        inside[0].close()
+        beamgate.until(lambda: self.hear(self.ask_to_join("few-a")).startswith("OK"))
+        self.client("few-a", "ERR the room is full")
+
+    def test_places_of_a_dead_worker_are_kept_for_its_clients(self):
+        inside = [self.client("few-a") for _ in range(3)]
+        self.running.expect_deaths()
+        before = self.running.wait_workers(3)
+        for pid in before:
+            os.kill(pid, SIGKILL)
+        beamgate.until(lambda: not set(before) & set(self.running.wait_workers(3)))
+        self.client("few-a", "ERR the room is full")
+        inside.pop().close()
+        beamgate.until(lambda: self.hear(self.ask_to_join("few-a")).startswith("OK"))
+        self.client("few-a", "ERR the room is full")
+
+    def test_a_limit_that_a_reload_brings_counts_who_is_there(self):
+        inside = [self.client("small-new") for _ in range(3)]
+        self.running.write_config(http="channels small-new { subscribers_max 3; }" + HTTP)
+        mark = self.running.log_mark()
+        self.running.signal(SIGHUP)
+        self.running.wait_log(r"\breloaded\b", after=mark)
+
+        def is_full():  # Workers take the new settings a moment later.
+            wire = self.ask_to_join("small-new")
+            full = self.hear(wire) == "ERR the room is full"
+            wire.close()
+            return full
+        beamgate.until(is_full)
+        inside.pop().close()
+        beamgate.until(lambda: self.hear(self.ask_to_join("small-new")).startswith("OK"))
+
+    def test_how_fast_all_of_them_together(self):
+        wires = [self.client("slow-a") for _ in range(9)]
+        listener = self.client("slow-a")
+        for wire in wires:
+            self.say(wire, "hello")
+            self.say(wire, "JOIN elsewhere")
+        self.assertEqual([self.hear(listener) for _ in range(3)], ["hello"] * 3)
+        answers = []
+        for wire in wires:
+            while (answer := self.hear(wire)) != "OK joined elsewhere":
+                answers.append(answer)
+        self.assertEqual(answers.count("ERR too fast"), 6)
 
 
 if __name__ == "__main__":
