@@ -195,8 +195,9 @@ constexpr Directive kRows[] = {
      .fallback_help = "off",
      .help = "How fast clients may send messages, written as in \"websocket_rate user 20r/s burst=50 close\": those of one "
              "connection, of all connections of one user, or from one address.  Without burst, one second's worth may come "
-             "at once.  What is faster is read later, so that TCP slows the client down (delay), is forgotten (drop), or "
-             "ends the connection with 1008, or what its protocol has for it (close)."},
+             "at once.  What is faster is read later, so that TCP slows the client down (delay), is forgotten (drop), which "
+             "Pusher, Phoenix and Centrifuge clients are told by an error, or ends the connection with 1008, or what its "
+             "protocol has for it (close)."},
     {.name = "websocket_ping_interval",
      .scopes = kHttpServerLocation,
      .set = store_time<kSocket, &WebSocketAction::ping_interval_ms>,
