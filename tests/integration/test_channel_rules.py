@@ -8,9 +8,12 @@ from signal import SIGHUP, SIGKILL
 import beamgate
 import event_stream
 import http_client
+import jwt_token
+import ws_client
 from wire import Wire, open_socket
 
 HTTP = """
+token people { secret "a secret of thirty-two bytes or more"; }
 channels secret { subscribe denied; }
 channels members { subscribe token; }
 channels news { cache on; history 1 1m; }
@@ -25,6 +28,9 @@ server {
     location = /any { sse argument=channel; }
     location = /poll { longpoll argument=channel; longpoll_timeout 100ms; }
     location = /secret { sse secret; }
+    location ~ "^/raw/(?<name>.+)$" { websocket raw; websocket_subscribe $name; websocket_publish $name; }
+    location ~ "^/token/(?<name>.+)$" { websocket raw; websocket_token people; websocket_subscribe $name; }
+    location = /raw-secret { websocket raw; websocket_subscribe secret; }
     location /api/ { api on; }
 }
 """
@@ -102,6 +108,70 @@ class ChannelRules(Rules):
         line.close()
         stream.close()
         beamgate.until(lambda: self.api("presence", {"channel": "there"})["presence"] == {})
+
+
+class RawWebSockets(Rules):
+    """Where no application is asked, a channel that the request names has its rules."""
+
+    def connect(self, path):
+        return self.track(ws_client.connect(self.http, path))
+
+    def refused(self, path):
+        with self.assertRaises(ws_client.Refused) as refused:
+            self.connect(path)
+        return refused.exception.status
+
+    def token(self, **claims):
+        return jwt_token.sign("a secret of thirty-two bytes or more", claims)
+
+    def test_who_may_follow(self):
+        for channel in ("secret", "members", "%23server-to-user-ann"):
+            self.assertEqual(self.refused(f"/raw/{channel}"), 403, channel)
+        socket = self.connect("/raw-secret")  # The configuration itself says so.
+        self.api("publish", {"channel": "secret", "data": "told"})
+        self.assertEqual(socket.recv(), '"told"')
+        self.connect("/raw/small")
+        self.assertEqual(self.refused("/raw/small"), 503)
+
+    def test_tokens_say_who_it_is_and_where_it_may_go(self):
+        self.assertEqual(self.refused("/token/open"), 401)
+        self.assertEqual(self.refused("/token/open?token=nonsense"), 401)
+        self.assertEqual(self.refused(f"/token/members?token={self.token(sub='ann')}"), 403)
+        self.assertEqual(self.refused(f"/token/%23server-to-user-bob?token={self.token(sub='ann')}"), 403)
+        self.connect(f"/token/members?token={self.token(sub='ann', channel='members')}")
+        self.connect(f"/token/there?token={self.token(sub='ann')}")
+        self.assertEqual(http_client.get(self.http, "/api/users/ann").json()["result"]["protocols"], {"raw": 2})
+        (member,) = self.api("presence", {"channel": "there"})["presence"].values()
+        self.assertEqual(member["user"], "ann")
+
+    def test_what_may_not_be_published_is_not(self):
+        quiet, listener, slow = self.connect("/raw/quiet"), self.connect("/raw/slow"), self.connect("/raw/slow")
+        quiet.send("not heard")
+        for number in range(5):
+            slow.send(str(number))
+        slow.ping(b"all of it")
+        self.assertEqual([slow.recv(), slow.recv()], ["0", "1"])
+        while not slow.pongs:
+            slow.pongs.append(slow.recv_frame().payload)
+        self.assertEqual(slow.pongs, [b"all of it"])
+        for channel in ("quiet", "slow"):
+            self.api("publish", {"channel": channel, "data": "end"})
+        self.assertEqual(quiet.recv(), '"end"')
+        self.assertEqual([listener.recv() for _ in range(3)], ["0", "1", '"end"'])
+
+    def test_the_newest_for_who_comes(self):
+        self.api("publish", {"channel": "news", "data": 1})
+        self.api("publish", {"channel": "news", "data": 2})
+        socket = self.connect("/raw/news")
+        self.assertEqual(socket.recv(), "2")
+        self.api("publish", {"channel": "news", "data": 3})
+        self.assertEqual(socket.recv(), "3")
+
+    def test_presence(self):
+        sockets = [self.connect("/raw/there") for _ in range(2)]
+        self.assertEqual(self.api("presence_stats", {"channel": "there"}), {"num_clients": 2, "num_users": 2})
+        sockets.pop().close()
+        beamgate.until(lambda: self.api("presence_stats", {"channel": "there"})["num_clients"] == 1)
 
 
 class SeveralWorkers(Rules):

@@ -69,6 +69,23 @@ ChannelPolicy::Publishing ChannelPolicy::may_publish(std::string_view channel, s
   return taken.admitted ? Publishing::Allowed : Publishing::TooFast;
 }
 
+Result<hub::Subscribed> ChannelPolicy::subscribe(record::Record& record, std::string_view channel) {
+  hub::Hub& hub = context_.hub;
+  const bool of_users = channel.starts_with(hub::kUserChannelPrefix);  // Whose members are the users themselves.
+  std::string user;
+  hub::JoinOptions options;
+  if (hub::Hub::valid_channel(channel) && !of_users) prepare(record, channel, user, options);
+  options.wants = static_cast<uint8_t>(options.wants & ~ipc::kStateMembers);
+  const bool is_there = hub.is_subscribed(record, channel);
+  const bool plain = !options.member && (is_there || options.wants == 0);
+  if (plain || (is_there && hub.member_info(record, channel))) return hub.subscribe(record, channel);
+  context_.connections.touch(record);
+  const std::string name(channel);  // It may be the hub's own.
+  if (is_there) hub.unsubscribe(record, name);
+  if (const auto joined = hub.join(record, name, options); !joined) return joined.error();
+  return hub.is_joining(record, name) ? hub::Subscribed::Pending : hub::Subscribed::Now;
+}
+
 // --- How many subscribers a channel has.
 
 uint64_t ChannelPolicy::key_of(std::string_view what, std::string_view channel) const {

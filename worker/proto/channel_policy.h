@@ -56,6 +56,10 @@ class ChannelPolicy final : public hub::SubscriberLimit {
   // connection id where it has none; and the newest publication from channels with a cache.  Texts of `user` borrow.
   void prepare(const record::Record& record, std::string_view channel, std::string& user, hub::JoinOptions& options) const;
 
+  // Subscribes a client whose protocol has nothing to say of it, as the rules have it: its presence, and the newest
+  // publication (hub::Deliverer::joined()).  A plain subscription that it has becomes such a one.
+  Result<hub::Subscribed> subscribe(record::Record& record, std::string_view channel);
+
   // hub::SubscriberLimit
   bool admit(std::string_view channel, size_t here) override;
   void count(std::string_view channel, size_t here) override;
