@@ -248,7 +248,7 @@ constexpr Directive kRows[] = {
      .syntax = "on | off",
      .fallback = "off",
      .help = "Whether clients may subscribe to names with a * in the place of a segment, where : . and / separate "
-             "segments, and get the publications of all channels that fit."},
+             "segments, and get the publications of all channels that fit and whose own rules have it on too."},
 };
 static_assert(sound(kRows));
 

@@ -364,10 +364,12 @@ void Hub::on_deliver(const ipc::Deliver& message) {
   if (message.receipt_call != 0) deliverer_.end_receipt();
 }
 
+// None for a channel whose own rules have no wildcards: a pattern is no way around them.
 std::vector<std::string> Hub::patterns_of(std::string_view channel) const {
   std::vector<std::string> out;
+  if (patterns_.empty() || !is_pattern_ || !is_pattern_(channel)) return out;
   for (const std::string& pattern : patterns_) {
-    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_ && is_pattern_(pattern)) out.push_back(pattern);
+    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_(pattern)) out.push_back(pattern);
   }
   return out;
 }
