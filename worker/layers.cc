@@ -56,12 +56,12 @@ struct Layers::Parts {
         announced(context.connections, dispatcher, context.metrics, context.log),
         wake_timer(context.loop, [this] { dispatcher.wake(monotonic_ms()); }),
         websockets(context),
-        operations(context, websockets),
+        channel_policy(context),
+        operations(context, websockets, channel_policy),
         presence_events(context),
         raw_encoder(websockets),
         echo(websockets),
-        raw(context, dispatcher, websockets, operations),
-        channel_policy(context),
+        raw(context, dispatcher, websockets, operations, channel_policy),
         pusher(context, dispatcher, websockets, operations, channel_policy),
         pusher_encoder(pusher.clients()),
         phoenix(context, dispatcher, websockets, operations, channel_policy),
@@ -93,12 +93,12 @@ struct Layers::Parts {
   uv::Timer wake_timer;
   int64_t wakes_at_ms = 0;
   ws::WebSockets websockets;
+  proto::ChannelPolicy channel_policy;
   proto::ConnectionOps operations;
   proto::PresenceEvents presence_events;
   proto::RawEncoder raw_encoder;
   proto::Echo echo;
   proto::Raw raw;
-  proto::ChannelPolicy channel_policy;
   pusher::Pusher pusher;
   pusher::PusherEncoder pusher_encoder;
   proto::phoenix::Phoenix phoenix;
@@ -177,6 +177,7 @@ Layers::~Layers() {
 }
 
 void Layers::follow() {
+  parts_->channel_policy.follow();
   parts_->proxy.follow(parts_->settings.current().http);
   parts_->line.follow();
 }

@@ -216,14 +216,14 @@ constexpr Directive kRows[] = {
      .fallback = "0",
      .min = "0",
      .max = "10000000",
-     .help = "Most subscribers of one channel, for each worker; 0 is no limit."},
+     .help = "Most subscribers of one channel; 0 is no limit.  Those whom a token or the application lets in count as well."},
     {.name = "rate",
      .scopes = kChannels,
      .arity = between(1, 2),
      .set = set_rate,
      .syntax = "off | number r/s [burst=number]",
      .fallback = "off",
-     .help = "How often clients may publish into one channel, for each worker; written as 10r/s.  Without burst, one "
+     .help = "How often clients may publish into one channel, all of them together; written as 10r/s.  Without burst, one "
              "second's worth may come at once."},
     {.name = "conflate",
      .scopes = kChannels,
@@ -248,7 +248,7 @@ constexpr Directive kRows[] = {
      .syntax = "on | off",
      .fallback = "off",
      .help = "Whether clients may subscribe to names with a * in the place of a segment, where : . and / separate "
-             "segments, and get the publications of all channels that fit."},
+             "segments, and get the publications of all channels that fit and whose own rules have it on too."},
 };
 static_assert(sound(kRows));
 

@@ -150,19 +150,23 @@ constexpr Directive kRows[] = {
      .syntax = "name | off",
      .fallback_help = "off",
      .help = "The token block that says which signed tokens clients may show, where their protocol has a place for "
-             "one (centrifuge, phoenix).  A client with none, or a wrong one, is refused."},
+             "one (centrifuge, phoenix), and of raw connections in the field Authorization: Bearer or the argument token.  "
+             "A client with none, or a wrong one, is refused."},
     {.name = "websocket_subscribe",
      .scopes = kHttpServerLocation,
      .arity = at_least(1),
      .repeatable = true,
      .set = set_subscribe,
      .syntax = "channel ...",
-     .help = "Channels that a connection joins at its handshake; may contain variables."},
+     .help = "Channels that a connection joins at its handshake; may contain variables.  Where a raw connection has no "
+             "webhook, those with variables are subject to the rules of the channel (channels, subscribe); for one with "
+             "subscribe token, the token that websocket_token asks for has to name it, as for sse_token."},
     {.name = "websocket_publish",
      .scopes = kHttpServerLocation,
      .set = set_publish,
      .syntax = "channel",
-     .help = "Where a connection's messages are published when no webhook is asked; may contain variables."},
+     .help = "Where a connection's messages are published when no webhook is asked; may contain variables.  What the "
+             "channel's rules don't let clients publish (channels: publish, rate) is forgotten."},
     {.name = "websocket_message_max",
      .scopes = kHttpServerLocation,
      .set = store_bytes<kSocket, &WebSocketAction::message_bytes_max>,
@@ -195,8 +199,9 @@ constexpr Directive kRows[] = {
      .fallback_help = "off",
      .help = "How fast clients may send messages, written as in \"websocket_rate user 20r/s burst=50 close\": those of one "
              "connection, of all connections of one user, or from one address.  Without burst, one second's worth may come "
-             "at once.  What is faster is read later, so that TCP slows the client down (delay), is forgotten (drop), or "
-             "ends the connection with 1008, or what its protocol has for it (close)."},
+             "at once.  What is faster is read later, so that TCP slows the client down (delay), is forgotten (drop), which "
+             "Pusher, Phoenix and Centrifuge clients are told by an error, or ends the connection with 1008, or what its "
+             "protocol has for it (close)."},
     {.name = "websocket_ping_interval",
      .scopes = kHttpServerLocation,
      .set = store_time<kSocket, &WebSocketAction::ping_interval_ms>,

@@ -128,6 +128,25 @@ class Publishing(Api):
         self.result("publish", {"channel": "room", "data": "end"})
         self.assertEqual(socket.recv(), '"end"')
 
+    def test_one_connection_is_left_out(self):
+        self.start()
+        sockets = [self.connect() for _ in range(4)]
+        connections = http_client.get(self.address, "/api/connections", AUTH).json()["result"]["connections"]
+        left_out = connections[0]["id"]
+        self.result("publish", {"channel": "room", "data": 1, "except": left_out})
+        self.result("broadcast", {"channels": ["room"], "data": 2, "except": left_out})
+        for target in (f"/api/publish?channel=room&except={left_out}", f"/api/channels/room?except={left_out}"):
+            self.assertEqual(self.post(target, "text", {"Content-Type": "text/plain"}).status, 200)
+        self.result("publish", {"channel": "room", "data": "end", "except": None})
+        heard = [[socket.recv()] for socket in sockets]
+        for one, socket in zip(heard, sockets):
+            while one[-1] != '"end"':
+                one.append(socket.recv())
+        self.assertEqual(sorted(heard), [['"end"']] + [["1", "2", "text", "text", '"end"']] * 3)
+        for wrong in ("me", 7, left_out + "0"):
+            self.assertEqual(self.error("publish", {"channel": "room", "data": 1, "except": wrong}), 107)
+        self.assertEqual(self.post("/api/publish?channel=room&except=me", "x", {"Content-Type": "text/plain"}).status, 400)
+
     def test_limits(self):
         self.start()
         for command in ({"data": 1}, {"channel": "room"}, {"channel": "", "data": 1}, {"channel": "x" * 256, "data": 1},

@@ -8,6 +8,7 @@ import threading
 import time
 
 import beamgate
+import http_client
 import standard_webhooks
 import ws_client
 from backend import Actions, Cut, Garbage, Hang, Held, Huge, Reply
@@ -170,6 +171,46 @@ class AnApplicationThatAnswers(Webhooks):
         self.assertEqual((closed.exception.code, closed.exception.reason), (4001, "bye"))
         last = self.app.seen("beamgate.message")[-1]
         self.assertEqual((last.header("beamgate-user"), last.header("beamgate-state")), ("ann", "s2"))
+
+    def test_a_publication_leaves_one_connection_out(self):
+        self.start()
+        self.app.on("beamgate.connect", Actions(subscribe=["room"]))
+        sockets = [self.connect() for _ in range(3)]
+        self.app.on("beamgate.message", lambda request: Actions(publish=[
+            {"channel": "room", "data": "for the others", "event": "say", "except": request.header("beamgate-connection")},
+            {"channel": "room", "data": "for all"}]))
+        sockets[0].send("go")
+        self.assertEqual(sockets[0].recv(), "for all")
+        for socket in sockets[1:]:
+            self.assertEqual([socket.recv(), socket.recv()], ["for the others", "for all"])
+
+    def test_who_is_subscribed_by_the_application_is_present(self):
+        self.app = self.backend(Reply(204), secret=SECRET)
+        self.server = self.gateway(
+            settings(self.app, "batch_delay 5ms;") + "channels there { presence on; presence_webhook app; }"
+            "server { listen 127.0.0.1:0; location /ws { websocket raw; webhook app; } location /api/ { api on; } }", workers=3)
+        self.app.on("beamgate.connect", lambda request: Actions(
+            user=request.header("beamgate-uri").partition("name=")[2], subscribe=["there"]))
+
+        def members():
+            answer = http_client.post(self.server.address(), "/api/presence", {"channel": "there"}).json()["result"]
+            return sorted(member["user"] for member in answer["presence"].values())
+
+        ann, tab, bob = (self.connect(f"/ws?name={name}") for name in ("ann", "ann", "bob"))
+        self.assertEqual(members(), ["ann", "ann", "bob"])
+        self.app.on("beamgate.message", Actions(unsubscribe=["there"]))
+        ann.send("leave")
+        beamgate.until(lambda: members() == ["ann", "bob"])
+        self.app.on("beamgate.message", Actions(subscribe=["there"], send=["back"]))
+        ann.send("come back")
+        self.assertEqual(ann.recv(), "back")
+        self.assertEqual(members(), ["ann", "ann", "bob"])
+        for socket in (ann, tab):
+            socket.close()
+        beamgate.until(lambda: members() == ["bob"])
+        told = [(event["type"], event["data"]["user"]) for event in self.app.wait_events("beamgate.left", count=1)]
+        self.assertEqual(told, [("beamgate.left", "ann")])
+        self.assertEqual(len(self.app.wait_events("beamgate.joined", count=2)), 2)
 
     def test_header_actions(self):
         self.start()

@@ -5,7 +5,9 @@ import centrifuge_client
 import http_client
 
 HTTP = """
+channels * { wildcards on; }
 channels chat:* { wildcards on; }
+channels chat:secret { subscribe denied; }
 channels plain:* { }
 server {
     listen 127.0.0.1:0;
@@ -55,6 +57,14 @@ class Wildcards(beamgate.TestCase):
         self.publish("plain:1", "not this")
         self.publish("plain:*", "this")
         self.assertEqual(client.push("pub"), {"data": "this", "offset": 1})
+
+    def test_a_pattern_is_no_way_around_the_rules_of_a_channel(self):
+        client = self.subscribe("chat:*", "*")
+        self.publish("chat:secret", "not this")
+        self.publish("#server-to-user-ann", "nor this")
+        self.publish("lobby", "this")
+        self.publish("chat:1", "and this")
+        self.assertEqual([client.push("pub")["data"] for _ in range(2)], ["this", "and this"])
 
     def test_nobody_publishes_into_a_pattern(self):
         client = self.subscribe("chat:*")

@@ -169,15 +169,21 @@ const scenarios = {
   async presence() {
     const options = (sub, nick) => ({token: token({sub, info: {nick}})});
     const watcher = await connected("/token", options("w", "W"));
-    const room = await subscribed(watcher, "presence-room");
+    const room = watcher.newSubscription("presence-room", {token: token({sub: "w", channel: "presence-room", info: {seat: 1}})});
     const events = [];
-    for (const name of ["join", "leave"]) room.on(name, ({info}) => events.push([name, info.user, info.connInfo?.nick]));
+    for (const name of ["join", "leave"]) {
+      room.on(name, ({info}) => events.push([name, info.user, info.connInfo?.nick, ...(info.chanInfo ? [info.chanInfo] : [])]));
+    }
+    room.subscribe();
+    await until(() => events.length === 1, "its own join");
+    assert.deepEqual(events.splice(0), [["join", "w", "W", {seat: 1}]]);
     const tabs = [await connected("/token", options("ada", "Ada")), await connected("/token", options("ada", "Ada"))];
     for (const tab of tabs) await subscribed(tab, "presence-room");
     await until(() => events.length === 2, "joins");
     const {clients: members} = await room.presence();
     assert.deepEqual(Object.values(members).map(({user}) => user).sort(), ["ada", "ada", "w"]);
-    assert.equal(Object.values(members).find(({user}) => user === "w").connInfo.nick, "W");
+    const {connInfo, chanInfo} = Object.values(members).find(({user}) => user === "w");
+    assert.deepEqual([connInfo, chanInfo], [{nick: "W"}, {seat: 1}]);
     assert(Object.entries(members).every(([id, info]) => id === info.client));
     assert.deepEqual(await room.presenceStats(), {numUsers: 2, numClients: 3});
     ok("members");

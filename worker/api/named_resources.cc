@@ -66,6 +66,9 @@ std::string describe_user(std::string_view user, const ConnectionCalls::Outcome&
 
 bool read_body(const http::Request& request, std::string&& body, Payload& payload, const char*& problem) {
   payload.event = request.argument("event");
+  if (const std::string except = request.argument("except"); !except.empty() && !read_except(except, payload, problem)) {
+    return false;
+  }
   payload.wants_receipt = request.argument("receipt") == "true";
   if (const std::string wanted = request.argument("acknowledge_ms"); !wanted.empty()) {
     uint64_t ms = 0;

@@ -5,6 +5,7 @@
 
 #include "common/crypto/crypto.h"
 #include "worker/api/receipted_reply.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::api {
 namespace {
@@ -28,6 +29,9 @@ bool read_options(const json::Value& params, Payload& payload, const char*& prob
     }
     payload.event = *text;
   }
+  if (const json::Value* except = params.find("except"); except != nullptr && !except->is_null()) {
+    if (!read_except(except->as_string().value_or(""), payload, problem)) return false;
+  }
   payload.skips_history = params.get_bool("skip_history").value_or(false);
   payload.wants_receipt = params.get_bool("receipt").value_or(false);
   return !params.has("acknowledge_ms") || read_acknowledge_ms(params.get_uint("acknowledge_ms"), payload, problem);
@@ -49,6 +53,13 @@ struct Gather {
 };
 
 }  // namespace
+
+bool read_except(std::string_view id, Payload& payload, const char*& problem) {
+  const auto uid = record::parse_uid(id);
+  if (!uid) problem = "except is not a connection id";
+  payload.except = uid.value_or(0);
+  return uid.has_value();
+}
 
 bool read_acknowledge_ms(std::optional<uint64_t> ms, Payload& payload, const char*& problem) {
   if (!ms || *ms < 1 || *ms > kAcknowledgeMsMax) {
@@ -131,6 +142,7 @@ void Publishing::publish_payload(std::string_view channel, const Payload& payloa
   }
   hub::PublishOptions options;
   options.kind = payload.kind;
+  options.except = payload.except;
   options.idempotency_key = idempotency_key;
   options.origin.event = payload.event;
   if (payload.skips_history) options.flags |= ipc::kPublishNoHistory;

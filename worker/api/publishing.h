@@ -9,6 +9,7 @@
 // Limits     A payload of at most bytes_max (publication_max); kChannelsMax channels in one broadcast;
 //            kAcknowledgeMsMax.
 // Errors     BadRequest, LimitExceeded; TooManyRequests when the bus to the master is full.
+// Except     "except": the id of a connection that doesn't get it.
 // Event      "event", or the tag of that name, names the event for protocols that have such; of "tags" nothing else is
 //            kept.  "skip_history": the channel's history doesn't keep it.
 #pragma once
@@ -30,12 +31,15 @@ struct Payload {
   ipc::PayloadKind kind = ipc::PayloadKind::Json;
   std::string bytes;
   std::string event;
+  uint64_t except = 0;  // uid of a connection that doesn't get it.
   bool skips_history = false;
   bool wants_receipt = false;
   uint32_t acknowledge_ms = 0;  // Not 0: with wants_receipt.
 };
 
 constexpr uint64_t kAcknowledgeMsMax = 30'000;
+// Leaves the connection of this id out; `problem` is set when it is none.
+bool read_except(std::string_view id, Payload& payload, const char*& problem);
 // Asks for a receipt with acknowledgements; `problem` is set when it is not from 1 to kAcknowledgeMsMax.
 bool read_acknowledge_ms(std::optional<uint64_t> ms, Payload& payload, const char*& problem);
 
@@ -49,7 +53,7 @@ class Publishing {
 
   Publishing(hub::Hub& hub, hub::Remote& remote) : hub_(hub), remote_(remote) {}
 
-  // params: {channel, data | b64data, event?, tags?, skip_history?, idempotency_key?, receipt?, acknowledge_ms?};
+  // params: {channel, data | b64data, event?, tags?, except?, skip_history?, idempotency_key?, receipt?, acknowledge_ms?};
   // header_key counts when the command has none.
   void publish(const json::Value& params, std::string_view header_key, uint64_t bytes_max, Done done);
   // params: as publish, with channels; the result is {"responses":[...]}, one reply for

@@ -5,8 +5,10 @@
 #include "common/base/bytes.h"
 #include "common/base/utf8.h"
 #include "common/crypto/crypto.h"
+#include "common/ipc/messages.h"
 #include "common/json/value.h"
 #include "worker/hook/header_text.h"
+#include "worker/record/uid.h"
 
 namespace beamgate::hook {
 namespace {
@@ -138,14 +140,19 @@ Result<void> parse_publishes(const json::Value& value, std::vector<Publish>& out
   if (!value.is_array()) return invalid("\"publish\" must be an array");
   for (const json::Value& item : *value.as_array()) {
     if (!item.is_object()) return invalid("\"publish\" holds objects only");
-    if (!only_members(item, {"channel", "text", "data", "base64", "binary"})) {
+    if (!only_members(item, {"channel", "text", "data", "base64", "binary", "event", "except"})) {
       return invalid("unknown member in \"publish\"");
     }
     const auto channel = item.get_string("channel");
     if (!channel) return invalid("\"publish\" needs a \"channel\"");
+    const auto event = item.has("event") ? item.get_string("event") : std::string_view();
+    if (!event || event->size() > ipc::kEventBytesMax) return invalid("\"event\" must be a string of 255 bytes at most");
+    const auto except = item.has("except") ? record::parse_uid(item.get_string("except").value_or("")) : uint64_t{0};
+    if (!except) return invalid("\"except\" must be the id of a connection");
     auto message = parse_payload(item);
     if (!message) return message.error();
-    out.push_back(Publish{std::string(*channel), std::move(message.value().bytes), message.value().binary});
+    out.push_back(Publish{std::string(*channel), std::move(message.value().bytes), message.value().binary,
+                          std::string(*event), *except});
   }
   return {};
 }

@@ -6,11 +6,11 @@
 //          content-type: application/vnd.beamgate+json has a document instead of a body:
 //            {"user": "u", "state": "s",  "subscribe": ["a"], "unsubscribe": ["c"],
 //             "send": ["text", {"data": {"any": "json"}}, {"base64": "AAEC"}],
-//             "publish": [{"channel": "a", "data": {"any": "json"}}],
+//             "publish": [{"channel": "a", "data": {"any": "json"}, "event": "e", "except": "0001000002a3b4c5"}],
 //             "close": {"code": 4001, "reason": "bye"}}
 //          A payload has one of text (string), data (any JSON; a string stands for its characters) or base64
 //          (binary bytes).  "binary": true makes a binary message of text and data, false a text message of
-//          base64.  null for user or state clears it; a user may be an integer.
+//          base64.  event names a publication; except is the id of a connection that doesn't get it.  null for user or state clears it; a user may be an integer.
 //          Any other body is one message to the sender, see is_text_type().
 // Errors   Strict: what can't be understood, an unknown member included, refuses the whole reply with a text
 //          that says what is wrong.

@@ -64,6 +64,8 @@ struct Publish {
   std::string channel;
   std::string bytes;
   bool binary = false;
+  std::string event;    // Its name, for protocols that have such; or empty.
+  uint64_t except = 0;  // uid of a connection that doesn't get it.
 };
 
 struct Close {

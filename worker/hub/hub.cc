@@ -87,6 +87,21 @@ size_t Hub::local_subscribers(std::string_view channel) const {
   return found == nullptr ? 0 : found->slots.size();
 }
 
+void Hub::recount() const {
+  for (const auto& [name, channel] : by_name_) count(*channel);
+}
+
+// Where it says true, count() has to follow.
+bool Hub::admits(std::string_view name, const Channel* channel) const {
+  return limit_ == nullptr || limit_->admit(name, channel == nullptr ? 0 : channel->subscribers());
+}
+
+void Hub::count(std::string_view name, const Channel* channel) const {
+  if (limit_ != nullptr) limit_->count(name, channel == nullptr ? 0 : channel->subscribers());
+}
+
+void Hub::count(const Channel& channel) const { count(block_of(channel).name(), &channel); }
+
 void Hub::for_each_subscriber(std::string_view channel, const std::function<void(Record&)>& visit) {
   const Channel* found = find_channel(channel);
   if (found == nullptr) return;
@@ -106,10 +121,12 @@ Result<Subscribed> Hub::subscribe(Record& record, std::string_view name) {
     return Error{Code::LimitReached, 0, "too many subscriptions on this connection"};
   }
   Channel* channel = find_channel(name);
+  if (!admits(name, channel)) return Error{Code::LimitReached, 0, "the channel is full"};
   if (channel == nullptr) channel = open_channel(name);
-  if (channel == nullptr) return Error{Code::LimitReached, 0, "no memory for another channel"};
+  if (channel == nullptr) return count(name, nullptr), Error{Code::LimitReached, 0, "no memory for another channel"};
   Subscription* subscription = add_subscription(record, *channel, {});
   if (subscription == nullptr) {
+    count(*channel);
     close_if_unused(*channel);
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
@@ -136,6 +153,7 @@ void Hub::enter_channel(Record& record, Subscription& subscription, Channel& cha
   subscription.position = static_cast<uint32_t>(channel.slots.size());
   channel.slots.push_back(slot_of(record));
   channel.entries.push_back(static_cast<uint32_t>(&subscription - arena_.at<Subscription>(record.subscriptions)));
+  count(channel);
 }
 
 Hub::Channel* Hub::open_channel(std::string_view name) {
@@ -196,6 +214,7 @@ bool Hub::copy_from(const record::Arena& from, const Record& old, Record& record
       enter_channel(record, *copy, *channel);
     } else {
       ++channel->joining;
+      count(*channel);
     }
     if (entries[i].note == kNull) continue;
     const auto* length = from.look<uint32_t>(entries[i].note);
@@ -277,6 +296,7 @@ void Hub::leave_channel(Record& record, Subscription& subscription) {
     leave_arrays(subscription, channel);
     std::erase(channel.pending, ConnId{slot_of(record), record.generation});
   }
+  count(channel);
   close_if_unused(channel);
 }
 
@@ -344,10 +364,12 @@ void Hub::on_deliver(const ipc::Deliver& message) {
   if (message.receipt_call != 0) deliverer_.end_receipt();
 }
 
+// None for a channel whose own rules have no wildcards: a pattern is no way around them.
 std::vector<std::string> Hub::patterns_of(std::string_view channel) const {
   std::vector<std::string> out;
+  if (patterns_.empty() || !is_pattern_ || !is_pattern_(channel)) return out;
   for (const std::string& pattern : patterns_) {
-    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_ && is_pattern_(pattern)) out.push_back(pattern);
+    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_(pattern)) out.push_back(pattern);
   }
   return out;
 }

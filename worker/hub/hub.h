@@ -77,6 +77,15 @@ class Deliverer {
   virtual void end_receipt() {}
 };
 
+// How many subscribers a channel may have.  `here` are this worker's, those who are joining included.
+class SubscriberLimit {
+ public:
+  virtual ~SubscriberLimit() = default;
+  // Whether one more may come; then it is counted, and count() is called once it is a subscriber or wasn't made one.
+  virtual bool admit(std::string_view channel, size_t here) = 0;
+  virtual void count(std::string_view channel, size_t here) = 0;
+};
+
 // What the master says about an accepted publication.
 struct PublishReceipt {
   bool accepted = false;  // False: the bus was full or went away.
@@ -136,10 +145,12 @@ class Hub {
   void set_on_user_change(OnUserChange on_user_change) { on_user_change_ = std::move(on_user_change); }
   // Whether the subscribers of a channel of this name get what is published in the channels that fit it (segments.h).
   void set_is_pattern(std::function<bool(std::string_view)> is_pattern) { is_pattern_ = std::move(is_pattern); }
+  // Asked about every new subscription that is not one of a dead or another worker's; null: nobody is.
+  void set_limit(SubscriberLimit* limit) { limit_ = limit; }
   // Told when publish() has room again after it said false.
   void add_on_room(std::function<void()> on_room) { on_room_.push_back(std::move(on_room)); }
 
-  // Invalid: not a channel name.  LimitReached: kSubscriptionsMax, or the arena is full.
+  // Invalid: not a channel name.  LimitReached: kSubscriptionsMax, the channel's SubscriberLimit, or the arena is full.
   Result<Subscribed> subscribe(record::Record& record, std::string_view channel);
   // As subscribe(), but Deliverer::joined() is called once it is done, which may be before this returns; a successor or
   // the destination of a move calls it where this worker couldn't.  Until then nothing is delivered.
@@ -189,6 +200,7 @@ class Hub {
   void for_each_channel(std::string_view prefix,
                         const std::function<void(std::string_view name, size_t subscribers)>& visit) const;
   size_t local_subscribers(std::string_view channel) const;
+  void recount() const;  // SubscriberLimit::count() for every channel.
   // From the last to the first: the one that is visited may be closed meanwhile, no other may.
   void for_each_subscriber(std::string_view channel, const std::function<void(record::Record&)>& visit);
 
@@ -264,6 +276,9 @@ class Hub {
   void keep(Channel& channel, Replay::Entry&& entry);
   void skip_to(Channel& channel, ipc::Place place);
   void leave_channel(record::Record& record, Subscription& subscription);
+  bool admits(std::string_view name, const Channel* channel) const;
+  void count(std::string_view name, const Channel* channel) const;
+  void count(const Channel& channel) const;
   void leave_arrays(const Subscription& subscription, Channel& channel);
   uint32_t slot_of(const record::Record& record) const;
   // hub_joining.cc
@@ -284,6 +299,7 @@ class Hub {
   std::set<std::string, std::less<>> patterns_;  // Names of local channels with a wildcard.
   OnChannelChange on_channel_change_;
   std::vector<std::function<void()>> on_room_;
+  SubscriberLimit* limit_ = nullptr;
   std::unordered_map<std::string_view, Channel*> by_name_;  // Keys point into the channel's block.
   std::vector<std::unique_ptr<Channel>> channels_;          // By index; null where free.
   std::vector<uint32_t> free_indices_;

@@ -62,14 +62,16 @@ Result<void> Hub::join(Record& record, std::string_view name, const JoinOptions&
     return Error{Code::LimitReached, 0, "too many subscriptions on this connection"};
   }
   Channel* channel = find_channel(name);
+  if (!admits(name, channel)) return Error{Code::LimitReached, 0, "the channel is full"};
   if (channel == nullptr) channel = open_channel(name);
-  if (channel == nullptr) return Error{Code::LimitReached, 0, "no memory for another channel"};
+  if (channel == nullptr) return count(name, nullptr), Error{Code::LimitReached, 0, "no memory for another channel"};
   const Note note{.tag = options.tag, .member = options.member, .user = options.user, .info = options.info,
                   .since_ms = wall_ms(), .wants = options.wants, .epoch = options.epoch, .after = options.after,
                   .publications_max = options.publications_max, .members_max = options.members_max};
   Subscription* subscription = add_subscription(record, *channel, {});
   if (subscription == nullptr || !set_note(*subscription, note)) {
     if (subscription != nullptr) --record.subscription_count, metrics_.subtract(metrics::Metric::HubSubscriptions);
+    count(*channel);
     close_if_unused(*channel);
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
@@ -81,6 +83,7 @@ Result<void> Hub::join(Record& record, std::string_view name, const JoinOptions&
     return {};
   }
   ++channel->joining;
+  count(*channel);
   subscription->flags |= kJoining;
   send_join(record, *subscription, note, false);
   return {};

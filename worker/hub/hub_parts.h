@@ -74,6 +74,7 @@ struct Hub::Channel {
   uint64_t hold = 0;               // Name of its publications in the Replay while it is held.
   ipc::Place kept_from;            // What came behind is in the Replay while it is held.
 
+  size_t subscribers() const { return slots.size() + joining; }
   // Somebody depends on what the ChannelBlock says of its place.
   bool in_use() const { return !slots.empty() || holds > 0 || joining > 0; }
 };

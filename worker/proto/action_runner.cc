@@ -55,6 +55,8 @@ void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions,
     }
     hub::PublishOptions options;
     options.kind = publication.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
+    options.except = publication.except;
+    options.origin.event = publication.event;
     if (context_.hub.publish(publication.channel, publication.bytes, options)) continue;
     return bus_wait_.wait(id, [this, id, actions, next, done] { publish_from(id, actions, next, done); });
   }

@@ -68,24 +68,12 @@ void ChannelDoor::open(http::Exchange& exchange, const config::ChannelReaderActi
 
 ChannelDoor::Refusal ChannelDoor::check_tokens(const http::Request& request, const config::TokenRules& rules,
                                                Visit& visit) const {
-  const std::vector<std::string> tokens = shown_tokens(request);
-  if (tokens.empty()) return {401, "A token is wanted.\n", "Bearer"};
-  const Refusal invalid{401, "The token is not valid.\n", "Bearer error=\"invalid_token\""};
-  Guest& guest = visit.guest;
-  for (const std::string& token : tokens) {
-    const crypto::Jwt jwt = rules.verifier->verify(token, wall_ms() / 1000);
-    const std::string user = crypto::claim_text(jwt.claims, rules.user_claim);
-    if (!jwt.valid() || user.size() > ConnectionOps::kUserBytesMax) return invalid;
-    if (&token != &tokens.front() && user != guest.user) return invalid;
-    guest.user = user;
-    if (jwt.expires_s != 0) {
-      guest.expires_s = guest.expires_s == 0 ? jwt.expires_s : std::min(guest.expires_s, jwt.expires_s);
-    }
-    if (const auto channel = jwt.claims.get_string("channel")) visit.tokens_name.emplace_back(*channel);
-    const json::Value::Array* channels = jwt.claims.get_array("channels");
-    if (channels == nullptr) continue;
-    for (const json::Value& channel : *channels) visit.tokens_name.emplace_back(channel.as_string().value_or(""));
-  }
+  ShownTokens shown = read_tokens(request, rules);
+  if (!shown.any) return {401, "A token is wanted.\n", "Bearer"};
+  if (!shown.valid) return {401, "The token is not valid.\n", "Bearer error=\"invalid_token\""};
+  visit.guest.user = std::move(shown.user);
+  visit.guest.expires_s = shown.expires_s;
+  visit.tokens_name = std::move(shown.channels);
   return {};
 }
 

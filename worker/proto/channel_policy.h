@@ -2,13 +2,16 @@
 //
 // Owner      One per worker, shared by the protocols.
 // Thread     Worker loop thread only.
-// Limits     kBucketsMax channels with a rate; the buckets of all begin anew when there are more.
+// Limits     Those of a channel hold for the node: its rate stands in the table of limit_req's rates (ipc::RateTable), its
+//            subscribers in that of limit_conn's counts (ipc::AddressTable), whose limits are.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "common/base/keyed_hash.h"
 #include "worker/context.h"
@@ -17,15 +20,15 @@
 
 namespace beamgate::proto {
 
-class ChannelPolicy {
+class ChannelPolicy final : public hub::SubscriberLimit {
  public:
-  static constexpr size_t kBucketsMax = 100'000;
-
-  // Takes Hub::set_is_pattern for itself.
+  // Takes Hub::set_is_pattern and Hub::set_limit for itself.
   explicit ChannelPolicy(Context& context);
-  ~ChannelPolicy();
+  ~ChannelPolicy() override;
   ChannelPolicy(const ChannelPolicy&) = delete;
   ChannelPolicy& operator=(const ChannelPolicy&) = delete;
+
+  void follow();  // The settings have changed.
 
   // Valid until the settings change.
   const config::ChannelRules& rules_of(std::string_view channel) const;
@@ -53,13 +56,25 @@ class ChannelPolicy {
   // connection id where it has none; and the newest publication from channels with a cache.  Texts of `user` borrow.
   void prepare(const record::Record& record, std::string_view channel, std::string& user, hub::JoinOptions& options) const;
 
+  // Subscribes a client whose protocol has nothing to say of it, as the rules have it: its presence, and the newest
+  // publication (hub::Deliverer::joined()).  A plain subscription that it has becomes such a one.
+  Result<hub::Subscribed> subscribe(record::Record& record, std::string_view channel);
+
+  // hub::SubscriberLimit
+  bool admit(std::string_view channel, size_t here) override;
+  void count(std::string_view channel, size_t here) override;
+
  private:
-  struct Bucket {
-    int64_t full_at_ms = 0;  // When it has its whole burst again, if nothing more is taken.
-  };
+  using Entries = std::vector<uint32_t>;  // Of the table, one for each subscriber.
+
+  uint64_t key_of(std::string_view what, std::string_view channel) const;
+  std::optional<uint32_t> take_place(std::string_view channel, uint32_t most) const;
+  bool is_full(std::string_view channel, uint32_t most) const;
 
   Context& context_;
-  std::unordered_map<std::string, Bucket, KeyedHash, std::equal_to<>> buckets_;
+  const KeyedHash hash_;
+  bool bounds_subscribers_ = false;  // Some rules do.
+  std::unordered_map<std::string, Entries, KeyedHash, std::equal_to<>> counted_;
 };
 
 }  // namespace beamgate::proto

@@ -3,9 +3,24 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/crypto/jwt.h"
+#include "common/ipc/messages.h"
 #include "worker/http/grammar.h"
 
 namespace beamgate::proto {
+namespace {
+
+std::vector<std::string> shown_tokens(const http::Request& request) {
+  const std::string_view authorization = request.field("Authorization");
+  const size_t space = authorization.find(' ');
+  if (space != std::string_view::npos && iequals(authorization.substr(0, space), "bearer")) {
+    return {std::string(trim(authorization.substr(space + 1)))};
+  }
+  return arguments_of(request, "token");
+}
+
+}  // namespace
 
 std::vector<std::string> arguments_of(const http::Request& request, std::string_view name) {
   std::vector<std::string> values;
@@ -21,13 +36,25 @@ std::vector<std::string> arguments_of(const http::Request& request, std::string_
   return values;
 }
 
-std::vector<std::string> shown_tokens(const http::Request& request) {
-  const std::string_view authorization = request.field("Authorization");
-  const size_t space = authorization.find(' ');
-  if (space != std::string_view::npos && iequals(authorization.substr(0, space), "bearer")) {
-    return {std::string(trim(authorization.substr(space + 1)))};
+ShownTokens read_tokens(const http::Request& request, const config::TokenRules& rules) {
+  ShownTokens shown;
+  for (const std::string& token : shown_tokens(request)) {
+    const crypto::Jwt jwt = rules.verifier->verify(token, wall_ms() / 1000);
+    const std::string user = crypto::claim_text(jwt.claims, rules.user_claim);
+    const bool other_user = shown.any && user != shown.user;
+    shown.any = true;
+    shown.valid = jwt.valid() && user.size() <= ipc::kUserBytesMax && !other_user;
+    if (!shown.valid) return shown;
+    shown.user = user;
+    if (jwt.expires_s != 0) {
+      shown.expires_s = shown.expires_s == 0 ? jwt.expires_s : std::min(shown.expires_s, jwt.expires_s);
+    }
+    if (const auto channel = jwt.claims.get_string("channel")) shown.channels.emplace_back(*channel);
+    const json::Value::Array* channels = jwt.claims.get_array("channels");
+    if (channels == nullptr) continue;
+    for (const json::Value& channel : *channels) shown.channels.emplace_back(channel.as_string().value_or(""));
   }
-  return arguments_of(request, "token");
+  return shown;
 }
 
 std::vector<RequestedChannel> requested_channels(http::Exchange& exchange, const config::ChannelList& list) {

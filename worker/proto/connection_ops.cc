@@ -17,8 +17,8 @@ bool has_control_byte(std::string_view text) {
 
 }  // namespace
 
-ConnectionOps::ConnectionOps(Context& context, ws::WebSockets& websockets)
-    : context_(context), websockets_(websockets) {
+ConnectionOps::ConnectionOps(Context& context, ws::WebSockets& websockets, ChannelPolicy& policy)
+    : context_(context), websockets_(websockets), policy_(policy) {
   context_.hub.set_on_subscribed([this](record::ConnId id, std::string_view) { on_subscribed(id); });
   context_.connections.set_on_free([this](record::Record& record) {
     context_.hub.unsubscribe_all(record);
@@ -79,7 +79,8 @@ std::string_view ConnectionOps::state_of(const record::Record& record) const {
 Result<hub::Subscribed> ConnectionOps::subscribe(record::Record& record, std::string_view channel) {
   context_.connections.touch(record);
   if (Orders* orders = orders_for(record)) return orders->subscribe(record, channel);
-  return context_.hub.subscribe(record, channel);
+  if (record.phase != record::Phase::WebSocket) return context_.hub.subscribe(record, channel);
+  return policy_.subscribe(record, channel);
 }
 
 bool ConnectionOps::unsubscribe(record::Record& record, std::string_view channel) {

@@ -17,6 +17,7 @@
 #include "worker/context.h"
 #include "worker/hub/hub.h"
 #include "worker/proto/orders.h"
+#include "worker/proto/channel_policy.h"
 #include "worker/proto/plain_orders.h"
 #include "worker/record/record.h"
 #include "worker/ws/websockets.h"
@@ -31,7 +32,7 @@ class ConnectionOps {
   using OnConfirmed = std::function<void(record::Record*)>;
 
   // Takes Hub::set_on_subscribed and Connections::set_on_free for itself.
-  ConnectionOps(Context& context, ws::WebSockets& websockets);
+  ConnectionOps(Context& context, ws::WebSockets& websockets, ChannelPolicy& policy);
   ~ConnectionOps();
   ConnectionOps(const ConnectionOps&) = delete;
   ConnectionOps& operator=(const ConnectionOps&) = delete;
@@ -54,7 +55,8 @@ class ConnectionOps {
   std::string_view user_of(const record::Record& record) const;
   std::string_view state_of(const record::Record& record) const;
 
-  // Pending: use when_confirmed() before telling anybody that it is done.
+  // Pending: use when_confirmed() before telling anybody that it is done.  In a handshake it is a plain subscription, of
+  // which the protocol makes what the channel's rules say (ChannelPolicy::subscribe()).
   Result<hub::Subscribed> subscribe(record::Record& record, std::string_view channel);
   bool unsubscribe(record::Record& record, std::string_view channel);  // False: was not subscribed.
 
@@ -91,6 +93,7 @@ class ConnectionOps {
 
   Context& context_;
   ws::WebSockets& websockets_;
+  ChannelPolicy& policy_;
   std::unordered_map<uint32_t, Waiting> waiting_;  // By slot.
   Orders* orders_[static_cast<size_t>(record::kLastProtocol) + 1] = {};
   PlainOrders* plain_orders_[static_cast<size_t>(record::kLastProtocol) + 1] = {};

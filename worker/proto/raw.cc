@@ -21,15 +21,17 @@ constexpr int64_t kBusyMs = 100;
 
 using record::Record;
 
-Raw::Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops)
+Raw::Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops,
+         ChannelPolicy& policy)
     : context_(context),
       ops_(ops),
+      policy_(policy),
       queue_(context.arena),
       subjects_(context),
       events_(context, subjects_),
       bus_wait_(context),
       runner_(context, ops, bus_wait_),
-      handshake_(context, exchanges, websockets, ops, runner_, subjects_),
+      handshake_(context, exchanges, websockets, ops, policy, runner_, subjects_),
       messages_(context, ops, runner_, subjects_, *this),
       pulse_(context.loop, [this](record::ConnId id) { pulse_grip(id); }),
       timed_(context.loop, [this](record::ConnId id) { send_timed(id); }) {}
@@ -41,6 +43,7 @@ const std::shared_ptr<const config::Webhook>& Raw::endpoint_of(const Record& rec
 }
 
 void Raw::on_open(Record& record) {
+  send_newest(record);
   const auto& endpoint = endpoint_of(record);
   if (endpoint == nullptr) return;
   if (endpoint->grip) return schedule_grip(record);
@@ -56,6 +59,32 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
     return messages_.on_message(record, endpoint, binary, bytes);
   }
   publish(record, binary, bytes);
+}
+
+// --- What was published before it came, of channels with a cache.
+
+void Raw::on_joined(Record& record, std::string_view, const ipc::ChannelState& state) {
+  if (!state.answered) return ops_.close(record, ws::kCloseTryAgainLater, "no room for a subscription");
+  send_past(context_.connections.id_of(record), state);
+}
+
+// The channels of its handshake, when nothing could be sent yet.  What is newer than the subscription has been delivered.
+void Raw::send_newest(Record& record) {
+  const record::ConnId id = context_.connections.id_of(record);
+  for (const hub::Hub::Position& position : context_.hub.positions_of(record)) {
+    if (!policy_.rules_of(position.channel).cache) continue;
+    const ipc::Ask question{.channel = position.channel, .wants = ipc::kStateNewest, .publications_max = 1};
+    context_.hub.ask(question, [this, id, offset = position.offset](const ipc::ChannelState& state) {
+      if (!state.publications.empty() && state.publications.front().offset <= offset) send_past(id, state);
+    });
+  }
+}
+
+void Raw::send_past(record::ConnId id, const ipc::ChannelState& state) {
+  for (const ipc::Past& past : state.publications) {
+    Record* record = ops_.find_open(id);
+    if (record == nullptr || !ops_.send(*record, past.payload_kind == ipc::PayloadKind::Binary, past.payload)) return;
+  }
 }
 
 bool Raw::may_move(const Record& record) { return !ops_.waits(record) && messages_.may_move(record); }
@@ -193,7 +222,9 @@ std::optional<MessageDialect::CloseWith> Raw::refuse(Record&, const Endpoint& en
 // --- Without an application.
 
 void Raw::publish(Record& record, bool binary, std::string_view bytes) {
-  if (subjects_.publish_channel_of(record).empty()) return;
+  const std::string_view channel = subjects_.publish_channel_of(record);
+  constexpr size_t kAnySize = 0;  // websocket_message_max is its limit.
+  if (channel.empty() || policy_.may_publish(channel, kAnySize) != ChannelPolicy::Publishing::Allowed) return;
   if (record.hook_messages == 0 && publish_now(record, binary, bytes)) return;
   if (!queue_.push(record, binary, ++record.hook_sequence, bytes)) {
     return ops_.close(record, ws::kCloseTryAgainLater, "no memory");

@@ -3,7 +3,7 @@
 // With a webhook, each message goes to the application and its reply comes back (HookMessages), and the
 // application hears of the connection's beginning and end (beamgate.connected, beamgate.disconnected).
 // Without one, each message is published to the channel that websocket_publish names, its sender being a
-// subscriber like any other.  With neither, messages are read and forgotten: such a location only listens.
+// subscriber like any other; what the channel's rules don't let it publish is forgotten.  With neither, messages are read and forgotten: such a location only listens.
 //
 // Owner      One per worker.
 // Thread     Worker loop thread only.
@@ -15,6 +15,7 @@
 #include "worker/http/exchange.h"
 #include "worker/proto/action_runner.h"
 #include "worker/proto/bus_wait.h"
+#include "worker/proto/channel_policy.h"
 #include "worker/proto/connection_events.h"
 #include "worker/proto/connection_ops.h"
 #include "worker/proto/grip_pulse.h"
@@ -29,11 +30,12 @@ namespace beamgate::proto {
 
 class Raw final : public ws::Application, private MessageDialect {
  public:
-  Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops);
+  Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops, ChannelPolicy& policy);
 
   void on_handshake(http::Exchange& exchange) override { handshake_.begin(exchange); }
   void on_open(record::Record& record) override;
   void on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
+  void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) override;
   bool may_move(const record::Record& record) override;
   void on_adopted(record::Record& record) override;
   void on_given(record::Record& record) override;
@@ -58,6 +60,8 @@ class Raw final : public ws::Application, private MessageDialect {
                                   const hook::Reply& reply) override;
 
   const std::shared_ptr<const config::Webhook>& endpoint_of(const record::Record& record) const;
+  void send_newest(record::Record& record);
+  void send_past(record::ConnId id, const ipc::ChannelState& state);
   void publish(record::Record& record, bool binary, std::string_view bytes);
   bool publish_now(const record::Record& record, bool binary, std::string_view bytes);
   void publish_waiting(record::ConnId id);
@@ -68,6 +72,7 @@ class Raw final : public ws::Application, private MessageDialect {
 
   Context& context_;
   ConnectionOps& ops_;
+  ChannelPolicy& policy_;
   HookQueue queue_;
   Subjects subjects_;
   ConnectionEvents events_;

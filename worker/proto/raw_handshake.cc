@@ -1,6 +1,9 @@
 #include "worker/proto/raw_handshake.h"
 
+#include <algorithm>
+
 #include "worker/hub/hub.h"
+#include "worker/proto/channel_request.h"
 
 namespace beamgate::proto {
 namespace {
@@ -13,6 +16,8 @@ const config::WebSocketAction& action_of(const http::Exchange& exchange) {
 
 void RawHandshake::begin(http::Exchange& exchange) {
   const config::WebSocketAction& action = action_of(exchange);
+  std::string user;
+  if (!admit(exchange, user)) return;
   std::string channel;
   if (action.webhook == nullptr && !action.publish.empty()) {
     http::expand(action.publish, exchange.request(), exchange.record(), channel);
@@ -21,13 +26,47 @@ void RawHandshake::begin(http::Exchange& exchange) {
                                "This is no name of a channel to publish to.\n");
     }
   }
-  admission_.begin(exchange, exchange.record(), *this, {.publish_channel = channel});
+  admission_.begin(exchange, exchange.record(), *this, {.user = user, .publish_channel = channel});
+}
+
+// False: it is answered.
+bool RawHandshake::admit(http::Exchange& exchange, std::string& user) {
+  const config::WebSocketAction& action = action_of(exchange);
+  ShownTokens shown;
+  if (action.token != nullptr) {
+    shown = read_tokens(exchange.request(), *action.token);
+    if (!shown.valid) {
+      const std::string_view text = shown.any ? "The token is not valid.\n" : "A token is wanted.\n";
+      turn_away(exchange, exchange.record(), 401, "text/plain", text, {{"WWW-Authenticate", "Bearer"}});
+      return false;
+    }
+    user = std::move(shown.user);
+  }
+  return action.webhook != nullptr || may_follow(exchange, shown.channels);
+}
+
+bool RawHandshake::may_follow(http::Exchange& exchange, const std::vector<std::string>& tokens_name) {
+  using Subscribing = ChannelPolicy::Subscribing;
+  for (const config::Template& name : action_of(exchange).subscribe) {
+    if (name.constant()) continue;
+    std::string channel;
+    http::expand(name, exchange.request(), exchange.record(), channel);
+    const Subscribing verdict = policy_.may_subscribe(channel);
+    if (verdict == Subscribing::NoName || verdict == Subscribing::Full) continue;  // join_channels() says so.
+    const bool named = std::find(tokens_name.begin(), tokens_name.end(), channel) != tokens_name.end();
+    const bool open = verdict == Subscribing::Open || (verdict == Subscribing::Token && named);
+    if (open && !channel.starts_with(hub::kUserChannelPrefix)) continue;
+    turn_away(exchange, exchange.record(), 403, "text/plain", "This channel is not open.\n", {});
+    return false;
+  }
+  return true;
 }
 
 void RawHandshake::let_in(http::Exchange& exchange, record::Record& record, SharedActions actions,
                           std::vector<http::ResponseField> fields) {
   runner_.prepare(record, *actions);
   if (!join_channels(exchange, record)) return;
+  if (!enter(record)) return admission_.refuse(exchange, record, *this, 503, "No room for this subscription.\n");
   ops_.when_confirmed(record, [this, id = exchange.id(), actions, fields](record::Record* confirmed) {
     if (confirmed != nullptr) accept(id, actions, fields);
   });
@@ -54,6 +93,16 @@ bool RawHandshake::join_channels(http::Exchange& exchange, record::Record& recor
     return false;
   }
   return true;
+}
+
+// Its plain subscriptions become what the rules of their channels say.
+Result<void> RawHandshake::enter(record::Record& record) {
+  const std::vector<std::string_view> channels = hub_.channels_of(record);
+  const std::vector<std::string> names(channels.begin(), channels.end());
+  for (const std::string& name : names) {
+    if (const auto entered = policy_.subscribe(record, name); !entered) return entered.error();
+  }
+  return {};
 }
 
 }  // namespace beamgate::proto

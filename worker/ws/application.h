@@ -72,6 +72,12 @@ class Application {
   // Pause the connection (net::Connections::pause) to get no further message for now.
   virtual void on_message(record::Record& record, Opcode opcode, std::span<char> payload) = 0;
 
+  // As on_message(), for one that comes faster than websocket_rate lets it, and is to be dropped: a protocol that answers
+  // its messages says so.
+  virtual void on_too_fast(record::Record& record, Opcode opcode, std::span<char> payload) {
+    static_cast<void>(record), static_cast<void>(opcode), static_cast<void>(payload);
+  }
+
   // hub::Deliverer::joined(), for a connection of this mode.
   virtual void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) {
     static_cast<void>(record), static_cast<void>(tag), static_cast<void>(state);

@@ -4,7 +4,7 @@
 // Thread     Worker loop thread only.
 // Limits     kKeyBytes of the node's table; when more keys are counted at once, the one that came longest ago goes.
 // Policy     delay: the connection is not read until it may go on, so that TCP slows its client down; drop: the message is
-//            forgotten; close: the connection is closed as too fast.
+//            forgotten, which its protocol tells (Application::on_too_fast); close: the connection is closed as too fast.
 #pragma once
 
 #include <cstdint>

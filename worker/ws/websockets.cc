@@ -299,7 +299,7 @@ void WebSockets::deliver(Record& record, const Step& step, const WebSocketAction
   context_.metrics.add(Metric::MessagesReceived);
   if (!action.rates.empty()) {
     const auto verdict = rates_.take(record, action);
-    if (verdict == MessageRates::Verdict::Drop) return;
+    if (verdict == MessageRates::Verdict::Drop) return application_of(record).on_too_fast(record, step.opcode, payload);
     if (verdict == MessageRates::Verdict::Close) return close_for(record, Cause::TooFast);
   }
   application_of(record).on_message(record, step.opcode, payload);

@@ -83,6 +83,17 @@ void Centrifuge::on_message(Record& record, ws::Opcode opcode, std::span<char> p
   run_commands(record, {payload.data(), payload.size()});
 }
 
+void Centrifuge::on_too_fast(Record& record, ws::Opcode opcode, std::span<char> payload) {
+  if (opcode == ws::Opcode::Binary) return on_message(record, opcode, payload);
+  const record::ConnId id = context_.connections.id_of(record);
+  CommandReader reader({payload.data(), payload.size()});
+  Command command;
+  while (reader.next(command) == CommandReader::Outcome::Command) {
+    if (command.id != 0) sender_.error(record, command.id, ErrorCode::TooManyRequests);
+    if (ops_.find_open(id) == nullptr) return;
+  }
+}
+
 void Centrifuge::run_commands(Record& record, std::string_view frame) {
   const record::ConnId id = context_.connections.id_of(record);
   CommandReader reader(frame);

@@ -42,6 +42,7 @@ class Centrifuge final : public ws::Application, public Door, public Orders {
   }
   void on_open(record::Record& record) override;
   void on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
+  void on_too_fast(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
   void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) override;
   bool may_move(const record::Record& record) override;
   void on_adopted(record::Record& record) override;

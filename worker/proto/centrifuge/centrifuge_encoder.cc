@@ -25,11 +25,8 @@ void CentrifugeEncoder::encode(const ipc::PresenceChange& change, std::vector<En
     object += '}';
     if (!frame.bytes.empty()) frame.bytes += '\n';
     frame.bytes += make_push(change.channel, one.event == ipc::MemberEvent::Entered ? "join" : "leave", object);
-    frame.except = one.member.uid;
   }
-  if (frame.bytes.empty()) return;
-  if (change.changes.size() > 1) frame.except = 0;
-  out.push_back(std::move(frame));
+  if (!frame.bytes.empty()) out.push_back(std::move(frame));
 }
 
 void CentrifugeEncoder::on_gap(record::Record& record, std::string_view channel, uint64_t) {

@@ -24,6 +24,15 @@ bool is_json(std::string_view text) {
   return json::parse(text, {.bytes = text.size()}).ok();
 }
 
+// How member_info() begins.
+constexpr std::string_view kBoth = "{\"chan_info\":";
+
+void append_info(std::string& out, std::string_view name, std::string_view info) {
+  json::append_string(out += ',', name);
+  out += ':';
+  append_line(out, info);
+}
+
 }  // namespace
 
 void append_field(std::string& out, std::string_view name, std::string_view text) {
@@ -73,16 +82,24 @@ void append_publications(std::string& out, const std::vector<ipc::Past>& publica
   out += ']';
 }
 
+std::string member_info(std::string_view conn_info, std::string_view chan_info) {
+  if (chan_info.empty()) return std::string(conn_info);
+  std::string both = std::string(kBoth).append(chan_info);
+  if (!conn_info.empty()) both.append(",\"conn_info\":").append(conn_info);
+  return both += '}';
+}
+
 void append_client(std::string& out, const ipc::Member& member) {
   out += '{';
   const std::string client = record::format_uid(member.uid);
   append_field(out, "client", client);
   const bool anonymous = member.user == client;  // As ChannelPolicy::prepare() has it.
   append_field(out += ',', "user", anonymous ? std::string_view() : member.user);
-  if (!member.info.empty()) {
-    json::append_string(out += ',', "conn_info");
-    out += ':';
-    append_line(out, member.info);
+  const auto both = member.info.starts_with(kBoth) ? json::parse(member.info) : Result<json::Value>(json::Value());
+  if (both.ok() && both.value().is_object()) {
+    for (const auto& [name, info] : *both.value().as_object()) append_info(out, name, info.dump());
+  } else if (!member.info.empty()) {
+    append_info(out, "conn_info", member.info);
   }
   out += '}';
 }

@@ -3,7 +3,8 @@
 // Data     JSON as it is; text that is valid JSON as well, any other text as a JSON string; binary as base64 in one.
 //          No newline: in a frame it ends a message.
 // Origin   The event of a publication is its tag "event"; who has published it, connection and user, is "info".
-// Info     A member's own JSON is "conn_info".
+// Info     A member's own JSON is "conn_info"; of one that has a "chan_info" as well, from its subscription's token,
+//          member_info() has made one JSON of both.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,10 @@ void append_publication(std::string& out, ipc::PayloadKind kind, std::string_vie
 // [{...},...]
 void append_publications(std::string& out, const std::vector<ipc::Past>& publications);
 
-// {"client":"...","user":"...","conn_info":...}
+// What the hub keeps of a member; either may be empty.
+std::string member_info(std::string_view conn_info, std::string_view chan_info);
+
+// {"client":"...","user":"...","conn_info":...,"chan_info":...}
 void append_client(std::string& out, const ipc::Member& member);
 
 // {"CLIENT":{...},...}

@@ -69,7 +69,7 @@ void Subscriptions::begin(Record& record, const Command& command, const Grant& g
 }
 
 Result<void> Subscriptions::join(Record& record, std::string_view channel, const SubscriptionTag& tag,
-                                 std::string_view info) {
+                                 std::string_view chan_info) {
   const config::ChannelRules& rules = access_.rules(channel);
   const std::string text = tag.text();
   const Session session = load_session(context_.arena, record);
@@ -79,7 +79,8 @@ Result<void> Subscriptions::join(Record& record, std::string_view channel, const
   hub::JoinOptions options{.tag = text};
   options.member = rules.presence;
   options.user = user;
-  options.info = info.empty() ? std::string_view(session.info) : info;
+  const std::string both = member_info(session.info, chan_info);
+  options.info = both;
   if (rules.cache) {
     options.wants = ipc::kStateNewest;
     options.publications_max = 1;
@@ -201,7 +202,10 @@ void Subscriptions::refresh(Record& record, const Command& command) {
   if (!context_.hub.set_tag(record, channel, tag.text())) {
     return sender_.error(record, command.id, ErrorCode::Internal);
   }
-  if (!grant.info.empty()) context_.hub.update_member(record, channel, grant.info);
+  if (!grant.info.empty()) {
+    const std::string conn_info = load_session(context_.arena, record).info;
+    context_.hub.update_member(record, channel, member_info(conn_info, grant.info));
+  }
   check_expiry(record);
   std::string result = "{";
   append_ttl(result, grant.expires_s);

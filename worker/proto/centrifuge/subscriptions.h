@@ -55,7 +55,7 @@ class Subscriptions {
  private:
   void begin(record::Record& record, const Command& command, const Grant& grant);
   Result<void> join(record::Record& record, std::string_view channel, const SubscriptionTag& tag,
-                    std::string_view info);
+                    std::string_view chan_info);
   bool recovers(const SubscriptionTag& tag, const ipc::ChannelState& state) const;
 
   Context& context_;

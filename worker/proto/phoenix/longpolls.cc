@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kPath = "/longpoll";
 constexpr std::string_view kJsonType = "application/json; charset=utf-8";
 constexpr int64_t kExpiryMs = 500;
+constexpr uint64_t kLooksApart = 4;  // A held poll's client is looked for at every fourth expiry.
 
 // phoenix.js sends it in the query.
 std::string session_token(const http::Request& request) {
@@ -221,15 +222,28 @@ bool LongPolls::answer_held(uint64_t number, const Mail& mail) {
   const auto found = held_.find(number);
   http::Exchange* exchange = found == held_.end() ? nullptr : exchanges_.find(found->second.exchange);
   if (exchange == nullptr) return false;
-  if (context_.connections.peer_has_gone(exchange->record())) {
-    lost(number);
-    exchange->drop();
+  if (is_abandoned(found->second)) {
+    abandon(number);
     return false;
   }
   const std::string token = std::move(found->second.token);
   held_.erase(found);
   respond(*exchange, poll_answer(mail.status, token, mail.messages));
   return true;
+}
+
+// HTTP lets a client shut its half and wait for the answer; one that polls doesn't.
+bool LongPolls::is_abandoned(const Held& held) const {
+  http::Exchange* exchange = exchanges_.find(held.exchange);
+  return exchange != nullptr && context_.connections.peer_has_gone(exchange->record());
+}
+
+void LongPolls::abandon(uint64_t number) {
+  const auto found = held_.find(number);
+  http::Exchange* exchange = found == held_.end() ? nullptr : exchanges_.find(found->second.exchange);
+  if (exchange == nullptr) return;
+  lost(number);
+  exchange->drop();
 }
 
 // Its exchange has ended; nothing is to be done unless that was before its answer.
@@ -255,10 +269,17 @@ void LongPolls::lost(uint64_t number) {
 void LongPolls::expire() {
   const int64_t now_ms = monotonic_ms();
   std::vector<uint64_t> due;
+  std::vector<uint64_t> abandoned;
+  ++expiries_;
   for (const auto& [number, held] : held_) {
-    if (held.until_ms <= now_ms) due.push_back(number);
+    if (held.until_ms <= now_ms) {
+      due.push_back(number);
+    } else if ((number + expiries_) % kLooksApart == 0 && is_abandoned(held)) {
+      abandoned.push_back(number);
+    }
   }
   for (const uint64_t number : due) answer_held(number, {204, {}});
+  for (const uint64_t number : abandoned) abandon(number);
   if (held_.empty()) expiry_timer_.stop();
 }
 

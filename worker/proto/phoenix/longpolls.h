@@ -70,6 +70,8 @@ class LongPolls final : private Door {
   void post(http::Exchange& exchange, std::string_view token, std::string_view body);
   uint64_t hold(http::Exchange& exchange, std::string_view token);
   bool answer_held(uint64_t poll, const Mail& mail);
+  bool is_abandoned(const Held& held) const;
+  void abandon(uint64_t poll);
   void lost(uint64_t poll);
   void deliver(const Holder& holder, const Mail& mail, std::function<void(bool)> done);
   std::string answer(std::string_view body);
@@ -86,6 +88,7 @@ class LongPolls final : private Door {
   LongPollSessions sessions_;
   std::unordered_map<uint64_t, Held> held_;  // By number.
   uint64_t next_poll_ = 1;
+  uint64_t expiries_ = 0;  // How often expire() has run.
   uv::Timer expiry_timer_;
 };
 

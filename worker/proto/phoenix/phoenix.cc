@@ -149,6 +149,14 @@ void Phoenix::on_message(Record& record, ws::Opcode opcode, std::span<char> payl
   if (record.hook_messages == 1) wait_for_bus(record);
 }
 
+// A client whose heartbeat or leave isn't answered would take the connection for dead.
+void Phoenix::on_too_fast(Record& record, ws::Opcode opcode, std::span<char> payload) {
+  const Result<Message> message = parse_message(opcode == ws::Opcode::Binary, {payload.data(), payload.size()});
+  const bool free = !message || message.value().topic == kHeartbeatTopic || message.value().event == kLeave;
+  if (free) return on_message(record, opcode, payload);
+  topics_.reply(record, message.value(), Status::Error, reason_json("rate limited"));
+}
+
 void Phoenix::on_joined(Record& record, std::string_view tag, const ipc::ChannelState& state) {
   topics_.joined(record, tag, state);
 }

@@ -45,6 +45,7 @@ class Phoenix final : public ws::Application, private Door, private MessageDiale
   void on_handshake(http::Exchange& exchange) override;
   void on_open(record::Record& record) override;
   void on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
+  void on_too_fast(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
   void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) override;
   ws::CloseText closes_with(ws::Cause cause) const override;
   bool may_move(const record::Record& record) override;

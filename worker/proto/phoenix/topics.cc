@@ -76,7 +76,7 @@ void Topics::join(Record& record, const Message& message, std::string_view respo
     return reply(record, message, Status::Ok, response);
   }
   const Result<void> joined = context_.hub.join(record, message.topic, options);
-  if (!joined) reply(record, message, Status::Error, reason_json("too many channels joined"));
+  if (!joined) reply(record, message, Status::Error, reason_json(joined.error().text));
 }
 
 void Topics::joined(Record& record, std::string_view text, const ipc::ChannelState& state) {

@@ -48,6 +48,18 @@ void Pusher::on_message(record::Record& record, ws::Opcode opcode, std::span<cha
   obey(record, *app, *frame);
 }
 
+// What costs nobody else anything is done all the same.
+void Pusher::on_too_fast(record::Record& record, ws::Opcode opcode, std::span<char> payload) {
+  const auto frame = opcode == ws::Opcode::Text ? parse_frame({payload.data(), payload.size()}) : std::nullopt;
+  const std::string_view event = frame ? std::string_view(frame->event) : std::string_view();
+  if (event == "pusher:ping" || event == "pusher:pong" || event == "pusher:unsubscribe") {
+    return on_message(record, opcode, payload);
+  }
+  const auto channel = event == "pusher:subscribe" ? frame->data.get_string("channel") : std::nullopt;
+  if (channel) return subscribing_.refuse(record, *channel, "LimitReached", "Too many messages.", 429);
+  clients_.error(record, kErrorClientEvent, "Too many messages.");
+}
+
 void Pusher::obey(record::Record& record, const config::App& app, const ClientFrame& frame) {
   if (frame.event.starts_with("client-")) return client_events_.send(record, app, frame);
   if (frame.event == "pusher:subscribe") {

@@ -41,6 +41,7 @@ class Pusher final : public ws::Application, private proto::Orders {
   void on_handshake(http::Exchange& exchange) override { greeting_.begin(exchange); }
   void on_open(record::Record& record) override;
   void on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
+  void on_too_fast(record::Record& record, ws::Opcode opcode, std::span<char> payload) override;
   void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) override;
   ws::CloseText closes_with(ws::Cause cause) const override;
   bool may_move(const record::Record& record) override { return !ops_.waits(record) && subscribe_calls_.may_move(record); }

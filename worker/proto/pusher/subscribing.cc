@@ -132,7 +132,7 @@ void Subscribing::join(Record& record, const Wanted& wanted, const Member& membe
   policy_.prepare(record, wanted.on_node, user, options);
   context.connections.touch(record);
   const auto joined = context.hub.join(record, wanted.on_node, options);
-  if (!joined.ok()) refuse(record, wanted.channel, "LimitReached", "No more channels for this connection.", 429);
+  if (!joined.ok()) refuse(record, wanted.channel, "LimitReached", joined.error().text, 429);
 }
 
 void Subscribing::tell_again(Record& record, const Wanted& wanted, const Member& member) {

@@ -76,7 +76,8 @@ TEST(Actions, TheDocumentCarriesTheSameAndMore) {
   const auto parsed = document(R"({"user":"u","state":"s","subscribe":["a"],"unsubscribe":["b"],
     "send":["one",{"text":"two"},{"data":{"n":3}},{"data":"four"},{"base64":"AAEC"},{"text":"x","binary":true},
             {"base64":"eQ==","binary":false}],
-    "publish":[{"channel":"c","data":[1.0]},{"channel":"d","base64":"/w=="}],
+    "publish":[{"channel":"c","data":[1.0]},
+               {"channel":"d","base64":"/w==","event":"e","except":"0001000002a3b4c5"}],
     "close":{"code":4001,"reason":"bye"}})");
   ASSERT_TRUE(parsed.ok()) << parsed.error().text;
   const Actions& actions = parsed.value();
@@ -95,7 +96,11 @@ TEST(Actions, TheDocumentCarriesTheSameAndMore) {
   ASSERT_EQ(actions.publish.size(), 2u);
   EXPECT_EQ(actions.publish[0].channel, "c");
   EXPECT_EQ(actions.publish[0].bytes, "[1.0]");
+  EXPECT_EQ(actions.publish[0].event, "");
+  EXPECT_EQ(actions.publish[0].except, 0u);
   EXPECT_TRUE(actions.publish[1].binary);
+  EXPECT_EQ(actions.publish[1].event, "e");
+  EXPECT_EQ(actions.publish[1].except, 0x0001000002a3b4c5u);
   EXPECT_EQ(actions.close->code, 4001);
 }
 
@@ -115,7 +120,9 @@ TEST(Actions, BrokenDocumentsAreRefused) {
         R"({"send":[{"base64":"?"}]})", R"({"send":[{"text":"a","binry":true}]})",
         R"({"send":[{"text":"a","binary":1}]})", R"({"send":[{"base64":"/w==","binary":false}]})",
         R"({"publish":{}})", R"({"publish":["a"]})", R"({"publish":[{"data":1}]})",
-        R"({"publish":[{"channel":"c"}]})", R"({"publish":[{"channel":"c","data":1,"x":1}]})", R"({"close":true})",
+        R"({"publish":[{"channel":"c"}]})", R"({"publish":[{"channel":"c","data":1,"x":1}]})",
+        R"({"publish":[{"channel":"c","data":1,"event":1}]})", R"({"publish":[{"channel":"c","data":1,"except":"me"}]})",
+        R"({"publish":[{"channel":"c","data":1,"except":null}]})", R"({"close":true})",
         R"({"close":{"code":1006}})", R"({"close":{"code":"4001"}})", R"({"close":{"reason":1}})",
         R"({"close":{"code":4001,"why":""}})"}) {
     EXPECT_FALSE(document(body).ok()) << body;

@@ -281,6 +281,38 @@ TEST_F(HubTest, OneConnectionsSubscriptionsAreBounded) {
   EXPECT_EQ(arena_.bytes_live(), 0u);
 }
 
+// What a SubscriberLimit has been told, and a limit on what it lets in.
+class TwoPlaces final : public SubscriberLimit {
+ public:
+  bool admit(std::string_view channel, size_t here) override {
+    if (here >= 2) return false;
+    counts[std::string(channel)] = here + 1;
+    return true;
+  }
+  void count(std::string_view channel, size_t here) override { counts[std::string(channel)] = here; }
+  std::map<std::string, size_t> counts;
+};
+
+TEST_F(HubTest, ALimitIsAskedAndToldOfEverySubscription) {
+  TwoPlaces limit;
+  hub_.set_limit(&limit);
+  ASSERT_TRUE(hub_.join(at(1), "a", {.wants = ipc::kStateNewest}).ok());  // It counts before the master answers.
+  EXPECT_EQ(limit.counts["a"], 1u);
+  ASSERT_TRUE(hub_.subscribe(at(2), "a").ok());
+  EXPECT_EQ(hub_.subscribe(at(3), "a").error().code, Code::LimitReached);
+  EXPECT_EQ(hub_.join(at(3), "a", {}).error().code, Code::LimitReached);
+  confirm("a");
+  hub_.on_channel_state({.ticket = bus_.tickets.back(), .channel = "a"});
+  EXPECT_EQ(limit.counts["a"], 2u);
+  hub_.unsubscribe(at(1), "a");
+  EXPECT_EQ(limit.counts["a"], 1u);
+  ASSERT_TRUE(hub_.subscribe(at(3), "a").ok());
+  hub_.unsubscribe_all(at(2));
+  hub_.unsubscribe_all(at(3));
+  EXPECT_EQ(limit.counts["a"], 0u);
+  hub_.set_limit(nullptr);
+}
+
 TEST_F(HubTest, MembersAgainstAModel) {
   std::mt19937 random(3);
   std::map<std::string, std::set<uint32_t>> model;

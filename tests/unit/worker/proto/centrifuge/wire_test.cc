@@ -99,5 +99,19 @@ TEST(Shapes, Members) {
                  R"("0000000000000003":{"client":"0000000000000003","user":""}})");
 }
 
+TEST(Shapes, InfoOfConnectionAndChannel) {
+  const auto client_of = [](std::string_view conn_info, std::string_view chan_info) {
+    std::string out;
+    const std::string info = member_info(conn_info, chan_info);
+    append_client(out, {.uid = 1, .user = "u", .info = info});
+    return out.substr(out.find("\"u\"") + 3);
+  };
+  EXPECT_EQ(client_of("", ""), "}");
+  EXPECT_EQ(client_of("1", ""), R"(,"conn_info":1})");
+  EXPECT_EQ(client_of("", "[2]"), R"(,"chan_info":[2]})");
+  EXPECT_EQ(client_of("{\"a\":1}", "{\"b\":2}"), R"(,"chan_info":{"b":2},"conn_info":{"a":1}})");
+  EXPECT_EQ(client_of("{\"chan_info\":", ""), R"(,"conn_info":{"chan_info":})");  // Not ours: as it is.
+}
+
 }  // namespace
 }  // namespace beamgate::proto::centrifuge
