@@ -157,12 +157,14 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = set_subscribe,
      .syntax = "channel ...",
-     .help = "Channels that a connection joins at its handshake; may contain variables."},
+     .help = "Channels that a connection joins at its handshake; may contain variables.  A user's channel (\"#server-to-user-NAME\") "
+             "is refused with 403 unless the \"#\" stands here: a client's text alone makes none."},
     {.name = "websocket_publish",
      .scopes = kHttpServerLocation,
      .set = set_publish,
      .syntax = "channel",
-     .help = "Where a connection's messages are published when no webhook is asked; may contain variables."},
+     .help = "Where a connection's messages are published when no webhook is asked; may contain variables, with the same "
+             "exception."},
     {.name = "websocket_message_max",
      .scopes = kHttpServerLocation,
      .set = store_bytes<kSocket, &WebSocketAction::message_bytes_max>,
