@@ -49,6 +49,7 @@ bool is_for_page(const Route& route, std::string_view method) {
     case Route::Kind::Unknown:
     case Route::Kind::Single:
     case Route::Kind::Batch:
+    case Route::Kind::Tap:
       return false;
   }
   return false;
