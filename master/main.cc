@@ -21,6 +21,7 @@
 #include "master/process_title.h"
 #include "master/shared_pages.h"
 #include "master/system_check.h"
+#include "worker/hook/libraries.h"
 #include "worker/worker_main.h"
 
 namespace beamgate {
@@ -81,8 +82,13 @@ std::string send_signal(int number, const config::Config& config) {
 // "beamgate ctl": options first, as those of the gateway itself, then the command.
 int ctl(std::span<const char* const> words) {
   std::vector<const char*> options;
+  bool as_json = false;
   size_t at = 0;
   for (; at < words.size() && words[at][0] == '-'; ++at) {
+    if (words[at] == std::string_view("-j")) {
+      as_json = true;
+      continue;
+    }
     options.push_back(words[at]);
     const bool has_value = std::string_view(words[at]).size() == 2 && std::string_view("cpg").find(words[at][1]) != std::string_view::npos;
     if (has_value && at + 1 < words.size()) options.push_back(words[++at]);
@@ -95,11 +101,11 @@ int ctl(std::span<const char* const> words) {
     fwrite(master::ctl_usage().data(), 1, master::ctl_usage().size(), stdout);
     return 0;
   }
-  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -c, -p, -g and -h");
+  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -c, -p, -g, -j and -h");
   const config::LoadResult loaded = config::load(line.load);
   if (!loaded.ok()) return fail("the configuration that says where the gateway is can't be read:\n" + config::report(loaded));
   const auto send = [&loaded](int number) { return send_signal(number, *loaded.config); };
-  return master::run_ctl(arguments, {.control_path = loaded.config->control_path, .send_signal = send});
+  return master::run_ctl(arguments, {.as_json = as_json, .control_path = loaded.config->control_path, .send_signal = send});
 }
 
 master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
@@ -173,7 +179,9 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
     case CommandLine::Mode::Version:
     case CommandLine::Mode::VersionDetails:
       fprintf(stderr, "beamgate version: beamgate/%s\n", BEAMGATE_VERSION);
-      if (line.mode == CommandLine::Mode::VersionDetails) fprintf(stderr, "%s", BEAMGATE_BUILD_DETAILS);
+      if (line.mode == CommandLine::Mode::VersionDetails) {
+        fprintf(stderr, "%slibraries: %s\n", BEAMGATE_BUILD_DETAILS, hook::library_versions().c_str());
+      }
       return 0;
     case CommandLine::Mode::HandoverVersion:
       printf("%s\n", master::handover_version_line().c_str());

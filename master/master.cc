@@ -12,6 +12,7 @@
 
 #include "common/base/capabilities.h"
 #include "common/base/clock.h"
+#include "common/config/log_files.h"
 #include "common/crypto/crypto.h"
 #include "master/keeper/clone.h"
 #include "master/notify.h"
@@ -60,10 +61,6 @@ int Master::run() {
 }
 
 int Master::serve() {
-  // Over an exec of another binary we keep what we have; nothing that is executed shall get more.
-  if (auto forbidden = forbid_new_privileges(); !forbidden.ok()) {
-    log_.warn("no_new_privileges_unavailable", {{"reason", forbidden.error().message()}});
-  }
   if (supervisor_.alive() > 0 || !stopping_) loop_.run();
   notify_systemd("STOPPING=1");
   log_.notice("exited", {{"status", exit_status_}});
@@ -120,6 +117,10 @@ bool Master::start() {
 
 Result<void> Master::prepare_process() {
   raise_file_limit();
+  // Over an exec of another binary we keep what we have; nothing that is executed, and no child, shall get more.
+  if (auto forbidden = forbid_new_privileges(); !forbidden.ok()) {
+    log_.warn("no_new_privileges_unavailable", {{"reason", forbidden.error().message()}});
+  }
   // Started into a PID namespace by somebody outside of it, it has a group without a name here; what is ours is known
   // by it (is_ours()).
   if (getpgrp() == 0 && setpgid(0, 0) != 0) log_.warn("no_process_group", {{"error", system_error("setpgid").message()}});
@@ -291,17 +292,10 @@ void Master::reopen_logs() {
 
 // Workers may lack the right to make files where logs are kept.
 void Master::provide_access_logs() {
-  for (const config::Server& server : config_->http.servers) {
-    const auto provide = [this](const config::Location& location) {
-      for (const config::AccessLog& access_log : location.access_logs) {
-        if (log::is_syslog(access_log.path)) continue;
-        if (auto provided = provide_file(identity_, access_log.path); !provided.ok()) {
-          log_.warn("access_log_failed", {{"path", access_log.path}, {"error", provided.error().message()}});
-        }
-      }
-    };
-    provide(server.fallback);
-    std::for_each(server.locations.begin(), server.locations.end(), provide);
+  for (const std::string& path : config::access_log_files(*config_)) {
+    if (auto provided = provide_file(identity_, path); !provided.ok()) {
+      log_.warn("access_log_failed", {{"path", path}, {"error", provided.error().message()}});
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 
 namespace beamgate::master {
 namespace {
@@ -23,7 +24,7 @@ constexpr size_t kAddressesAt = kTicketKeysAt + whole_pages(sizeof(tls::TicketKe
 constexpr int kTicketKeysVersion = 1;    // Changes with tls::TicketKeyPage.
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 constexpr int kRateTableVersion = 1;     // Changes with RateTable.
-constexpr int kSwitchesVersion = 1;      // Changes with ipc::Switches.
+constexpr int kSwitchesVersion = 2;      // Changes with ipc::Switches.
 constexpr int kRecentVersion = 1;        // Changes with ipc::Recent.
 constexpr int kLifeVersion = 1;          // Changes with ipc::Life.
 
@@ -104,6 +105,7 @@ Result<std::unique_ptr<SharedPages>> SharedPages::map(UniqueFd file, UniqueFd li
   if (pages->rates_ == nullptr) return system_error("can't map the rates of limit_req");
   pages->switches_ = static_cast<ipc::Switches*>(map_file(file, sizeof(ipc::Switches), switches_at()));
   if (pages->switches_ == nullptr) return system_error("can't map the switches");
+  if (fresh) pages->switches_->logouts.begin(wall_ms() / 1'000);
   pages->recent_ = static_cast<ipc::Recent*>(map_file(file, sizeof(ipc::Recent), recent_at()));
   if (pages->recent_ == nullptr) return system_error("can't map what happened lately");
   pages->file_ = std::move(file);

@@ -165,6 +165,7 @@ Layers::Layers(Context& context) : context_(context), parts_(std::make_unique<Pa
   parts.websockets.set_application(Mode::Pusher, parts.pusher);
   parts.websockets.set_application(Mode::Phoenix, parts.phoenix);
   parts.websockets.set_application(Mode::Centrifuge, parts.centrifuge);
+  parts.websockets.set_tap(parts.api_handler.taps());
   parts.operations.set_orders(record::Protocol::EventStream, parts.event_stream);
   parts.operations.set_orders(record::Protocol::LongPoll, parts.long_poll);
   parts.operations.set_orders(record::Protocol::Line, parts.line);

@@ -96,6 +96,10 @@ bool set_word(std::string_view word, CommandLine& out) {
     out.mode = std::max(out.mode, Mode::HandoverVersion);
   } else if (word == "--handover-rehearsal") {
     out.mode = std::max(out.mode, Mode::HandoverRehearsal);
+  } else if (word == "--help") {
+    out.mode = std::max(out.mode, Mode::Help);
+  } else if (word == "--version") {
+    out.mode = std::max(out.mode, Mode::Version);
   } else {
     return false;
   }

@@ -84,7 +84,10 @@ std::vector<Statement> control_server(const std::string& path) {
   std::string text = R"(server { listen unix:; server_name beamgate.control;
     location = /status { status; } location = /metrics { metrics; } location = /log_level { log_level_switch; }
     location /api/ { api on; client_max_body_size 0; }
-    location = /tap { websocket raw; websocket_subscribe $http_x_channel; websocket_send_queue 16m; } })";
+    location = /tap_user { websocket raw; websocket_send_queue 16m; websocket_slow_reader drop_oldest;
+      add_header X-Connection $connection_id always; }
+    location = /tap { websocket raw; websocket_subscribe $http_x_channel; websocket_send_queue 16m; }
+    location = /tap_reserved { websocket raw; websocket_subscribe "#$http_x_channel"; websocket_send_queue 16m; } })";
   std::vector<Source> sources;
   Diagnostics diagnostics;
   std::vector<Statement> statements;

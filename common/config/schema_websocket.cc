@@ -160,13 +160,14 @@ constexpr Directive kRows[] = {
      .syntax = "channel ...",
      .help = "Channels that a connection joins at its handshake; may contain variables.  Where a raw connection has no "
              "webhook, those with variables are subject to the rules of the channel (channels, subscribe); for one with "
-             "subscribe token, the token that websocket_token asks for has to name it, as for sse_token."},
+             "subscribe token, the token that websocket_token asks for has to name it, as for sse_token.  A user's channel "
+             "(\"#server-to-user-NAME\") is refused with 403 unless the \"#\" stands here: a client's text alone makes none."},
     {.name = "websocket_publish",
      .scopes = kHttpServerLocation,
      .set = set_publish,
      .syntax = "channel",
-     .help = "Where a connection's messages are published when no webhook is asked; may contain variables.  What the "
-             "channel's rules don't let clients publish (channels: publish, rate) is forgotten."},
+     .help = "Where a connection's messages are published when no webhook is asked; may contain variables, with the same "
+             "exception.  What the channel's rules don't let clients publish (channels: publish, rate) is forgotten."},
     {.name = "websocket_message_max",
      .scopes = kHttpServerLocation,
      .set = store_bytes<kSocket, &WebSocketAction::message_bytes_max>,

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 
 namespace beamgate::master {
@@ -37,6 +38,26 @@ ssize_t receive(int socket, std::string& to) {
   } while (got < 0 && errno == EINTR);
   if (got > 0) to.append(buffer, static_cast<size_t>(got));
   return got;
+}
+
+void set_patience(int socket, int seconds) {
+  const timeval patience{seconds, 0};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+// Of an answer's head, as the gateway writes them.
+std::string field_of(std::string_view head, std::string_view name) {
+  const size_t at = head.find("\r\n" + std::string(name) + ": ");
+  if (at == head.npos) return {};
+  head.remove_prefix(at + 2 + name.size() + 2);
+  return std::string(head.substr(0, head.find("\r\n")));
+}
+
+std::string close_text(std::string_view payload) {
+  std::string out = "the gateway has closed it";
+  if (payload.size() < 2) return out;
+  out += " with " + std::to_string(load_be<uint16_t>(payload.data()));
+  return payload.size() == 2 ? out : out + ": " + std::string(payload.substr(2));
 }
 
 int status_of(std::string_view head) {
@@ -118,8 +139,7 @@ Result<ControlClient::Answer> ControlClient::request(std::string_view method, st
                                                      std::string_view body) const {
   auto socket = connect();
   if (!socket.ok()) return socket.error();
-  const timeval patience{kAnswerSeconds, 0};
-  setsockopt(socket.value().get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  set_patience(socket.value().get(), kAnswerSeconds);
   const std::string head = std::string(method) + ' ' + std::string(target) +
                            " HTTP/1.1\r\nHost: beamgate.control\r\nConnection: close\r\nContent-Length: " +
                            std::to_string(body.size()) + "\r\n\r\n";
@@ -133,37 +153,53 @@ Result<ControlClient::Answer> ControlClient::request(std::string_view method, st
   return Answer{status_of(bytes), bytes.substr(end + kHeadEnd.size())};
 }
 
-// The name travels in a field, which says it as it is; an argument would be left percent-encoded.
-Result<void> ControlClient::tap(std::string_view channel, const OnMessage& on_message) const {
-  if (channel.find_first_of("\r\n") != channel.npos) return Error{Code::Invalid, 0, "not a channel name"};
-  auto socket = connect();
-  if (!socket.ok()) return socket.error();
+// What comes behind the handshake.  The channel's name travels in a field, which says it as it is; an argument would be
+// left percent-encoded.
+Result<std::string> ControlClient::open_tap(int socket, const Tap& tap, std::string& connection) const {
   char nonce[16];
   crypto::fill_random(nonce, sizeof nonce);
-  const std::string head = "GET /tap HTTP/1.1\r\nHost: beamgate.control\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                           "X-Channel: " + std::string(channel) + "\r\n"
-                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-                           crypto::base64_encode({nonce, sizeof nonce}) + "\r\n\r\n";
-  if (!send_all(socket.value().get(), head)) return system_error("can't send the request");
+  std::string head = "GET " + std::string(tap.target) + " HTTP/1.1\r\nHost: beamgate.control\r\n"
+                     "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  if (!tap.channel.empty()) head += "X-Channel: " + std::string(tap.channel) + "\r\n";
+  head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + crypto::base64_encode({nonce, sizeof nonce}) + "\r\n\r\n";
+  if (!send_all(socket, head)) return system_error("can't send the request");
+  set_patience(socket, kAnswerSeconds);
   std::string bytes;
   size_t end;
   while ((end = bytes.find(kHeadEnd)) == bytes.npos) {
-    if (bytes.size() > kHeadBytesMax || receive(socket.value().get(), bytes) <= 0) {
-      return Error{Code::Closed, 0, "no answer to the handshake"};
-    }
+    if (bytes.size() > kHeadBytesMax || receive(socket, bytes) <= 0) return Error{Code::Closed, 0, "no answer to the handshake"};
   }
   if (status_of(bytes) != 101) return Error{Code::Denied, 0, "the gateway refused the handshake"};
-  bytes.erase(0, end + kHeadEnd.size());
-  for (;;) {
+  connection = field_of(std::string_view(bytes).substr(0, end + 2), "X-Connection");
+  return bytes.substr(end + kHeadEnd.size());
+}
+
+Result<std::string> ControlClient::tap(const Tap& tap) const {
+  if (tap.channel.find_first_of("\r\n") != tap.channel.npos) return Error{Code::Invalid, 0, "not a channel name"};
+  auto made = connect();
+  if (!made.ok()) return made.error();
+  const int socket = made.value().get();
+  std::string connection;
+  auto opened = open_tap(socket, tap, connection);
+  if (!opened.ok()) return opened;
+  std::string bytes = std::move(opened).value();
+  set_patience(socket, 1);
+  for (int64_t next_ms = 0;;) {
+    if (const int64_t now_ms = monotonic_ms(); now_ms >= next_ms) {
+      next_ms = now_ms + 1'000;
+      if (tap.on_second && !tap.on_second(connection)) return std::string();
+    }
     Frame frame;
     if (!read_frame(bytes, frame)) return Error{Code::Invalid, 0, "not a WebSocket frame of a gateway"};
     if (frame.bytes == 0) {
-      if (receive(socket.value().get(), bytes) <= 0) return Error{Code::Closed, 0, "the gateway has gone"};
+      const ssize_t got = receive(socket, bytes);
+      if (got == 0 || (got < 0 && errno != EAGAIN)) return Error{Code::Closed, 0, "the gateway has gone"};
       continue;
     }
     const bool is_message = frame.opcode == 1 || frame.opcode == 2;
-    if (frame.opcode == 8 || (is_message && !on_message(frame.opcode == 1, frame.payload))) return {};
-    if (frame.opcode == 9) send_all(socket.value().get(), mask_frame(10, frame.payload));
+    if (is_message && !tap.on_message(frame.opcode == 1, frame.payload)) return std::string();
+    if (frame.opcode == 8) return close_text(frame.payload);
+    if (frame.opcode == 9) send_all(socket, mask_frame(10, frame.payload));
     bytes.erase(0, frame.bytes);
   }
 }

@@ -1,7 +1,7 @@
 // Control client: requests of "beamgate ctl" over the control socket of a running gateway.
 //
 // Owner      One per run of the command.
-// Blocking   Everything; kAnswerSeconds for an answer, a tap waits for ever.
+// Blocking   Everything; kAnswerSeconds for an answer, a tap until the gateway or the caller ends it.
 // Limits     kAnswerBytesMax of an answer, kFrameBytesMax of one tapped message.
 // Source     RFC 9112 with one request per connection; RFC 6455 for the tap.
 #pragma once
@@ -29,13 +29,21 @@ class ControlClient {
   };
   Result<Answer> request(std::string_view method, std::string_view target, std::string_view body = {}) const;
 
-  // Each message that is published to a channel, until the gateway ends it, or on_message says false.  text: else it is
-  // binary.
-  using OnMessage = std::function<bool(bool text, std::string_view payload)>;
-  Result<void> tap(std::string_view channel, const OnMessage& on_message) const;
+  // A WebSocket of the gateway's that tells what happens.
+  struct Tap {
+    std::string_view target;
+    std::string_view channel;  // Whose publications are wanted; may be empty.
+    // Called when it is open and once a second then, with the connection's id where the gateway names it.  False ends it.
+    std::function<bool(std::string_view connection)> on_second;
+    // text: else it is binary.  False ends it.
+    std::function<bool(bool text, std::string_view payload)> on_message;
+  };
+  // How the gateway has ended it; empty: on_second or on_message has.
+  Result<std::string> tap(const Tap& tap) const;
 
  private:
   Result<UniqueFd> connect() const;
+  Result<std::string> open_tap(int socket, const Tap& tap, std::string& connection) const;
 
   const std::string path_;
 };

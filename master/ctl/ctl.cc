@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "common/base/bytes.h"
 #include "common/base/clock.h"
-#include "common/config/channel_rules.h"
 #include "common/json/value.h"
 #include "master/ctl/control_client.h"
 #include "master/ctl/figures.h"
@@ -79,6 +80,31 @@ std::string bytes_text(double bytes) {
   return out;
 }
 
+// A line of worker/api/user_taps.h, for people.
+std::string tapped_text(std::string_view line) {
+  const auto next_word = [&line] {
+    const std::string_view word = line.substr(0, line.find(' '));
+    line.remove_prefix(std::min(word.size() + 1, line.size()));
+    return word;
+  };
+  uint64_t unix_ms = 0;
+  uint64_t bytes = 0;
+  parse_decimal(next_word(), unix_ms);
+  const std::string_view connection = next_word();
+  const std::string_view way = next_word();
+  parse_decimal(next_word(), bytes);
+  const time_t seconds = static_cast<time_t>(unix_ms / 1'000);
+  tm parts{};
+  localtime_r(&seconds, &parts);
+  char when[32];
+  const size_t length = strftime(when, sizeof when, "%H:%M:%S", &parts);
+  snprintf(when + length, sizeof when - length, ".%03u ", static_cast<unsigned>(unix_ms % 1'000));
+  std::string out = when + printable(connection) + ' ' + printable(way.substr(0, 1)) + ' ';
+  if (way.ends_with('b')) out += "(binary) ";
+  out += printable(line);
+  return bytes > line.size() ? out + " ... (" + std::to_string(bytes) + " bytes)" : out;
+}
+
 std::string count_text(double count) { return std::to_string(static_cast<uint64_t>(count)); }
 
 class Command {
@@ -86,10 +112,11 @@ class Command {
   explicit Command(const CtlTarget& target) : target_(target), client_(target.control_path) {}
 
   int status(Arguments) {
-    const auto answer = ask("GET", "/metrics");
-    if (!answer) return 1;
     const auto state = ask("GET", "/status");
     if (!state) return 1;
+    if (target_.as_json) return print_json(*state);
+    const auto answer = ask("GET", "/metrics");
+    if (!answer) return 1;
     const Figures figures(answer->body);
     const auto parsed = json::parse(state->body);
     if (!parsed.ok()) return fail("an answer that is no JSON");
@@ -121,10 +148,15 @@ class Command {
   }
 
   int connections(Arguments arguments) {
-    const std::string target =
-        arguments.empty() ? "/api/connections" : "/api/users/" + percent_encode(arguments[0]);
+    std::string target = "/api/connections";
+    if (!arguments.empty()) {
+      const std::string_view of = arguments[0];
+      target = of.starts_with(kChannel) ? target + "?channel=" + percent_encode(of.substr(kChannel.size()))
+                                        : user_target(of.starts_with(kUser) ? of.substr(kUser.size()) : of);
+    }
     const auto answer = ask("GET", target);
     if (!answer) return 1;
+    if (target_.as_json) return print_json(*answer);
     const auto parsed = json::parse(answer->body);
     const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
     const auto* rows = result != nullptr ? result->get_array("connections") : nullptr;
@@ -153,6 +185,7 @@ class Command {
     if (!arguments.empty()) parameters.set("pattern", arguments[0]);
     const auto answer = ask("POST", "/api/channels", parameters.dump());
     if (!answer) return 1;
+    if (target_.as_json) return print_json(*answer);
     const auto parsed = json::parse(answer->body);
     const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
     const json::Value* names = result != nullptr ? result->find("channels") : nullptr;
@@ -169,17 +202,23 @@ class Command {
 
   int kick(Arguments arguments) {
     const std::string& whom = arguments[0];
-    std::string target = whom.starts_with("user:") ? "/api/users/" + percent_encode(whom.substr(5))
-                                                   : "/api/connections/" + percent_encode(whom);
+    std::string target = whom.starts_with(kUser) ? user_target(std::string_view(whom).substr(kUser.size()))
+                                                 : "/api/connections/" + percent_encode(whom);
     target += "?code=" + percent_encode(arguments.size() > 1 ? arguments[1] : "1008");
     if (arguments.size() > 2) target += "&reason=" + percent_encode(arguments[2]);
-    return ask("DELETE", target) ? 0 : 1;
+    const auto answer = ask("DELETE", target);
+    if (!answer) return 1;
+    const auto parsed = json::parse(answer->body);
+    const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
+    print(std::to_string(result == nullptr ? 1 : result->get_uint("num_clients").value_or(1)) + " closed\n");
+    return 0;
   }
 
   int log_level(Arguments arguments) {
     const auto answer = arguments.empty() ? ask("GET", "/log_level")
                                           : ask("POST", "/log_level?level=" + percent_encode(arguments[0]));
     if (!answer) return 1;
+    if (target_.as_json) return print_json(*answer);
     const auto parsed = json::parse(answer->body);
     if (!parsed.ok()) return fail("an answer that is no JSON");
     print(std::string(parsed.value().get_string("level").value_or("")) + " (configured: " +
@@ -189,14 +228,15 @@ class Command {
 
   int tap(Arguments arguments) {
     if (!has_socket()) return 1;
-    const bool of_user = arguments.size() == 2;
-    if (of_user && arguments[0] != "user") return fail("expected tap CHANNEL, or tap user NAME");
-    const std::string channel = of_user ? std::string(config::kUserChannelPrefix) + arguments[1] : arguments[0];
-    const auto tapped = client_.tap(channel, [](bool text, std::string_view payload) {
-      print((text ? printable(payload) : "(binary) " + printable(payload)) + '\n');
-      return fflush(stdout) == 0;
-    });
-    return tapped.ok() ? 0 : fail(tapped.error().message());
+    if (arguments.size() == 2) {
+      return arguments[0] == "user" ? tap_user(arguments[1]) : fail("expected tap CHANNEL, or tap user NAME");
+    }
+    // The gateway takes a name of this kind from no field alone.
+    const bool reserved = arguments[0].starts_with('#');
+    return run_tap({.target = reserved ? "/tap_reserved" : "/tap", .channel = std::string_view(arguments[0]).substr(reserved ? 1 : 0), .on_second = {}, .on_message = [](bool text, std::string_view payload) {
+                      print((text ? printable(payload) : "(binary) " + printable(payload)) + '\n');
+                      return fflush(stdout) == 0;
+                    }});
   }
 
   int reload(Arguments) { return signal_and_wait(SIGHUP, "reload"); }
@@ -206,6 +246,52 @@ class Command {
   int reopen(Arguments) { return signal(SIGUSR1); }
 
  private:
+  static constexpr std::string_view kUser = "user:";
+  static constexpr std::string_view kChannel = "channel:";
+  static constexpr int kRenewalsMissedMax = 10;  // Workers may change meanwhile.
+
+  static std::string user_target(std::string_view user) { return "/api/users/" + percent_encode(user); }
+
+  static int print_json(const ControlClient::Answer& answer) {
+    print(answer.body.ends_with('\n') ? answer.body : answer.body + '\n');
+    return 0;
+  }
+
+  int run_tap(const ControlClient::Tap& tap) {
+    const auto ended = client_.tap(tap);
+    if (!ended.ok()) return fail(ended.error().message());
+    return ended.value().empty() ? 1 : fail(printable(ended.value()));
+  }
+
+  // What is shown is asked for again every second: a tap whose command has gone ends by itself.
+  int tap_user(const std::string& user) {
+    if (!tell_connections(user)) return 1;
+    int missed = 0;
+    const auto renew = [&](std::string_view connection) {
+      const auto answer = client_.request("POST", "/api/taps/" + percent_encode(user) + "?connection=" + std::string(connection));
+      if (answer.ok() && answer.value().status == 200) return missed = 0, true;
+      if (++missed <= kRenewalsMissedMax && (!answer.ok() || answer.value().status >= 500)) return true;
+      fail("the gateway shows no more: " + (answer.ok() ? printable(answer.value().body) : answer.error().message()));
+      return false;
+    };
+    return run_tap({.target = "/tap_user", .channel = {}, .on_second = renew, .on_message = [](bool, std::string_view line) {
+                      print(tapped_text(line) + '\n');
+                      return fflush(stdout) == 0;
+                    }});
+  }
+
+  // Says who is there to be looked at; on stderr, since it is none of what comes.
+  bool tell_connections(const std::string& user) {
+    const auto answer = client_.request("GET", user_target(user));
+    if (!answer.ok()) return fail(answer.error().message()), false;
+    const auto parsed = json::parse(answer.value().body);
+    const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
+    const uint64_t count = result == nullptr ? 0 : result->get_uint("num_clients").value_or(0);
+    fprintf(stderr, "%s has %llu connections now.  < is what they send, > what they are sent.\n", printable(user).c_str(),
+            static_cast<unsigned long long>(count));
+    return true;
+  }
+
   bool has_socket() const {
     if (!target_.control_path.empty()) return true;
     fail("the configuration has no \"control unix:path;\"");
@@ -224,7 +310,7 @@ class Command {
     const auto parsed = json::parse(answer.value().body);
     const json::Value* error = parsed.ok() ? parsed.value().find("error") : nullptr;
     const auto message = error != nullptr ? error->get_string("message") : std::nullopt;
-    fail("the gateway says: " + printable(message ? *message : answer.value().body));
+    fail("the gateway says: " + printable(trim(message ? *message : answer.value().body)));
     return std::nullopt;
   }
 
@@ -282,10 +368,10 @@ struct Row {
 
 constexpr Row kRows[] = {
     {"status", "", 0, 0, &Command::status, "what the node does, and each of its workers"},
-    {"connections", "[USER]", 0, 1, &Command::connections, "open WebSockets, or those of a user; 100 of each worker at most"},
+    {"connections", "[USER|channel:NAME]", 0, 1, &Command::connections, "who is connected; 100 of each worker at most"},
     {"channels", "[PATTERN]", 0, 1, &Command::channels, "channels with subscribers; PATTERN has * and ?"},
     {"kick", "ID|user:NAME [CODE [REASON]]", 1, 3, &Command::kick, "closes a connection, or all of a user, with 1008 or CODE"},
-    {"tap", "CHANNEL|user NAME", 1, 2, &Command::tap, "shows what is published to a channel or a user, until Ctrl-C"},
+    {"tap", "CHANNEL|user NAME", 1, 2, &Command::tap, "shows what is published to a channel, or what a user's connections get and send, until Ctrl-C"},
     {"log-level", "[LEVEL|configured]", 0, 1, &Command::log_level, "tells or changes the error log's level until the next reload"},
     {"reload", "", 0, 0, &Command::reload, "reads the configuration again, and waits for the outcome"},
     {"upgrade", "", 0, 0, &Command::upgrade, "goes on with the binary that is installed now, and waits"},
@@ -295,13 +381,13 @@ constexpr Row kRows[] = {
 };
 
 std::string usage_text() {
-  std::string out = "Usage: beamgate ctl [-c file] [-p prefix] COMMAND\n\n";
+  std::string out = "Usage: beamgate ctl [-c file] [-p prefix] [-j] COMMAND\n\n";
   for (const Row& row : kRows) {
     std::string left = "  " + std::string(row.name) + (row.syntax.empty() ? "" : " ") + std::string(row.syntax);
     left.resize(std::max<size_t>(left.size() + 2, 40), ' ');
     out += left + std::string(row.help) + '\n';
   }
-  return out;
+  return out + "\n-j prints what status, connections, channels and log-level are told as JSON.  See CONTROL in beamgate(8).\n";
 }
 
 }  // namespace
@@ -315,6 +401,8 @@ int run_ctl(std::span<const std::string> arguments, const CtlTarget& target) {
   const std::string_view name = arguments.empty() ? std::string_view() : std::string_view(arguments[0]);
   const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [name](const Row& each) { return each.name == name; });
   const size_t count = arguments.empty() ? 0 : arguments.size() - 1;
+  const auto is_question = [](const std::string& word) { return word == "-h" || word == "--help"; };
+  if (name == "help" || (count > 0 && is_question(arguments[1]))) return print(ctl_usage()), 0;
   if (row == std::end(kRows) || count < row->least || count > row->most) {
     fwrite(ctl_usage().data(), 1, ctl_usage().size(), stderr);
     return 2;

@@ -13,6 +13,7 @@
 namespace beamgate::master {
 
 struct CtlTarget {
+  bool as_json = false;                      // Answers of the gateway are printed as they are.
   std::string control_path;                  // Empty: there is no control socket.
   std::function<std::string(int)> send_signal;  // To the running master; a text says why it could not.
 };

@@ -1,10 +1,11 @@
 """beamgate ctl: an administrator looks at a running gateway and directs it, over its control socket and by signals."""
 
+import json
 import os
 import re
 import stat
 import subprocess
-from signal import SIGINT
+from signal import SIGINT, SIGKILL
 
 import beamgate
 import http_client
@@ -84,6 +85,17 @@ class Looking(Ctl):
             self.assertRegex(row[0], r"^[0-9a-f]{16}$")
         self.assertEqual(self.rows(self.ctl("channels")), [["1", "blue"], ["2", "red"]])
         self.assertEqual(self.rows(self.ctl("channels", "b*")), [["1", "blue"]])
+        self.assertEqual(len(self.rows(self.ctl("connections", "channel:red"))), 2)
+        self.assertEqual(self.rows(self.ctl("connections", "channel:re")), [])
+
+    def test_json(self):
+        self.start(workers=2)
+        self.join("red")
+        told = lambda *words: json.loads(self.ctl("-j", *words))
+        self.assertEqual(told("status")["workers"], 2)
+        self.assertEqual([each["channels"] for each in told("connections")["result"]["connections"]], [["red"]])
+        self.assertEqual(told("channels")["result"]["channels"], {"red": {"num_clients": 1}})
+        self.assertEqual(told("log-level")["level"], told("log-level")["configured"])
 
     def test_users(self):
         application = self.backend()
@@ -91,45 +103,122 @@ class Looking(Ctl):
         self.start(http=f"webhook app {{ url {application.url}/; secret whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0; }}"
                         "server { listen 127.0.0.1:0; location / { websocket raw; webhook app; } }")
         one, two = (self.track(ws_client.connect(self.address, "/")) for _ in range(2))
-        self.assertEqual([row[1] for row in self.rows(self.ctl("connections", "ann"))], ["ann", "ann"])
+        for words in ("ann", "user:ann"):
+            self.assertEqual([row[1] for row in self.rows(self.ctl("connections", words))], ["ann", "ann"])
         self.assertIn("no such", self.ctl("connections", "bob", status=1))
-        self.ctl("kick", "user:ann", "4001", "out & away")
+        self.assertEqual(self.ctl("kick", "user:ann", "4001", "out & away"), "2 closed\n")
         for client in (one, two):
             self.assertEqual(client.recv_close(), 4001)
 
-    def tap(self, *words):
-        tap = subprocess.Popen(self.command("tap", *words), stdout=subprocess.PIPE, text=True, preexec_fn=beamgate.end_with_parent)
+    def tap(self, *words, stderr=subprocess.DEVNULL):
+        tap = subprocess.Popen(self.command("tap", *words), stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
+                               errors="surrogateescape", preexec_fn=beamgate.end_with_parent)
         self.addCleanup(tap.stdout.close)
         self.addCleanup(tap.wait)
         self.addCleanup(tap.kill)
         return tap
 
     def test_a_tap_of_a_user(self):
-        """What is published to the user, whether it is there or not; the tap is not the user."""
-        self.start(http="""server { listen 127.0.0.1:0; location /api/ { api on; } }""", workers=2)
+        """What the user's connections send and are sent, whichever workers they are at; nothing of anybody else."""
+        application = self.backend()
+        application.on("/", self.application)
+        gateway = self.start(http=self.people(application), workers=3)
+        name = "ann.b@example: 1"
+        api = self.api
+        tap = self.tap("user", name)
+        gateway.wait_log(r"tap_begun user=\"ann\.b@example: 1\" connection=[0-9a-f]{16}")
+        bob = self.track(ws_client.connect(self.address, "/", headers=[("X-User", "bob")]))
+        anns = [self.track(ws_client.connect(self.address, "/", headers=[("X-User", name)], extensions=extensions))
+                for extensions in (None, "permessage-deflate", "permessage-deflate; server_no_context_takeover", None)]
+        line = re.compile(r"\d\d:\d\d:\d\d\.\d{3} ([0-9a-f]{16}) ([<>*]) (.*)\n")
 
-        def api(path, body):
-            answer = http_client.post(self.address, f"/api/{path}", body)
-            self.assertEqual(answer.status, 200, answer.text)
-            return answer.json()["result"]
-        tap = self.tap("user", "ann.b@example: 1")
-        channel = "#server-to-user-ann.b@example: 1"
-        beamgate.until(lambda: self.rows(self.ctl("channels", "#*")), 10, "the tap is subscribed")
-        api("publish", {"channel": "#server-to-user-bob", "data": "not for this one"})
-        api("publish", {"channel": channel, "data": {"to": "ann"}})
-        api("publish", {"channel": channel, "data": "two\nlines"})
-        self.assertEqual(tap.stdout.readline(), '{"to":"ann"}\n')
-        self.assertEqual(tap.stdout.readline(), '"two\\nlines"\n')
-        self.assertEqual(api("users", {})["users"], [])
+        def lines(count):
+            return [line.fullmatch(tap.stdout.readline()).groups() for _ in range(count)]
+        opened = lines(4)
+        self.assertEqual({rest for _, *rest in map(list, opened) for rest in [tuple(rest)]}, {("*", "opened, raw")})
+        ids = {uid for uid, _, _ in opened}
+        self.assertEqual(len(ids), 4)
+        bob.send("not for this one")
+        self.assertEqual(bob.recv(), "NOT FOR THIS ONE")
+        for ann in anns:
+            ann.send("two\nlines " + "and more " * 40)
+            ann.recv()
+        said = lines(8)
+        text = "two\\x0alines " + "and more " * 40
+        self.assertEqual(sorted((way, what) for _, way, what in said), [("<", text)] * 4 + [(">", text.replace("\\x0a", "\n").upper().replace("\n", "\\x0a"))] * 4)
+        self.assertEqual({uid for uid, _, _ in said}, ids)
+        api("publish", {"channel": "#server-to-user-" + name, "data": {"to": "ann"}})
+        self.assertEqual({rest for _, *rest in map(list, lines(4)) for rest in [tuple(rest)]}, {(">", '{"to":"ann"}')})
+        api("publish", {"channel": "everybody", "data": "x" * 100_000})
+        for _, way, what in lines(4):
+            self.assertEqual((way, what), (">", '"' + "x" * (65_536 - 1) + " ... (100002 bytes)"))
+        http_client.request(self.address, "POST", f"/api/connections/{min(ids)}", {"Content-Type": "application/octet-stream"}, b"\x00\xff")
+        self.assertEqual(lines(1), [(min(ids), ">", "(binary) \\x00\udcff")])
+        anns[0].close(4001)
+        self.assertEqual([rest[1:] for rest in lines(1)], [("*", "closed with 4001 by the client")])
+        self.ctl("kick", f"user:{name}")
+        self.assertEqual({(way, what) for _, way, what in lines(3)}, {("*", "closed with 1008 by the gateway")})
+
+    def application(self, request):
+        if request.header("ce-type") == "beamgate.connect":
+            return Reply(204, headers=[("beamgate-user", request.header("x-user")), ("beamgate-subscribe", "everybody")])
+        return Reply(200, request.body.decode().upper(), headers=[("Content-Type", "text/plain")])
+
+    def people(self, application):
+        return f"""webhook app {{ url {application.url}/; secret whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0;
+                                  forward_headers X-User; }}
+                   server {{ listen 127.0.0.1:0; location /api/ {{ api on; }} location / {{ websocket raw; webhook app; }} }}"""
+
+    def api(self, path, body):
+        answer = http_client.post(self.address, f"/api/{path}", body)
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json()["result"]
+
+    def test_a_tap_of_a_user_goes_on(self):
+        """Whoever is killed or replaced; and it ends with its command."""
+        application = self.backend()
+        application.on("/", self.application)
+        gateway = self.start(http=self.people(application), main=MAIN + "upgrade_trial 0;", workers=2)
+        tap = self.tap("user", "ann")
+        gateway.wait_log("tap_begun user=ann")
+        ann = self.track(ws_client.connect(self.address, "/", headers=[("X-User", "ann")]))
+        self.assertIn("* opened", tap.stdout.readline())
+
+        def talk(word):
+            ann.send(word)
+            self.assertEqual(ann.recv(), word.upper())
+            self.assertEqual(tap.stdout.readline()[30:], f"< {word}\n")
+            self.assertEqual(tap.stdout.readline()[30:], f"> {word.upper()}\n")
+        talk("hello")
+        gateway.deaths_expected = True
+        for pid in gateway.worker_pids():
+            os.kill(pid, SIGKILL)
+        gateway.wait_log("worker_adopted", count=2)
+        talk("killed")
+        self.ctl("upgrade")
+        talk("upgraded")
+        tap.send_signal(SIGINT)
+        tap.wait(10)
+        self.assertEqual(self.rows(self.ctl("connections"))[0][1], "ann")
+
+    def test_taps_by_the_api(self):
+        self.start(http="server { listen 127.0.0.1:0; location /api/ { api on; } location / { websocket raw; } }")
         self.assertIn("tap user NAME", self.ctl("tap", "users", "ann", status=1))
+        for target, status in (("taps/ann", 400), ("taps/ann?connection=0", 400), ("taps/ann?connection=x", 400), ("taps/", 404),
+                               ("taps/ann?connection=0001000001000001", 200)):
+            self.assertEqual(http_client.post(self.address, f"/api/{target}", "").status, status, target)
+        self.assertEqual(http_client.get(self.address, "/api/taps/ann?connection=0001000001000001").status, 405)
+        for number in range(2, 17):
+            self.assertEqual(http_client.post(self.address, f"/api/taps/ann?connection=00010000010000{number:02x}", "").status, 200)
+        self.assertEqual(http_client.post(self.address, "/api/taps/ann?connection=0001000001000011", "").status, 503)
 
     def test_a_tap_of_any_name(self):
         self.start(http="""server { listen 127.0.0.1:0; location /api/ { api on; } }""")
-        name = "chat:room.1/%41 ü"
-        tap = self.tap(name)
-        beamgate.until(lambda: name in self.ctl("channels"), 10, "the tap is subscribed")
-        http_client.post(self.address, "/api/publish", {"channel": name, "data": "hello"})
-        self.assertEqual(tap.stdout.readline(), '"hello"\n')
+        for name in ("chat:room.1/%41 ü", "#server-to-user-ann b"):
+            tap = self.tap(name)
+            beamgate.until(lambda: name in self.ctl("channels", "#*") + self.ctl("channels"), 10, "the tap is subscribed")
+            http_client.post(self.address, "/api/publish", {"channel": name, "data": "hello"})
+            self.assertEqual(tap.stdout.readline(), '"hello"\n')
 
     def test_a_tap(self):
         self.start()
@@ -147,13 +236,22 @@ class Looking(Ctl):
         tap.send_signal(SIGINT)
         self.assertEqual(tap.wait(10), -SIGINT)
 
+    def test_a_tap_says_why_it_ends(self):
+        self.start(main=MAIN + "worker_shutdown_timeout 1s;")
+        tap = self.tap("red", stderr=subprocess.PIPE)
+        beamgate.until(lambda: self.rows(self.ctl("channels")), 10, "the tap is subscribed")
+        self.ctl("drain")
+        self.assertEqual(tap.wait(10), 1)
+        self.assertRegex(tap.stderr.read(), "closed it with 1001")
+        tap.stderr.close()
+
 
 class Directing(Ctl):
     def test_kick(self):
         self.start(workers=2)
         one, two = self.join("red"), self.join("blue")
         by_room = {row[-1]: row[0] for row in self.rows(self.ctl("connections"))}
-        self.ctl("kick", by_room["red"])
+        self.assertEqual(self.ctl("kick", by_room["red"]), "1 closed\n")
         self.assertEqual(one.recv_close(), 1008)
         two.send("still here")
         self.assertEqual(two.recv(), "still here")
@@ -211,7 +309,10 @@ class Mistakes(Ctl):
         gateway = self.start()
         for words in ((), ("nonsense",), ("kick",), ("tap",), ("status", "more"), ("kick", "1", "2", "3", "4")):
             self.assertIn("Usage: beamgate ctl", self.ctl(*words, status=2))
-        self.assertIn("Usage: beamgate ctl", subprocess.run([beamgate.binary(), "ctl", "-h"], capture_output=True, text=True).stdout)
+        for words in (["-h"], ["--help"], ["help"], ["kick", "--help"]):
+            done = subprocess.run([beamgate.binary(), "ctl", *words], capture_output=True, text=True)
+            self.assertIn("Usage: beamgate ctl", done.stdout, words)
+            self.assertEqual(done.returncode, 0, words)
         for wrong in ("control here;", "control unix:;", "control unix:" + "/a" * 60 + ";", "control 127.0.0.1:1;"):
             gateway.write_config(main=wrong)
             self.assertEqual(gateway.run("-t").returncode, 1, wrong)

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from signal import SIGHUP
+from signal import SIGHUP, SIGUSR2
 
 import beamgate
 import centrifuge_client
@@ -47,7 +47,7 @@ def mac(token, sealed):
     return base64.urlsafe_b64encode(hmac.digest(key, sealed.encode(), hashlib.sha256)).rstrip(b"=").decode()
 
 
-def session(token=TOKEN, lasts_s=3600, sealed=None):
+def session(token=TOKEN, lasts_s=12 * 3600, sealed=None):
     if sealed is None:
         sealed = f"{int(time.time()) + lasts_s}.AAAAAAAAAAAAAAAA"
     return f"{sealed}.{mac(token, sealed)}"
@@ -87,6 +87,23 @@ class Login(beamgate.TestCase):
             for _ in range(8):  # Whichever worker answers.
                 self.assertEqual(self.overview(address, value), 200)
         self.assertNotIn(TOKEN, gateway.log())
+
+    def test_a_logout_ends_every_copy_of_the_session(self):
+        """For whichever worker answers, and after an upgrade; other sessions of the token go on."""
+        gateway = self.gateway(server(), workers=2, main="upgrade_trial 0;")
+        address = gateway.address()
+        value, other = (re.match(rf"{COOKIE}=([^;]*)", log_in(address).header("set-cookie"))[1] for _ in range(2))
+        self.assertEqual(self.overview(address, value), 200)
+        self.assertEqual(http_client.post(address, "/dashboard/logout", "", {"Cookie": f"{COOKIE}={value}"}).status, 303)
+        gateway.wait_log(r"\[notice\].* dashboard_logout connection=[0-9a-f]{16} client=127\.0\.0\.1")
+
+        def check():
+            for _ in range(8):
+                self.assertEqual((self.overview(address, value), self.overview(address, other)), (401, 200))
+        check()
+        gateway.signal(SIGUSR2)
+        gateway.wait_log(r"\bupgraded workers=2", timeout=60)
+        check()
 
     def test_forged_and_expired(self):
         address = self.gateway(server()).address()

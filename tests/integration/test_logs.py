@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import unittest
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGUSR1
 
@@ -205,6 +206,28 @@ class Formats(Logs):
         for row in rows:
             self.assertRegex(row["connection_id"], r"^[0-9a-f]{16}$")
             self.assertEqual(int(row["connection_id"], 16), int(row["connection"]))
+
+    def test_json_is_utf8_whatever_the_bytes_are(self):
+        gateway = self.gateway("""log_format j escape=json '{"agent":"$http_user_agent"}'; access_log access.log j;""" + SERVER)
+        agents = [b"a\xffb", b"half \xc3", b"\xed\xa0\x80 a surrogate", b"\xc0\xaf overlong", "whole \u2713".encode()]
+        with http_client.Connection(gateway.address()) as connection:
+            for agent in agents:
+                connection.send_request("GET", "/", headers={"User-Agent": agent.decode("latin-1")})
+                self.assertEqual(connection.read_response().status, 200)
+        log = gateway.path("access.log")
+        beamgate.until(lambda: log.exists() and log.read_bytes().count(b"\n") == len(agents), 10, "a line for each")
+        said = [json.loads(line)["agent"] for line in log.read_text(encoding="utf-8").splitlines()]
+        self.assertEqual(said, ["a\ufffdb", "half \ufffd", "\ufffd\ufffd\ufffd a surrogate", "\ufffd\ufffd overlong", "whole \u2713"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "another user takes root")
+    def test_the_master_makes_every_log_for_workers_that_may_not(self):
+        gateway = self.gateway(
+            "access_log all.log; server { listen 127.0.0.1:0; location / { location /inner { location /inner/most {"
+            " access_log innermost.log; return 200; } } return 200; } }", main="user nobody;")
+        self.assertEqual(http_client.get(gateway.address(), "/inner/most").status, 200)
+        log = gateway.path("innermost.log")
+        beamgate.until(lambda: log.exists() and log.read_text().count("\n") == 1, 10, "its line")
+        self.assertNotIn("access_log_open_failed", gateway.log())
 
     def test_several_logs_and_a_condition(self):
         gateway = self.gateway(

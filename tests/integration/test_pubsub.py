@@ -108,5 +108,31 @@ class PubSub(beamgate.TestCase):
                     self.assertEqual(client.recv(), f"{number}")
 
 
+class Names(beamgate.TestCase):
+    """What is for a user is heard by that user alone, and said by the application alone, however open a hub is."""
+
+    def test_a_clients_text_makes_no_users_channel(self):
+        gateway = self.gateway("""
+            server {
+                listen 127.0.0.1:0;
+                location ~ ^/hear/(?<channel>.+)$ { websocket raw; websocket_subscribe $channel; }
+                location ~ ^/say/(?<channel>.+)$ { websocket raw; websocket_publish $channel; }
+                location ~ ^/own/(?<user>.+)$ { websocket raw; websocket_subscribe "#server-to-user-$user"; }
+                location /api/ { api on; }
+                location = /metrics { metrics; }
+            }""")
+        address = gateway.address()
+        name = "%23server-to-user-ann"
+        for way in ("hear", "say"):
+            with self.assertRaises(ws_client.Refused) as refused:
+                ws_client.connect(address, f"/{way}/{name}")
+            self.assertEqual(refused.exception.status, 403)
+            self.track(ws_client.connect(address, f"/{way}/a{name}"))
+        self.assertEqual(gateway.metrics()['beamgate_websocket_handshakes_refused_total{reason="application"}'], 2)
+        own = self.track(ws_client.connect(address, "/own/ann"))
+        http_client.post(address, "/api/publish", {"channel": "#server-to-user-ann", "data": 1})
+        self.assertEqual(own.recv(), "1")
+
+
 if __name__ == "__main__":
     beamgate.main()

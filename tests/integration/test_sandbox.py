@@ -74,6 +74,9 @@ class Sandbox(continuity.TestCase):
     def test_nothing_that_the_master_executes_gets_more_rights_either(self):
         self.start()
         self.assertEqual(status(self.running.pid)["NoNewPrivs"], "1")
+        for title, count in (("keeper", 2), ("standby keeper", 2), ("master keeper", 1)):
+            found = self.running.pids_titled(f"beamgate: {title} process")
+            self.assertEqual([status(pid)["NoNewPrivs"] for pid in found], ["1"] * count, title)
 
     def test_control_it_can_be_switched_off(self):
         self.start(main="worker_sandbox off;")

@@ -162,6 +162,19 @@ class Passing(beamgate.TestCase):
         self.assertEqual(own.recv(), "ours")
         self.assertEqual(self.greeting_of(address), f"/echo {self.application.address} 127.0.0.1")
 
+    def test_fields_that_are_always_added(self):
+        """To a 101 as to any answer, whoever terminates; as nginx does it."""
+        gateway = self.gateway(
+            f"server {{ listen 127.0.0.1:0; add_header X-Always $connection_id always; add_header X-Usual yes;"
+            f" location / {{ proxy_pass http://{self.application.address}; }} location /own {{ websocket echo; }} }}")
+        for target in ("/echo", "/own"):
+            socket = self.connect(gateway.address(), target)
+            answer = socket.response
+            socket.close()
+            self.assertRegex(answer.header("x-always"), r"^[0-9a-f]{16}$", target)
+            self.assertIsNone(answer.header("x-usual"), target)
+        self.assertTrue(self.application.wait("closed 1000"))
+
     def greeting_of(self, address):
         socket = self.connect(address)
         socket.close()

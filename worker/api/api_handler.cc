@@ -5,6 +5,7 @@
 #include "worker/api/api_key.h"
 #include "worker/api/batch.h"
 #include "worker/api/connection_resource.h"
+#include "worker/record/uid.h"
 #include "worker/settings.h"
 
 namespace beamgate::api {
@@ -66,6 +67,7 @@ ApiHandler::ApiHandler(Context& context, http::Exchanges& exchanges, proto::Conn
       exchanges_(exchanges),
       connections_(context, ops),
       nodes_(context),
+      taps_(context, connections_),
       channels_(context, nodes_),
       publishing_(context.hub, context.remote),
       users_(context),
@@ -103,6 +105,8 @@ void ApiHandler::on_body(http::Exchange& exchange, const Route& route, std::stri
     case Route::Kind::User:
     case Route::Kind::Channel:
       return run_on_resource(exchange, route, std::move(body));
+    case Route::Kind::Tap:
+      return run_tap(exchange, route.name);
     case Route::Kind::Unknown:
       break;
   }
@@ -149,6 +153,17 @@ void ApiHandler::run_batch_request(http::Exchange& exchange, const std::string& 
   if (!run_batch(methods_, std::move(request).value(), payload_bytes_max(), done, problem)) {
     refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
+}
+
+void ApiHandler::run_tap(http::Exchange& exchange, const std::string& user) {
+  const auto connection = record::parse_uid(exchange.request().argument("connection"));
+  if (!connection || *connection == 0) return refuse(exchange, 400, ErrorCode::BadRequest, "connection= is no connection id");
+  if (!taps_.renew(user, *connection)) {
+    return refuse(exchange, 503, ErrorCode::TooManyRequests, "too many taps", {{"Retry-After", "1"}});
+  }
+  Reply reply;
+  reply.result.set("lease_ms", ipc::Taps::kLeaseMs);
+  answer_reply(exchange.id(), std::move(reply));
 }
 
 void ApiHandler::run_on_resource(http::Exchange& exchange, const Route& route, std::string&& body) {

@@ -8,7 +8,8 @@
 //            bus to the master is full.  An empty body counts as {}.
 // Raw        "publish?channel=NAME" takes the whole body as the data: JSON of a JSON content type (it must be
 //            valid and goes out compact), text or binary byte for byte of any other (body_kind.h).
-// Resources  /connections/<id>: connection_resource.h; /users/<id> and /channels/<name>: named_resources.h.
+// Resources  /connections/<id>: connection_resource.h; /users/<id> and /channels/<name>: named_resources.h; /taps/<user>:
+//            user_taps.h.
 // Repeats    Idempotency-Key or X-Idempotency-Key, or "idempotency_key" in the command: a publication with a key
 //            that the hub has seen within the last minutes is not made again.
 // Limits     client_max_body_size, publication_max, those of the methods, and kAnswerBytesMax for what they
@@ -26,6 +27,7 @@
 #include "worker/api/node_calls.h"
 #include "worker/api/publishing.h"
 #include "worker/api/route.h"
+#include "worker/api/user_taps.h"
 #include "worker/context.h"
 #include "worker/http/exchange.h"
 
@@ -44,6 +46,7 @@ class ApiHandler final : public http::Handler {
   // For other APIs of the same things.
   ConnectionCalls& connections() { return connections_; }
   NodeCalls& nodes() { return nodes_; }
+  UserTaps& taps() { return taps_; }
 
   // Below what an HTTP connection may have queued.
   static constexpr size_t kAnswerBytesMax = size_t{12} << 20;
@@ -54,6 +57,7 @@ class ApiHandler final : public http::Handler {
   void run_raw_publish(http::Exchange& exchange, std::string&& body);
   void run_single(http::Exchange& exchange, const std::string& body);
   void run_batch_request(http::Exchange& exchange, const std::string& body);
+  void run_tap(http::Exchange& exchange, const std::string& user);
   void run_on_resource(http::Exchange& exchange, const Route& route, std::string&& body);
 
   void answer(http::ExchangeId id, uint16_t status, std::string_view body);
@@ -64,6 +68,7 @@ class ApiHandler final : public http::Handler {
   http::Exchanges& exchanges_;
   ConnectionCalls connections_;
   NodeCalls nodes_;
+  UserTaps taps_;
   ChannelCalls channels_;
   Publishing publishing_;
   UserCalls users_;

@@ -108,7 +108,7 @@ bool read_close(const http::Request& request, uint16_t& code, std::string& reaso
 
 void NamedResources::run(const Route& route, const http::Request& request, std::string&& body, uint64_t bytes_max,
                          OnAnswer done) {
-  if (route.kind == Route::Kind::Connections) return look_at_all(std::move(done));
+  if (route.kind == Route::Kind::Connections) return look_at_all(request, std::move(done));
   if (route.kind == Route::Kind::User) {
     return run_user(route.name, request, std::move(body), bytes_max, std::move(done));
   }
@@ -132,10 +132,13 @@ void NamedResources::close(ConnectionCall call, const http::Request& request, On
   });
 }
 
-// --- Everybody.
+// --- Everybody, or the subscribers of ?channel=, or the connections of ?user=.
 
-void NamedResources::look_at_all(OnAnswer done) {
-  connections_.run({.op = ConnectionOp::Look}, [done](ConnectionCalls::Outcome&& outcome) {
+void NamedResources::look_at_all(const http::Request& request, OnAnswer done) {
+  const std::string channel = request.argument("channel");
+  const std::string user = request.argument("user");
+  const ConnectionCall call{.op = ConnectionOp::Look, .user = user, .subscribed_to = channel};
+  connections_.run(call, [done](ConnectionCalls::Outcome&& outcome) {
     if (!outcome.asked) return done(bus_is_full());
     const std::string count = std::to_string(outcome.matched);
     done({200, "{\"result\":{\"num_clients\":" + count + ",\"connections\":" + list_of(outcome.looks) + "}}"});

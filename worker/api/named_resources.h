@@ -45,7 +45,7 @@ class NamedResources {
  private:
   void run_user(const std::string& user, const http::Request& request, std::string&& body, uint64_t bytes_max,
                 OnAnswer done);
-  void look_at_all(OnAnswer done);
+  void look_at_all(const http::Request& request, OnAnswer done);
   void look_at_user(const std::string& user, OnAnswer done);
   void send_to_user(const std::string& user, Payload&& payload, uint64_t bytes_max, OnAnswer done);
   void run_channel(const std::string& channel, const http::Request& request, std::string&& body, uint64_t bytes_max,

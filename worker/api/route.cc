@@ -12,6 +12,7 @@ Route route_of(std::string_view rest) {
   constexpr std::string_view kConnections = "connections/";
   constexpr std::string_view kUsers = "users/";
   constexpr std::string_view kChannels = "channels/";
+  constexpr std::string_view kTaps = "taps/";
   if (rest.empty()) return {Kind::Single, {}};
   if (rest == "batch") return {Kind::Batch, {}};
   if (Methods::known(rest)) return {Kind::Method, std::string(rest)};
@@ -23,6 +24,7 @@ Route route_of(std::string_view rest) {
   if (rest.starts_with(kChannels) && rest.size() > kChannels.size()) {
     return {Kind::Channel, std::string(rest.substr(kChannels.size()))};
   }
+  if (rest.starts_with(kTaps) && rest.size() > kTaps.size()) return {Kind::Tap, std::string(rest.substr(kTaps.size()))};
   return {};
 }
 

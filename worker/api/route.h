@@ -7,6 +7,7 @@
 //   PREFIX connections/ID         Connection
 //   PREFIX users/ID               User; the id is all that follows
 //   PREFIX channels/NAME          Channel; likewise
+//   PREFIX taps/USER              Tap; likewise
 // PREFIX is the location (location_path.h).
 #pragma once
 
@@ -18,10 +19,10 @@
 namespace beamgate::api {
 
 struct Route {
-  enum class Kind : uint8_t { Unknown, Single, Batch, Method, Connections, Connection, User, Channel };
+  enum class Kind : uint8_t { Unknown, Single, Batch, Method, Connections, Connection, User, Channel, Tap };
 
   Kind kind = Kind::Unknown;
-  std::string name;  // Of the method, connection, user or channel.
+  std::string name;  // Of the method, connection, user (of a tap, too) or channel.
 };
 
 Route route_of(const http::Request& request);

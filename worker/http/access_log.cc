@@ -8,11 +8,15 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 
 namespace beamgate::http {
 namespace {
 
 using Escape = config::AccessLog::Escape;
+
+// In the place of a byte that is no part of UTF-8: JSON has nothing else (RFC 8259 section 8.1).
+constexpr std::string_view kNoCharacter = "\\uFFFD";
 
 constexpr char kHexUpper[] = "0123456789ABCDEF";
 
@@ -64,12 +68,18 @@ void append_escaped(std::string_view text, Escape escape, std::string& out) {
     out += text;
     return;
   }
-  for (const char c : text) {
-    if (escape == Escape::Json) {
-      append_json(c, out);
+  if (escape == Escape::Default) {
+    for (const char c : text) append_default(c, out);
+    return;
+  }
+  while (!text.empty()) {
+    const size_t length = utf8_sequence_length(text);
+    if (length == 1) {
+      append_json(text[0], out);
     } else {
-      append_default(c, out);
+      out += length == 0 ? kNoCharacter : text.substr(0, length);
     }
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
 }
 

@@ -303,7 +303,9 @@ void ServedExchange::cut() {
 // REQUIRES: a Busy is held.
 bool ServedExchange::switch_protocols(const std::vector<ResponseField>& fields) {
   if (body_state_ != BodyState::Complete) return refuse(400), false;
-  if (!send_switching(fields)) return cut(), false;
+  ResponseHead head{.status = 101, .fields = fields};
+  add_location_fields(head);
+  if (!send_switching(head.fields)) return cut(), false;
   status_ = 101;
   return true;
 }

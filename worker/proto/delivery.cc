@@ -130,27 +130,30 @@ void Delivery::skip(record::Record& record, Encoder& encoder, const hub::Publica
 }
 
 bool Delivery::send(record::Record& record, Encoder& encoder, Shared& message, std::string_view ping) {
-  record::Ref frame = record::kNull;
-  if (record.phase != record::Phase::WebSocket) {
-    frame = message.bytes();
-    return frame != record::kNull && encoder.send(record, frame);
+  const record::Ref frame = frame_for(record, message, ping);
+  const bool is_websocket = record.phase == record::Phase::WebSocket;
+  if (frame == record::kNull) {
+    const bool has_own = is_websocket && ping.empty();
+    return has_own && websockets_->send(record, message.opcode(), message.payload());
   }
-  if (!ping.empty()) {
-    frame = message.pinging(*websockets_, ping);
-    return frame != record::kNull && websockets_->send_frame(record, frame);
-  }
+  const bool sent = is_websocket ? websockets_->send_frame(record, frame) : encoder.send(record, frame);
+  if (sent) websockets_->show(record, ws::Tap::Way::Sent, message.opcode(), message.payload());
+  return sent;
+}
+
+// kNull: it has to have one of its own, or the arena is full.
+record::Ref Delivery::frame_for(const record::Record& record, Shared& message, std::string_view ping) {
+  if (record.phase != record::Phase::WebSocket) return message.bytes();
+  if (!ping.empty()) return message.pinging(*websockets_, ping);
   switch (websockets_->variant_for(record, message.payload().size())) {
     case ws::WebSockets::Variant::Plain:
-      frame = message.plain(*websockets_);
-      break;
+      return message.plain(*websockets_);
     case ws::WebSockets::Variant::Compressed:
-      frame = message.compressed(*websockets_);
-      break;
+      return message.compressed(*websockets_);
     case ws::WebSockets::Variant::Own:
       break;
   }
-  return frame != record::kNull ? websockets_->send_frame(record, frame)
-                                : websockets_->send(record, message.opcode(), message.payload());
+  return record::kNull;
 }
 
 void Delivery::deliver_gap(std::string_view channel, uint64_t offset, std::span<const uint32_t> slots) {

@@ -39,6 +39,7 @@ class Delivery final : public hub::Deliverer {
   void send_all(const Event& event, std::span<const uint32_t> slots);
   void send_each(record::Record& record, Encoder& encoder, std::span<Shared> messages);
   bool send(record::Record& record, Encoder& encoder, Shared& message, std::string_view ping);
+  record::Ref frame_for(const record::Record& record, Shared& message, std::string_view ping);
   bool is_slow(const record::Record& record) const;
   void skip(record::Record& record, Encoder& encoder, const hub::Publication& publication);
 

@@ -12,6 +12,16 @@ const config::WebSocketAction& action_of(const http::Exchange& exchange) {
   return exchange.request().location->websocket;
 }
 
+// Whoever connects could hear what is for somebody else, or speak to anybody: names that begin so are those of users, and a
+// client's own text makes none.
+bool is_forged(const config::Template& name, std::string_view channel) {
+  const auto& parts = name.parts();
+  const bool configured = !parts.empty() && !parts[0].variable && parts[0].text.starts_with('#');
+  return channel.starts_with('#') && !configured;
+}
+
+constexpr std::string_view kForged = "This channel is a user's.\n";
+
 }  // namespace
 
 void RawHandshake::begin(http::Exchange& exchange) {
@@ -21,6 +31,7 @@ void RawHandshake::begin(http::Exchange& exchange) {
   std::string channel;
   if (action.webhook == nullptr && !action.publish.empty()) {
     http::expand(action.publish, exchange.request(), exchange.record(), channel);
+    if (is_forged(action.publish, channel)) return admission_.refuse(exchange, exchange.record(), *this, 403, kForged);
     if (!hub::Hub::valid_channel(channel)) {
       return admission_.refuse(exchange, exchange.record(), *this, 400,
                                "This is no name of a channel to publish to.\n");
@@ -54,8 +65,7 @@ bool RawHandshake::may_follow(http::Exchange& exchange, const std::vector<std::s
     const Subscribing verdict = policy_.may_subscribe(channel);
     if (verdict == Subscribing::NoName || verdict == Subscribing::Full) continue;  // join_channels() says so.
     const bool named = std::find(tokens_name.begin(), tokens_name.end(), channel) != tokens_name.end();
-    const bool open = verdict == Subscribing::Open || (verdict == Subscribing::Token && named);
-    if (open && !channel.starts_with(hub::kUserChannelPrefix)) continue;
+    if (verdict == Subscribing::Open || (verdict == Subscribing::Token && named)) continue;
     turn_away(exchange, exchange.record(), 403, "text/plain", "This channel is not open.\n", {});
     return false;
   }
@@ -83,6 +93,10 @@ bool RawHandshake::join_channels(http::Exchange& exchange, record::Record& recor
   for (const config::Template& name : action_of(exchange).subscribe) {
     std::string channel;
     http::expand(name, exchange.request(), record, channel);
+    if (is_forged(name, channel)) {
+      admission_.refuse(exchange, record, *this, 403, kForged);
+      return false;
+    }
     const auto subscribed = ops_.subscribe(record, channel);
     if (subscribed.ok()) continue;
     if (subscribed.error().code == Code::Invalid) {

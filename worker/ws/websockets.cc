@@ -166,6 +166,9 @@ void WebSockets::on_enter(Record& record) {
   context_.connections.set_deadline(record, first_ms);
   context_.metrics.add(Metric::WebSocketHandshakes);
   count_open(record);
+  if (tap_ != nullptr && tap_->looks_at(record)) {
+    tap_->show(record, Tap::Way::Event, false, "opened, " + std::string(record::name_of(record.protocol)));
+  }
   // What it is a member of by now was told before it spoke anything.
   if (record.user != record::kNull) {
     context_.hub.tell_members(record);
@@ -262,6 +265,10 @@ void WebSockets::on_given(Record& record) {
 void WebSockets::on_gone(Record& record) {
   Ending ending;
   if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0};
+  if (tap_ != nullptr && tap_->looks_at(record)) {
+    const char* who = ending.by_peer ? " by the client" : " by the gateway";
+    tap_->show(record, Tap::Way::Event, false, "closed with " + std::to_string(ending.code) + who);
+  }
   if (pong_watch_ != nullptr) pong_watch_->on_gone(context_.connections.id_of(record));
   uncount_open(record);
   application_of(record).on_gone(record, ending);
@@ -297,6 +304,7 @@ void WebSockets::deliver(Record& record, const Step& step, const WebSocketAction
   handled_bytes_ += payload.size();
   ++record.messages_received;
   context_.metrics.add(Metric::MessagesReceived);
+  show(record, Tap::Way::Received, step.opcode, view_of(payload));
   if (!action.rates.empty()) {
     const auto verdict = rates_.take(record, action);
     if (verdict == MessageRates::Verdict::Drop) return application_of(record).on_too_fast(record, step.opcode, payload);
@@ -426,9 +434,10 @@ bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to
   return false;
 }
 
-bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
+bool WebSockets::send(Record& record, Opcode opcode, std::string_view message) {
   if (!is_open(record)) return false;
   record::touch(context_.arena, record);
+  std::string_view payload = message;
   const std::string_view smaller = record.ws.deflate_flags == 0 ? std::string_view() : compress(record, payload);
   const bool compressed = !smaller.empty();
   if (compressed) payload = smaller;
@@ -437,6 +446,7 @@ bool WebSockets::send(Record& record, Opcode opcode, std::string_view payload) {
   const bool sent = send_or_apply_policy(
       record, size, [&] { return context_.connections.send(record, head.view(), payload); });
   if (!sent) return false;
+  show(record, Tap::Way::Sent, opcode, message);
   ++record.messages_sent;
   context_.metrics.add(Metric::MessagesSent);
   return true;

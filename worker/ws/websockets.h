@@ -21,6 +21,7 @@
 #include "worker/ws/message_rates.h"
 #include "worker/ws/message_reader.h"
 #include "worker/ws/pong_watch.h"
+#include "worker/ws/tap.h"
 
 namespace beamgate::ws {
 
@@ -35,6 +36,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
 
   void set_application(config::WebSocketAction::Mode mode, Application& application);
   void set_pong_watch(PongWatch& watch) { pong_watch_ = &watch; }
+  void set_tap(Tap& tap) { tap_ = &tap; }
 
   // http::Handler: validates an upgrade request and hands it to the location's application.
   void handle(http::Exchange& exchange) override;
@@ -70,6 +72,11 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
 
   // hub::Deliverer::joined().
   void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state);
+
+  // What the connection receives or is sent, for whoever looks at its user.
+  void show(const record::Record& record, Tap::Way way, Opcode opcode, std::string_view payload) {
+    if (tap_ != nullptr && tap_->looks_at(record)) tap_->show(record, way, opcode == Opcode::Binary, payload);
+  }
 
   // Starts the closing handshake; the connection goes when the peer has answered or after
   // websocket_close_timeout.  reason: UTF-8, cut to 123 bytes.  Idempotent.
@@ -126,6 +133,7 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   MessageRates rates_;
   Application* applications_[kApplications] = {};
   PongWatch* pong_watch_ = nullptr;
+  Tap* tap_ = nullptr;
   size_t handled_bytes_ = 0;  // Of messages, inflated, in this call of on_bytes().
   const config::WebSocketAction fallback_;  // For a location that no configuration knows any more.
   Drain drain_;

@@ -1,7 +1,10 @@
 #include "worker/api/dashboard/dashboard.h"
 
+#include <algorithm>
+
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/ipc/switches.h"
 #include "worker/api/dashboard/access.h"
 #include "worker/api/dashboard/session.h"
 #include "worker/api/location_path.h"
@@ -46,6 +49,7 @@ bool is_for_page(const Route& route, std::string_view method) {
     case Route::Kind::Unknown:
     case Route::Kind::Single:
     case Route::Kind::Batch:
+    case Route::Kind::Tap:
       return false;
   }
   return false;
@@ -72,7 +76,7 @@ void Dashboard::handle(http::Exchange& exchange) {
   const std::string_view below = path_below_location(request);
   if (below == "login") return receive_login(exchange);
   if (below == "logout") return log_out(exchange);
-  const bool open = tokens.empty() || has_session(request, tokens, wall_ms() / 1'000);
+  const bool open = tokens.empty() || has_session(request);
   if (below.empty()) return answer_page(exchange, open);
   if (below != "overview" && !below.starts_with(kApi)) return answer_file(exchange, below);
 
@@ -162,8 +166,24 @@ void Dashboard::log_in(http::Exchange& exchange, std::string_view shown) {
   go_to_page(exchange, session_cookie(make_session(*token, wall_ms() / 1'000), kSessionSeconds, is_over_tls(request)));
 }
 
+bool Dashboard::has_session(const http::Request& request) const {
+  const auto sessions = sessions_of(request, request.location->dashboard.tokens, wall_ms() / 1'000);
+  return std::any_of(sessions.begin(), sessions.end(), [this](std::string_view session) {
+    const int64_t begun_s = session_expires_s(session) - kSessionSeconds;
+    return context_.switches == nullptr || !context_.switches->logouts.has(stable_hash(session), begun_s);
+  });
+}
+
+// Whoever has a copy of the cookie is logged out with it.
 void Dashboard::log_out(http::Exchange& exchange) {
   if (!admit_form(exchange)) return;
+  const http::Request& request = exchange.request();
+  const int64_t now_s = wall_ms() / 1'000;
+  for (const std::string_view session : sessions_of(request, request.location->dashboard.tokens, now_s)) {
+    if (context_.switches != nullptr) context_.switches->logouts.add(stable_hash(session), session_expires_s(session), now_s);
+    context_.log.notice("dashboard_logout",
+                        {{"connection", record::format_uid(exchange.record().uid)}, {"client", request.remote_address}});
+  }
   go_to_page(exchange, session_cookie({}, 0, is_over_tls(exchange.request())));
 }
 

@@ -2,7 +2,7 @@
 //
 //   GET  PREFIX            the page, or its login form
 //   POST PREFIX login      token=... as a form: a session cookie, and back to the page
-//   POST PREFIX logout     the cookie goes
+//   POST PREFIX logout     the session ends, and the cookie goes
 //   GET  PREFIX overview   overview.h, and "session": whether there is one to log out of
 //   PREFIX api/...         what of the HTTP API the page needs (api_handler.h): channels, presence, presence_stats,
 //                          history; connections, looked at and closed; users and channels, looked at
@@ -45,6 +45,7 @@ class Dashboard final : public http::Handler {
   void call_api(http::Exchange& exchange, std::string_view below);
   void receive_login(http::Exchange& exchange);
   void log_in(http::Exchange& exchange, std::string_view token);
+  bool has_session(const http::Request& request) const;
   void log_out(http::Exchange& exchange);
   void show_login(http::Exchange& exchange, uint16_t status, std::string_view problem);
   void go_to_page(http::Exchange& exchange, std::string cookie);

@@ -1,7 +1,6 @@
 #include "worker/api/dashboard/session.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/base/bytes.h"
 #include "common/crypto/crypto.h"
@@ -43,12 +42,17 @@ bool session_valid(std::string_view session, const std::vector<Secret>& tokens, 
   for (const Secret& token : tokens) {
     genuine |= crypto::constant_time_equal(session.substr(dot + 1), mac_of(token, sealed)) && !token.empty();
   }
-  int64_t expires_s = 0;
-  const auto read = std::from_chars(sealed.data(), sealed.data() + sealed.size(), expires_s);
-  return genuine && read.ec == std::errc() && *read.ptr == '.' && now_s < expires_s;
+  return genuine && now_s < session_expires_s(session);
 }
 
-bool has_session(const http::Request& request, const std::vector<Secret>& tokens, int64_t now_s) {
+int64_t session_expires_s(std::string_view session) {
+  const std::string_view number = session.substr(0, session.find('.'));
+  uint64_t expires_s = 0;
+  return parse_decimal(number, expires_s) && expires_s <= INT64_MAX ? static_cast<int64_t>(expires_s) : 0;
+}
+
+std::vector<std::string_view> sessions_of(const http::Request& request, const std::vector<Secret>& tokens, int64_t now_s) {
+  std::vector<std::string_view> out;
   for (const http::Field& field : request.fields) {
     if (!iequals(field.name, "Cookie")) continue;
     std::string_view rest = field.value;
@@ -58,12 +62,12 @@ bool has_session(const http::Request& request, const std::vector<Secret>& tokens
       const size_t equals = pair.find('=');
       if (equals != pair.npos && pair.substr(0, equals) == kCookie &&
           session_valid(pair.substr(equals + 1), tokens, now_s)) {
-        return true;
+        out.push_back(pair.substr(equals + 1));
       }
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
   }
-  return false;
+  return out;
 }
 
 std::string session_cookie(std::string_view session, int64_t max_age_s, bool secure) {

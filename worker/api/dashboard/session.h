@@ -3,8 +3,7 @@
 // Format     "EXPIRES.NONCE.MAC": Unix seconds, 12 random bytes, and HMAC-SHA256 over both with a key made of the token;
 //            the latter two in base64url.  Whoever has the configuration can check it: every worker, after any reload or
 //            upgrade.
-// End        kSessionSeconds after the login, or when its token is not configured any more.  Nothing is kept of sessions
-//            here: logging out makes the browser forget its own.
+// End        kSessionSeconds after the login, when its token is not configured any more, or by a logout (ipc::Logouts).
 // Source     RFC 6265 for the cookie.
 #pragma once
 
@@ -26,8 +25,10 @@ const std::string* find_token(std::string_view shown, const std::vector<Secret>&
 std::string make_session(std::string_view token, int64_t now_s);
 bool session_valid(std::string_view session, const std::vector<Secret>& tokens, int64_t now_s);
 
-// Whether a cookie of the request is a valid session.
-bool has_session(const http::Request& request, const std::vector<Secret>& tokens, int64_t now_s);
+// The cookies of the request that are valid sessions.
+std::vector<std::string_view> sessions_of(const http::Request& request, const std::vector<Secret>& tokens, int64_t now_s);
+// Unix time; 0 when it is none.
+int64_t session_expires_s(std::string_view session);
 
 // A Set-Cookie field.  The browser sends it to what stands beside the page that has set it, and over TLS only when it
 // has come that way.

@@ -106,6 +106,10 @@ TEST_F(AccessLogTest, NoClientForgesALine) {
   start_with("escape=json '{\"u\":\"$uri\",\"n\":\"$http_nothing\"}'");
   exchange("GET /%0a%01%22\\ HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(logged(), "{\"u\":\"/\\n\\u0001\\\"\\\\\",\"n\":\"\"}\n");
+  fs::remove(path());
+  start_with("escape=json '$http_x'");
+  exchange("GET / HTTP/1.1\r\nHost: a\r\nX: \xc3\xa9\xff\xe2\x82|\xed\xa0\x80\r\n\r\n");
+  EXPECT_EQ(logged(), "\xc3\xa9\\uFFFD\\uFFFD\\uFFFD|\\uFFFD\\uFFFD\\uFFFD\n");
 }
 
 TEST_F(AccessLogTest, RefusedAndLostRequestsAreLoggedToo) {

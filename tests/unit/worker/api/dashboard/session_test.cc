@@ -48,7 +48,7 @@ TEST(DashboardSession, IsFoundAmongCookies) {
   const auto has = [&](const std::string& cookies) {
     http::Request request;
     request.fields = {{"Cookie", "first=1"}, {"cookie", cookies}};
-    return has_session(request, kTokens, kNow);
+    return sessions_of(request, kTokens, kNow) == std::vector<std::string_view>{session};
   };
   EXPECT_TRUE(has("beamgate_dashboard=" + session));
   EXPECT_TRUE(has("a=b; beamgate_dashboard=" + session + "; c"));
@@ -57,6 +57,11 @@ TEST(DashboardSession, IsFoundAmongCookies) {
   EXPECT_FALSE(has("xbeamgate_dashboard=" + session));
   EXPECT_FALSE(has(session));
   EXPECT_FALSE(has(""));
+}
+
+TEST(DashboardSession, SaysWhenItEnds) {
+  EXPECT_EQ(session_expires_s(make_session(kTokens[0], kNow)), kNow + kSessionSeconds);
+  for (const char* none : {"", ".", "x.y.z", "-5.y.z", "99999999999999999999.y.z"}) EXPECT_EQ(session_expires_s(none), 0) << none;
 }
 
 TEST(DashboardSession, Cookie) {
