@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/fault/fault.h"
 #include "worker/hub/hub.h"
+#include "worker/hub/remote.h"
 #include "worker/move/build_id.h"
 #include "worker/move/record_tlv.h"
 #include "worker/net/connections.h"
