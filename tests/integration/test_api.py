@@ -282,7 +282,7 @@ class Channels(Api):
         for socket in sockets:
             self.assertEqual(socket.recv(), "by name")
         view = http_client.get(self.address, "/api/channels/room", AUTH).json()["result"]
-        self.assertEqual(view, {"channel": "room", "num_clients": 5, "num_users": 0, **sent})
+        self.assertEqual(view, {"channel": "room", "num_clients": 5, "num_users": 5, **sent})
         gone = http_client.request(self.address, "DELETE", "/api/channels/room", AUTH).json()["result"]
         self.assertEqual((gone, self.clients("room")), ({"num_clients": 5}, 0))
         other = self.connect()
