@@ -158,9 +158,9 @@ constexpr Directive kRows[] = {
      .repeatable = true,
      .set = set_subscribe,
      .syntax = "channel ...",
-     .help = "Channels that a connection joins at its handshake; may contain variables.  Where a raw connection has no "
-             "webhook, those with variables are subject to the rules of the channel (channels, subscribe); for one with "
-             "subscribe token, the token that websocket_token asks for has to name it, as for sse_token.  A user's channel "
+     .help = "Channels that a connection joins at its handshake; may contain variables.  Where no webhook is asked, those with "
+             "variables are subject to the rules of the channel (channels, subscribe); for one with subscribe token, the token "
+             "of a raw connection (websocket_token) has to name it, as for sse_token.  A user's channel "
              "(\"#server-to-user-NAME\") is refused with 403 unless the \"#\" stands here: a client's text alone makes none."},
     {.name = "websocket_publish",
      .scopes = kHttpServerLocation,

@@ -223,6 +223,16 @@ class Wire(Centrifuge):
         self.start()
         self.assertEqual(self.connect().recv_close(timeout=20), 3502)
 
+    def test_channels_that_the_handshake_names(self):
+        self.start(locations="location /named { websocket centrifuge; websocket_subscribe $arg_room; }")
+        socket = self.connect("/named?room=news")
+        (reply,) = self.exchange(socket, {"id": 1, "connect": {}})
+        self.assertEqual(list(reply["connect"]["subs"]), ["news"])
+        for channel in ("denied", "token-a"):
+            with self.assertRaises(ws_client.Refused) as refused:
+                self.connect(f"/named?room={channel}")
+            self.assertEqual(refused.exception.status, 403)
+
     def test_rates(self):
         self.start()
         socket = self.open()

@@ -51,6 +51,10 @@ void Centrifuge::let_in(http::Exchange& exchange, Record& record, SharedActions 
     if (!hub::Hub::valid_channel(channels.back())) {
       return admission_.refuse(exchange, record, *this, 400, "This is no name of a channel to subscribe to.\n");
     }
+    const bool named_by_client = !name.constant() && exchange.request().location->websocket.webhook == nullptr;
+    if (named_by_client && !access_.is_open(record, channels.back())) {
+      return admission_.refuse(exchange, record, *this, 403, "This channel is not open.\n");
+    }
   }
   runner_.prepare(record, *rest);
   ops_.when_confirmed(record, [this, id = exchange.id(), rest, fields, channels = std::move(channels)](Record* open) {

@@ -29,6 +29,11 @@ Grant ChannelAccess::may_subscribe(const record::Record& record, std::string_vie
   return {.refused = ErrorCode::PermissionDenied};
 }
 
+bool ChannelAccess::is_open(const record::Record& record, std::string_view channel) const {
+  const bool is_asked_about = rules(channel).access == config::ChannelRules::Access::Webhook;
+  return !is_asked_about && !may_subscribe(record, channel, {}).refused;
+}
+
 Grant ChannelAccess::check_token(const record::Record& record, std::string_view channel, std::string_view token) const {
   const crypto::Jwt jwt =
       verify_channel_token(action_of(record), token, channel, record::text_of(context_.arena, record.user));
