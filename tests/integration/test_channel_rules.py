@@ -22,6 +22,7 @@ server {
     location = /poll { longpoll argument=channel; longpoll_timeout 100ms; }
     location = /secret { sse secret; }
     location /api/ { api on; }
+    location = /metrics { metrics; }
 }
 """
 
@@ -77,6 +78,7 @@ class ChannelRules(beamgate.TestCase):
         for number in range(3):
             self.say(fast, f"{number}")
         self.assertEqual(self.hear(fast), "ERR too fast")
+        self.assertEqual(self.running.metrics()["beamgate_websocket_rate_exceeded_total"], 1)
         self.assertEqual([self.hear(listener), self.hear(listener)], ["0", "1"])
 
     def test_the_newest_for_who_comes(self):

@@ -48,7 +48,10 @@ ChannelPolicy::Publishing ChannelPolicy::may_publish(std::string_view channel, s
   const int64_t now_ms = monotonic_ms();
   const int64_t each_ms = std::max<int64_t>(1'000'000 / rules.rate_milli, 1);
   const int64_t full_at_ms = std::max(bucket.full_at_ms, now_ms) + each_ms;
-  if (full_at_ms - now_ms > each_ms * rules.rate_burst) return Publishing::TooFast;
+  if (full_at_ms - now_ms > each_ms * rules.rate_burst) {
+    context_.metrics.add(metrics::Metric::WebSocketRateExceeded);
+    return Publishing::TooFast;
+  }
   bucket.full_at_ms = full_at_ms;
   return Publishing::Allowed;
 }
