@@ -112,7 +112,7 @@ bool parse(std::span<const char* const> args, CommandLine& out, std::string& err
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string_view word = args[i];
     if (set_word(word, out)) continue;
-    if (word.size() < 2 || word[0] != '-') {
+    if (word.size() < 2 || word[0] != '-' || word.starts_with("--")) {
       error = "invalid option: \"" + std::string(word) + "\"";
       return false;
     }

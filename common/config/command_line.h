@@ -1,8 +1,8 @@
 // Command line: argv as a value; nginx's options and their ways of being written.
 //
 // Grammar   Options are single letters and may be joined ("-tq"); a value follows in the same word or is the
-//           next one ("-c file", "-cfile").  What only another BeamGate asks for is a word ("--handover-version").
-//           There are no other arguments.
+//           next one ("-c file", "-cfile").  What only another BeamGate asks for is a word ("--handover-version"), as are
+//           --help and --version.  There are no other arguments.
 // Errors    parse() yields a text for people; the program then ends with status 1.
 #pragma once
 

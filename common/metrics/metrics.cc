@@ -66,7 +66,7 @@ constexpr Row kRows[] = {
     {"connections_closed", "reason=\"message_too_big\"", Counter, kCloses},
     {"connections_closed", "reason=\"idle\"", Counter, kCloses},
     {"connections_closed", "reason=\"shutdown\"", Counter, kCloses},
-    {"websocket_rate_exceeded", "", Counter, "Messages that came faster than websocket_rate allows."},
+    {"websocket_rate_exceeded", "", Counter, "Messages that came faster than websocket_rate, or the rate of their channel, allows."},
     {"messages_dropped", "reason=\"slow_reader\"", Counter, kDropped},
     {"messages_dropped", "reason=\"skipped\"", Counter, kDropped},
     {"messages_dropped", "reason=\"bus_queue\"", Counter, kDropped},

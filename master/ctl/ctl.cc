@@ -47,6 +47,8 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
+
 // Columns as wide as their widest cell; the last one as it comes.
 class Table {
  public:
@@ -287,7 +289,7 @@ class Command {
     const auto parsed = json::parse(answer.value().body);
     const json::Value* result = parsed.ok() ? parsed.value().find("result") : nullptr;
     const uint64_t count = result == nullptr ? 0 : result->get_uint("num_clients").value_or(0);
-    fprintf(stderr, "%s has %llu connections now.  < is what they send, > what they are sent.\n", printable(user).c_str(),
+    fprintf(stderr, "Connections of %s now: %llu.  < is what they send, > what they are sent.\n", printable(user).c_str(),
             static_cast<unsigned long long>(count));
     return true;
   }
@@ -310,7 +312,7 @@ class Command {
     const auto parsed = json::parse(answer.value().body);
     const json::Value* error = parsed.ok() ? parsed.value().find("error") : nullptr;
     const auto message = error != nullptr ? error->get_string("message") : std::nullopt;
-    fail("the gateway says: " + printable(trim(message ? *message : answer.value().body)));
+    fail("the gateway says: " + printable(first_line(message ? *message : answer.value().body)));
     return std::nullopt;
   }
 

@@ -8,7 +8,9 @@ import subprocess
 from signal import SIGINT, SIGKILL
 
 import beamgate
+import event_stream
 import http_client
+import jwt_token
 import ws_client
 from backend import Reply
 
@@ -201,6 +203,25 @@ class Looking(Ctl):
         tap.wait(10)
         self.assertEqual(self.rows(self.ctl("connections"))[0][1], "ann")
 
+    def test_a_tap_of_plain_clients(self):
+        secret = "a secret of thirty-two bytes or more"
+        gateway = self.start(http=f"""token people {{ secret "{secret}"; }} channels news {{ subscribe token; }}
+            server {{ listen 127.0.0.1:0; location = /stream {{ sse argument=channel; sse_token people; }}
+                      location = /poll {{ longpoll argument=channel; longpoll_timeout 30s; longpoll_token people; }}
+                      location /api/ {{ api on; }} }}""", workers=2)
+        tap = self.tap("user", "ann")
+        gateway.wait_log("tap_begun user=ann")
+        target = f"?channel=news&token={jwt_token.sign(secret, {'sub': 'ann', 'channel': 'news'})}"
+        stream = self.track(event_stream.Reader(self.address, "/stream" + target)).wait_joined()
+        poll = self.track(http_client.Connection(self.address))
+        poll.send_request("GET", "/poll" + target)
+        beamgate.until(lambda: len(self.rows(self.ctl("connections", "ann"))) == 2, 10, "both are there")
+        self.api("publish", {"channel": "news", "data": "extra"})
+        said = {tap.stdout.readline()[30:] for _ in range(2)}
+        self.assertEqual({line[:2] for line in said}, {"> "})
+        self.assertEqual(len([line for line in said if "extra" in line]), 2, said)
+        stream.close()
+
     def test_taps_by_the_api(self):
         self.start(http="server { listen 127.0.0.1:0; location /api/ { api on; } location / { websocket raw; } }")
         self.assertIn("tap user NAME", self.ctl("tap", "users", "ann", status=1))
@@ -268,7 +289,7 @@ class Directing(Ctl):
             return "request_refused" in gateway.log()
         beamgate.until(said, 10, "the worker's line at level info")
         self.assertEqual(self.ctl("log-level", "configured"), "notice (configured: notice)\n")
-        self.assertIn("expected level=", self.ctl("log-level", "loud", status=1))
+        self.assertRegex(self.ctl("log-level", "loud", status=1), r"^beamgate ctl: the gateway says: expected level=.* configured\n$")
         self.ctl("log-level", "debug")
         self.ctl("reload")
         self.assertEqual(self.ctl("log-level"), "notice (configured: notice)\n")

@@ -6,7 +6,7 @@
 // Owner      ApiHandler; one per worker.
 // Thread     Worker loop thread only.
 // Limits     ipc::Taps.  What finds no room on the bus is not shown; the next message says how many those were.
-// Seen       WebSockets' messages, compressed or not; what is published to event streams, long-polls and lines.
+// Seen       WebSockets' messages, compressed or not; what is published to event streams and long-polls.
 #pragma once
 
 #include <string_view>

@@ -66,7 +66,9 @@ ChannelPolicy::Publishing ChannelPolicy::may_publish(std::string_view channel, s
   const uint32_t burst = std::min(rules.rate_burst, ipc::RateTable::kBurstMax);
   const ipc::RateTable::Rate rate{rules.rate_milli, (burst - 1) * 1'000};
   const auto taken = context_.rates->take(kWindow, key_of("channel_rate", channel), rate, monotonic_ms());
-  return taken.admitted ? Publishing::Allowed : Publishing::TooFast;
+  if (taken.admitted) return Publishing::Allowed;
+  context_.metrics.add(metrics::Metric::WebSocketRateExceeded);
+  return Publishing::TooFast;
 }
 
 Result<hub::Subscribed> ChannelPolicy::subscribe(record::Record& record, std::string_view channel) {

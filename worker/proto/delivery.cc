@@ -136,9 +136,14 @@ bool Delivery::send(record::Record& record, Encoder& encoder, Shared& message, s
     const bool has_own = is_websocket && ping.empty();
     return has_own && websockets_->send(record, message.opcode(), message.payload());
   }
-  const bool sent = is_websocket ? websockets_->send_frame(record, frame) : encoder.send(record, frame);
-  if (sent) websockets_->show(record, ws::Tap::Way::Sent, message.opcode(), message.payload());
-  return sent;
+  if (!is_websocket) {
+    // Before it: a poll that is answered is nobody's any more.
+    websockets_->show(record, ws::Tap::Way::Sent, message.opcode(), message.payload());
+    return encoder.send(record, frame);
+  }
+  if (!websockets_->send_frame(record, frame)) return false;
+  websockets_->show(record, ws::Tap::Way::Sent, message.opcode(), message.payload());
+  return true;
 }
 
 // kNull: it has to have one of its own, or the arena is full.

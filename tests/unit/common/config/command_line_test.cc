@@ -55,6 +55,8 @@ TEST(CommandLine, ValuesStandApartOrTogether) {
 }
 
 TEST(CommandLine, Modes) {
+  EXPECT_EQ(must_parse({"--help"}).mode, Mode::Help);
+  EXPECT_EQ(must_parse({"--version"}).mode, Mode::Version);
   EXPECT_EQ(must_parse({"-t"}).mode, Mode::Test);
   EXPECT_EQ(must_parse({"-T"}).mode, Mode::TestAndDump);
   EXPECT_EQ(must_parse({"-v"}).mode, Mode::Version);
@@ -91,7 +93,7 @@ TEST(CommandLine, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(error_of({""}), "invalid option: \"\"");
   EXPECT_EQ(error_of({"-x"}), "invalid option: \"x\"");
   EXPECT_EQ(error_of({"-tz"}), "invalid option: \"z\"");
-  EXPECT_EQ(error_of({"--help"}), "invalid option: \"-\"");
+  EXPECT_EQ(error_of({"--helpful"}), "invalid option: \"--helpful\"");
 }
 
 TEST(CommandLine, SaysWhichValueIsMissing) {
