@@ -275,9 +275,10 @@ struct Node {
   http::HttpLayer layer{connections, dispatcher, page, log};
   ws::WebSockets websockets{context};
   TellingEncoder encoder{websockets};
-  proto::ConnectionOps ops{context, websockets};
+  proto::ChannelPolicy policy{context};
+  proto::ConnectionOps ops{context, websockets, policy};
   proto::Echo echo{websockets};
-  proto::Raw raw{context, dispatcher, websockets, ops};
+  proto::Raw raw{context, dispatcher, websockets, ops, policy};
   std::vector<ipc::Moved> reports;
   std::vector<std::string> reasons;
   Moves moves{context, [this](const ipc::Moved& moved) {
