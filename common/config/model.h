@@ -159,7 +159,7 @@ struct ChannelRules {
   uint32_t history = 0;                // Publications that are kept; 0: none.
   int64_t history_ttl_ms = 0;
   bool cache = false;                  // New subscribers are given the newest publication.
-  uint32_t subscribers_max = 0;        // Of one channel, in one worker; 0: no limit.
+  uint32_t subscribers_max = 0;        // Of one channel, on the node; 0: no limit.
   uint32_t rate_milli = 0;             // Publications by clients in 1000 seconds, per channel; 0: no limit.
   uint32_t rate_burst = 0;
   int64_t conflate_ms = 0;             // Only the newest publication in so much time is delivered; 0: all are.
