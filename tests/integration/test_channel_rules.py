@@ -203,6 +203,7 @@ class SeveralWorkers(Rules):
         for pid in before:
             os.kill(pid, SIGKILL)
         beamgate.until(lambda: not set(before) & set(self.running.wait_workers(3)))
+        self.running.wait_log("worker_adopted", count=3)  # Each counts its clients anew.
         self.client("few-a", "ERR the room is full")
         inside.pop().close()
         beamgate.until(lambda: self.hear(self.ask_to_join("few-a")).startswith("OK"))

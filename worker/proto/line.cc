@@ -108,7 +108,9 @@ void Line::join(Record& record, std::string_view room) {
   options.wants = static_cast<uint8_t>(options.wants & ~ipc::kStateMembers);
   if (context_.hub.join(record, channel, options).ok()) return;
   context_.connections.resume(record, record::kPauseLayer);
-  say(record, "ERR no memory");
+  // Somebody at another worker may have taken the last place meanwhile.
+  const bool full = policy_.may_subscribe(channel) == ChannelPolicy::Subscribing::Full;
+  say(record, full ? "ERR the room is full" : "ERR no memory");
 }
 
 void Line::on_joined(Record& record, std::string_view tag, const ipc::ChannelState& state) {

@@ -12,12 +12,15 @@ const config::WebSocketAction& action_of(const http::Exchange& exchange) {
   return exchange.request().location->websocket;
 }
 
-// Whoever connects could hear what is for somebody else, or speak to anybody: names that begin so are those of users, and a
-// client's own text makes none.
-bool is_forged(const config::Template& name, std::string_view channel) {
+// The configuration itself says that channels of users are meant.
+bool names_users(const config::Template& name) {
   const auto& parts = name.parts();
-  const bool configured = !parts.empty() && !parts[0].variable && parts[0].text.starts_with('#');
-  return channel.starts_with('#') && !configured;
+  return !parts.empty() && !parts[0].variable && parts[0].text.starts_with('#');
+}
+
+// Whoever connects could hear what is for somebody else, or speak to anybody: a client's own text makes no such name.
+bool is_forged(const config::Template& name, std::string_view channel) {
+  return channel.starts_with('#') && !names_users(name);
 }
 
 constexpr std::string_view kForged = "This channel is a user's.\n";
@@ -59,7 +62,7 @@ bool RawHandshake::admit(http::Exchange& exchange, std::string& user) {
 bool RawHandshake::may_follow(http::Exchange& exchange, const std::vector<std::string>& tokens_name) {
   using Subscribing = ChannelPolicy::Subscribing;
   for (const config::Template& name : action_of(exchange).subscribe) {
-    if (name.constant()) continue;
+    if (name.constant() || names_users(name)) continue;
     std::string channel;
     http::expand(name, exchange.request(), exchange.record(), channel);
     const Subscribing verdict = policy_.may_subscribe(channel);
