@@ -135,8 +135,8 @@ void Admission::pass_on(http::Exchange& exchange, record::Record& record, Door& 
 }
 
 void Admission::refuse(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status,
-                       std::string_view text) {
-  turn_away(exchange, record, door, status, "text/plain", text, {});
+                       std::string_view text, std::vector<http::ResponseField> fields) {
+  turn_away(exchange, record, door, status, "text/plain", text, std::move(fields));
 }
 
 void Admission::turn_away(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status,

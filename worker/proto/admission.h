@@ -55,7 +55,8 @@ class Admission {
   // kept there.  One of the door's methods is called, now or later, unless the client goes.
   void begin(http::Exchange& exchange, record::Record& record, Door& door, const Applicant& applicant);
   // For a door's own reasons.  The record is nobody's again.
-  void refuse(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status, std::string_view text);
+  void refuse(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status, std::string_view text,
+              std::vector<http::ResponseField> fields = {});
 
  private:
   class Cancel;

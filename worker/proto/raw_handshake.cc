@@ -51,7 +51,7 @@ bool RawHandshake::admit(http::Exchange& exchange, std::string& user) {
     shown = read_tokens(exchange.request(), *action.token);
     if (!shown.valid) {
       const std::string_view text = shown.any ? "The token is not valid.\n" : "A token is wanted.\n";
-      turn_away(exchange, exchange.record(), 401, "text/plain", text, {{"WWW-Authenticate", "Bearer"}});
+      admission_.refuse(exchange, exchange.record(), *this, 401, text, {{"WWW-Authenticate", "Bearer"}});
       return false;
     }
     user = std::move(shown.user);
@@ -69,7 +69,7 @@ bool RawHandshake::may_follow(http::Exchange& exchange, const std::vector<std::s
     if (verdict == Subscribing::NoName || verdict == Subscribing::Full) continue;  // join_channels() says so.
     const bool named = std::find(tokens_name.begin(), tokens_name.end(), channel) != tokens_name.end();
     if (verdict == Subscribing::Open || (verdict == Subscribing::Token && named)) continue;
-    turn_away(exchange, exchange.record(), 403, "text/plain", "This channel is not open.\n", {});
+    admission_.refuse(exchange, exchange.record(), *this, 403, "This channel is not open.\n");
     return false;
   }
   return true;
