@@ -41,7 +41,8 @@ RangeAnswer parse_ranges(std::string_view field, uint64_t length) {
   if (field.size() < kUnit.size() || !iequals(field.substr(0, kUnit.size()), kUnit)) return {};
   std::string_view rest = field.substr(kUnit.size());
   RangeAnswer answer;
-  uint64_t bytes = 0;
+  uint64_t left = length;  // All ranges together are no more than the whole.
+  bool fits = true;
   size_t specs = 0;
   while (true) {
     const size_t comma = rest.find(',');
@@ -50,7 +51,8 @@ RangeAnswer parse_ranges(std::string_view field, uint64_t length) {
     if (spec == Spec::Malformed || ++specs > kRangesMax) return {};
     if (spec == Spec::Satisfiable) {
       answer.ranges.push_back(range);
-      bytes += range.count;
+      fits = fits && range.count <= left;
+      if (fits) left -= range.count;
     }
     if (comma == rest.npos) break;
     rest.remove_prefix(comma + 1);
@@ -59,7 +61,7 @@ RangeAnswer parse_ranges(std::string_view field, uint64_t length) {
     answer.kind = RangeAnswer::Kind::Unsatisfiable;
     return answer;
   }
-  if (answer.ranges.size() > 1 && bytes > length) return {};
+  if (!fits) return {};
   answer.kind = RangeAnswer::Kind::Partial;
   return answer;
 }

@@ -142,7 +142,7 @@ Deflate::Inflated Deflate::inflate(Record& record, ConnId id, std::span<const ch
     Decompressor& stream = parts_->shared_decompressor;
     if (!stream.start(parameters.client_window_bits)) return {Outcome::NoMemory, {}};
     const Outcome outcome = stream.run(payload, bytes_max, parts_->inflated);
-    return {outcome, parts_->inflated.bytes()};
+    return {outcome, outcome == Outcome::Done ? parts_->inflated.bytes() : std::span<char>()};
   }
 
   History history(parts_->arena, record.ws.received_history, parameters.client_window_bits);

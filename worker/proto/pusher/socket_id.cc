@@ -15,7 +15,8 @@ std::optional<uint64_t> parse_socket_id(std::string_view text) {
   if (dot == std::string_view::npos) return std::nullopt;
   if (!parse_decimal(text.substr(0, dot), high) || !parse_decimal(text.substr(dot + 1), low)) return std::nullopt;
   if (high > UINT32_MAX || low > UINT32_MAX) return std::nullopt;
-  return high << 32 | low;
+  const uint64_t uid = high << 32 | low;
+  return format_socket_id(uid) == text ? std::optional(uid) : std::nullopt;  // Zeros in front name another one.
 }
 
 }  // namespace beamgate::pusher

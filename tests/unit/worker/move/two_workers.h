@@ -184,7 +184,8 @@ class TellingEncoder final : public proto::Encoder {
 class FakeWebhooks final : public hook::Webhooks {
  public:
   CallId call(const hook::Call& call, OnReply done) override {
-    log.push_back(std::string(call.id.substr(call.id.rfind('_'))) + " " + std::string(call.body));
+    const std::string_view sequence = call.id.empty() ? call.id : call.id.substr(call.id.rfind('_'));  // GRIP has none.
+    log.push_back(std::string(sequence) + " " + std::string(call.body));
     calls[++last_] = std::move(done);
     return last_;
   }
