@@ -21,11 +21,12 @@ class Taps {
   // REQUIRES: connection is not 0.
   enum class Renewed : uint8_t { Begun, Goes, NoPlace };
   Renewed renew(uint64_t user, uint64_t connection, int64_t now_ms) {
-    Place* place = claim(connection, now_ms);
-    if (place == nullptr) return Renewed::NoPlace;
-    const bool goes_on = place->until_ms.load(std::memory_order_relaxed) > now_ms && place->user.load(std::memory_order_relaxed) == user;
-    place->user.store(user, std::memory_order_relaxed);
-    place->until_ms.store(now_ms + kLeaseMs, std::memory_order_release);
+    Entry* entry = claim(connection, now_ms);
+    if (entry == nullptr) return Renewed::NoPlace;
+    const bool was_its = entry->user.load(std::memory_order_relaxed) == user;
+    const bool goes_on = was_its && entry->until_ms.load(std::memory_order_relaxed) > now_ms;
+    entry->user.store(user, std::memory_order_relaxed);
+    entry->until_ms.store(now_ms + kLeaseMs, std::memory_order_release);
     until_ms_.store(now_ms + kLeaseMs, std::memory_order_relaxed);
     return goes_on ? Renewed::Goes : Renewed::Begun;
   }
@@ -35,42 +36,42 @@ class Taps {
 
   // Somebody looks by this connection.
   bool has(uint64_t connection, int64_t now_ms) const {
-    for (const Place& place : places_) {
-      const bool is_it = place.connection.load(std::memory_order_relaxed) == connection;
-      if (is_it && place.until_ms.load(std::memory_order_relaxed) > now_ms) return true;
+    for (const Entry& entry : entries_) {
+      const bool is_it = entry.connection.load(std::memory_order_relaxed) == connection;
+      if (is_it && entry.until_ms.load(std::memory_order_relaxed) > now_ms) return true;
     }
     return false;
   }
 
   template <typename Visit>
   void for_each_connection(uint64_t user, int64_t now_ms, Visit&& visit) const {
-    for (const Place& place : places_) {
-      if (place.until_ms.load(std::memory_order_acquire) <= now_ms) continue;
-      if (place.user.load(std::memory_order_relaxed) == user) visit(place.connection.load(std::memory_order_relaxed));
+    for (const Entry& entry : entries_) {
+      if (entry.until_ms.load(std::memory_order_acquire) <= now_ms) continue;
+      if (entry.user.load(std::memory_order_relaxed) == user) visit(entry.connection.load(std::memory_order_relaxed));
     }
   }
 
  private:
-  struct Place {
+  struct Entry {
     std::atomic<uint64_t> connection;  // Whose it is, or was.
     std::atomic<uint64_t> user;
-    std::atomic<int64_t> until_ms;     // Monotonic; who has claimed the place writes user and until_ms alone.
+    std::atomic<int64_t> until_ms;     // Monotonic; who has claimed the entry writes user and until_ms alone.
   };
 
-  Place* claim(uint64_t connection, int64_t now_ms) {
-    for (Place& place : places_) {
-      if (place.connection.load(std::memory_order_relaxed) == connection) return &place;
+  Entry* claim(uint64_t connection, int64_t now_ms) {
+    for (Entry& entry : entries_) {
+      if (entry.connection.load(std::memory_order_relaxed) == connection) return &entry;
     }
-    for (Place& place : places_) {
-      uint64_t former = place.connection.load(std::memory_order_relaxed);
-      if (place.until_ms.load(std::memory_order_relaxed) > now_ms) continue;
-      if (place.connection.compare_exchange_strong(former, connection, std::memory_order_relaxed)) return &place;
+    for (Entry& entry : entries_) {
+      uint64_t former = entry.connection.load(std::memory_order_relaxed);
+      if (entry.until_ms.load(std::memory_order_relaxed) > now_ms) continue;
+      if (entry.connection.compare_exchange_strong(former, connection, std::memory_order_relaxed)) return &entry;
     }
     return nullptr;
   }
 
   std::atomic<int64_t> until_ms_;  // Of the one that was renewed last.
-  Place places_[kTapsMax];
+  Entry entries_[kTapsMax];
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free);
 

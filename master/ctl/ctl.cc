@@ -235,10 +235,14 @@ class Command {
     }
     // The gateway takes a name of this kind from no field alone.
     const bool reserved = arguments[0].starts_with('#');
-    return run_tap({.target = reserved ? "/tap_reserved" : "/tap", .channel = std::string_view(arguments[0]).substr(reserved ? 1 : 0), .on_second = {}, .on_message = [](bool text, std::string_view payload) {
-                      print((text ? printable(payload) : "(binary) " + printable(payload)) + '\n');
-                      return fflush(stdout) == 0;
-                    }});
+    const auto show = [](bool text, std::string_view payload) {
+      print((text ? printable(payload) : "(binary) " + printable(payload)) + '\n');
+      return fflush(stdout) == 0;
+    };
+    return run_tap({.target = reserved ? "/tap_reserved" : "/tap",
+                    .channel = std::string_view(arguments[0]).substr(reserved ? 1 : 0),
+                    .on_second = {},
+                    .on_message = show});
   }
 
   int reload(Arguments) { return signal_and_wait(SIGHUP, "reload"); }

@@ -3,7 +3,8 @@
 // With a webhook, each message goes to the application and its reply comes back (HookMessages), and the
 // application hears of the connection's beginning and end (beamgate.connected, beamgate.disconnected).
 // Without one, each message is published to the channel that websocket_publish names, its sender being a
-// subscriber like any other; what the channel's rules don't let it publish is forgotten.  With neither, messages are read and forgotten: such a location only listens.
+// subscriber like any other; what the channel's rules don't let it publish is forgotten.  With neither, messages are
+// read and forgotten: such a location only listens.
 //
 // Owner      One per worker.
 // Thread     Worker loop thread only.
