@@ -6,7 +6,7 @@
 namespace beamgate::ipc {
 namespace {
 
-constexpr size_t kKeepBytes = 1 << 20;  // Of the memory for cut frames.
+constexpr size_t kKeepCutBytes = 1 << 20;  // Of the memory for cut frames.
 
 bool valid(const PacketHeader& header, bool repeats, bool frame_is_cut, size_t descriptors) {
   if (header.magic != kPacketMagic || header.version != kBusVersion) return false;
@@ -77,7 +77,7 @@ Result<bool> FrameReader::next(Frame& frame) {
   if (descriptors_lent_) {
     descriptors_.clear();
     descriptors_lent_ = false;
-    if (partial_bytes_ == 0 && partial_.capacity() > kKeepBytes) std::string().swap(partial_);
+    if (partial_bytes_ == 0 && partial_.capacity() > kKeepCutBytes) std::string().swap(partial_);
   }
   if (partial_bytes_ != 0) {
     if (!join()) return false;

@@ -9,7 +9,7 @@ namespace beamgate::ipc {
 namespace {
 
 // An emptied batch keeps this much memory; what a burst needed beyond it goes back.
-constexpr size_t kKeepBytes = 4 << 20;
+constexpr size_t kKeepStreamBytes = 4 << 20;
 
 }  // namespace
 
@@ -103,8 +103,8 @@ void FrameWriter::compact() {
   if (empty()) {
     packets_.clear();
     stream_.clear();
-    if (stream_.capacity() > kKeepBytes) std::string().swap(stream_);
-  } else if (sent_ > kKeepBytes && sent_ > stream_.size() / 2) {
+    if (stream_.capacity() > kKeepStreamBytes) std::string().swap(stream_);
+  } else if (sent_ > kKeepStreamBytes && sent_ > stream_.size() / 2) {
     packets_.erase(packets_.begin(), packets_.begin() + static_cast<ptrdiff_t>(first_));
     stream_.erase(0, sent_);
     for (Mark& mark : packets_) mark.end -= sent_;

@@ -5,7 +5,7 @@
 namespace beamgate::tls {
 namespace {
 
-int session_index() {
+int client_session_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
@@ -37,7 +37,7 @@ std::unique_ptr<ClientSession> ClientSession::open(const Target& target, const s
 }
 
 bool ClientSession::start(const Target& target) {
-  if (!attach(context_->native()) || SSL_set_ex_data(ssl(), session_index(), this) != 1) return false;
+  if (!attach(context_->native()) || SSL_set_ex_data(ssl(), client_session_index(), this) != 1) return false;
   SSL_set_connect_state(ssl());
   if (context_->verifies() && !expect_name(ssl(), target.name)) return false;
   // RFC 6066 section 3: addresses are no names.
@@ -54,7 +54,7 @@ void ClientSession::attend(SSL_CTX* context) { SSL_CTX_sess_set_new_cb(context, 
 
 // 1: the session is ours now.
 int ClientSession::on_session(SSL* native, SSL_SESSION* session) noexcept {
-  const auto* self = static_cast<ClientSession*>(SSL_get_ex_data(native, session_index()));
+  const auto* self = static_cast<ClientSession*>(SSL_get_ex_data(native, client_session_index()));
   if (self == nullptr) return 0;
   self->context_->keep_session(self->server_, session);
   return 1;

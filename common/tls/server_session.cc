@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kNameBytesMax = 255;
 
-int session_index() {
+int server_session_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
@@ -58,13 +58,13 @@ std::unique_ptr<ServerSession> ServerSession::open(std::shared_ptr<const ServerC
 bool ServerSession::start() {
   if (!attach(context_->native())) return false;
   SSL_set_accept_state(ssl());
-  return SSL_set_ex_data(ssl(), session_index(), this) == 1;
+  return SSL_set_ex_data(ssl(), server_session_index(), this) == 1;
 }
 
 void ServerSession::attend(SSL_CTX* context) { SSL_CTX_set_client_hello_cb(context, on_client_hello, nullptr); }
 
 ServerSession* ServerSession::of(const SSL* native) {
-  return static_cast<ServerSession*>(SSL_get_ex_data(native, session_index()));
+  return static_cast<ServerSession*>(SSL_get_ex_data(native, server_session_index()));
 }
 
 // Before anything of the hello is acted upon: a session to resume is looked for with the right server's settings.

@@ -38,7 +38,7 @@ bool has_good_token(const http::Request& request, const std::vector<Secret>& key
 }
 
 // False: the exchange is answered.
-bool admit(http::Exchange& exchange) {
+bool admit_publisher(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   const std::vector<Secret>& keys = request.location->api.keys;
   if (request.method != "POST") {
@@ -101,7 +101,7 @@ const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<
 }  // namespace
 
 void GripPublish::handle(http::Exchange& exchange) {
-  if (!admit(exchange)) return;
+  if (!admit_publisher(exchange)) return;
   exchange.attach(http::collect_body(
       exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) { on_body(complete, body); }));
 }

@@ -5,13 +5,13 @@
 namespace beamgate::http {
 namespace {
 
-struct Row {
+struct Phrase {
   uint16_t status;
   std::string_view phrase;
 };
 
 // RFC 9110 section 15, RFC 6585, RFC 7725, RFC 8470, RFC 4918, RFC 2518, RFC 8297; sorted.
-constexpr Row kRows[] = {
+constexpr Phrase kPhrases[] = {
     {100, "Continue"},
     {101, "Switching Protocols"},
     {102, "Processing"},
@@ -63,15 +63,15 @@ constexpr Row kRows[] = {
     {505, "HTTP Version Not Supported"},
     {507, "Insufficient Storage"},
 };
-static_assert(std::is_sorted(std::begin(kRows), std::end(kRows),
-                             [](const Row& a, const Row& b) { return a.status < b.status; }));
+static_assert(std::is_sorted(std::begin(kPhrases), std::end(kPhrases),
+                             [](const Phrase& a, const Phrase& b) { return a.status < b.status; }));
 
 }  // namespace
 
 std::string_view reason_phrase(uint16_t status) {
-  const auto row = std::lower_bound(std::begin(kRows), std::end(kRows), status,
-                                    [](const Row& a, uint16_t wanted) { return a.status < wanted; });
-  return row != std::end(kRows) && row->status == status ? row->phrase : "Unknown";
+  const auto row = std::lower_bound(std::begin(kPhrases), std::end(kPhrases), status,
+                                    [](const Phrase& a, uint16_t wanted) { return a.status < wanted; });
+  return row != std::end(kPhrases) && row->status == status ? row->phrase : "Unknown";
 }
 
 }  // namespace beamgate::http

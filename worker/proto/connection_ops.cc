@@ -11,7 +11,7 @@
 namespace beamgate::proto {
 namespace {
 
-bool has_control_byte(std::string_view text) {
+bool is_unprintable(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
@@ -40,7 +40,7 @@ record::Record* ConnectionOps::find_open(record::ConnId id) {
 
 Result<void> ConnectionOps::set_user(record::Record& record, std::string_view user) {
   if (user.size() > kUserBytesMax) return Error{Code::LimitReached, 0, "user longer than 200 bytes"};
-  if (has_control_byte(user) || !valid_utf8(user)) return Error{Code::Invalid, 0, "user is no plain UTF-8 text"};
+  if (is_unprintable(user) || !valid_utf8(user)) return Error{Code::Invalid, 0, "user is no plain UTF-8 text"};
   if (user == user_of(record)) return {};
   context_.connections.touch(record);
   if (record.user != record::kNull) context_.hub.unsubscribe(record, hub::user_channel(user_of(record)));

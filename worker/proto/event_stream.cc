@@ -21,7 +21,7 @@ using record::Phase;
 using record::Record;
 using record::Ref;
 
-constexpr std::string_view kAllowedFields = "Last-Event-ID, Cache-Control, Authorization";
+constexpr std::string_view kStreamFields = "Last-Event-ID, Cache-Control, Authorization";
 
 // A page that connects for the first time can't send the field, so the argument stands in for it.
 std::string last_event_id(const http::Request& request) {
@@ -33,7 +33,7 @@ std::string last_event_id(const http::Request& request) {
 
 EventStream::EventStream(Context& context, ChannelPolicy& policy, ChannelDoor& door)
     : ChannelReader(context, policy, door,
-                    {Phase::EventStream, Metric::EventStreamsActive, true, kAllowedFields}) {}
+                    {Phase::EventStream, Metric::EventStreamsActive, true, kStreamFields}) {}
 
 EventStream::~EventStream() { forget_current(); }
 

@@ -21,7 +21,7 @@ using metrics::Metric;
 using record::Phase;
 using record::Record;
 
-constexpr std::string_view kAllowedFields = "If-None-Match, Authorization";
+constexpr std::string_view kPollFields = "If-None-Match, Authorization";
 constexpr std::string_view kExposedFields = "ETag";
 constexpr char kKeep = 'k';   // First byte of Record::handshake: what follows the answer; then the answer's fields.
 constexpr char kClose = 'c';
@@ -59,7 +59,7 @@ void write_publication(std::string_view channel, uint64_t offset, std::string_vi
 
 LongPoll::LongPoll(Context& context, ChannelPolicy& policy, ChannelDoor& door)
     : ChannelReader(context, policy, door,
-                    {Phase::LongPoll, Metric::LongPollsActive, false, kAllowedFields}) {}
+                    {Phase::LongPoll, Metric::LongPollsActive, false, kPollFields}) {}
 
 const LongPollAction& LongPoll::action_of(const Record& record) const {
   const config::Location* location = context_.settings.location(record.location_id);

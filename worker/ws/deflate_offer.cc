@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kWindowBitsMin = 8;
 constexpr uint64_t kWindowBitsMax = 15;
-constexpr uint8_t kZlibWindowBitsMin = 9;  // zlib's deflate has no window of 256 bytes.
+constexpr uint8_t kDeflateWindowBitsMin = 9;  // zlib's deflate has no window of 256 bytes.
 
 // One permessage-deflate element as the client wrote it.
 struct Offer {
@@ -71,7 +71,7 @@ std::optional<DeflateParameters> accept(const Offer& offer, const config::WebSoc
   DeflateParameters out;
   out.server_window_bits = static_cast<uint8_t>(
       std::min<int>(action.deflate_server_window_bits, offer.server_window_bits.value_or(kWindowBitsMax)));
-  if (out.server_window_bits < kZlibWindowBitsMin) return std::nullopt;
+  if (out.server_window_bits < kDeflateWindowBitsMin) return std::nullopt;
   if (offer.client_window_bits_known) {
     out.client_window_bits = static_cast<uint8_t>(
         std::min<int>(action.deflate_client_window_bits, offer.client_window_bits.value_or(kWindowBitsMax)));

@@ -6,12 +6,12 @@ namespace beamgate::ws {
 namespace {
 
 constexpr uint8_t kFin = 0x80;
-constexpr uint8_t kRsv1 = 0x40;
+constexpr uint8_t kRsv1Bit = 0x40;
 
 }  // namespace
 
 FrameHead::FrameHead(Opcode opcode, uint64_t payload_bytes, bool compressed) {
-  bytes_[0] = static_cast<char>(kFin | (compressed ? kRsv1 : 0) | static_cast<uint8_t>(opcode));
+  bytes_[0] = static_cast<char>(kFin | (compressed ? kRsv1Bit : 0) | static_cast<uint8_t>(opcode));
   if (payload_bytes < 126) {
     bytes_[1] = static_cast<char>(payload_bytes);
     size_ = 2;

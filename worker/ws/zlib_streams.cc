@@ -9,7 +9,7 @@ namespace {
 
 // What a sync flush ends with and a message leaves out (RFC 7692 section 7.2.1).
 constexpr std::string_view kTail("\x00\x00\xff\xff", 4);
-constexpr uint8_t kZlibWindowBitsMin = 9;  // zlib's inflate takes 8, but a bigger window reads it as well.
+constexpr uint8_t kInflateWindowBitsMin = 9;  // zlib's inflate takes 8, but a bigger window reads it as well.
 constexpr size_t kFirstOutputBytes = 4096;
 constexpr int kAtBlockBoundary = 128;      // In z_stream::data_type, zlib.h.
 
@@ -66,7 +66,7 @@ Decompressor::~Decompressor() {
 }
 
 bool Decompressor::start(uint8_t window_bits) {
-  window_bits = std::max(window_bits, kZlibWindowBitsMin);
+  window_bits = std::max(window_bits, kInflateWindowBitsMin);
   ended_ = false;
   if (window_bits_ == window_bits) return inflateReset(&stream_) == Z_OK;
   if (window_bits_ != 0) inflateEnd(&stream_);

@@ -13,7 +13,7 @@ namespace {
 
 using testing::ElementsAre;
 
-struct Events : Bus::Observer {
+struct Counts : Bus::Observer {
   void on_ready(uint16_t slot, uint32_t generation) override { ready[slot] = generation; }
   void on_prepared(uint16_t, const ipc::Prepared&) override {}
   void on_moved(uint16_t, const ipc::Moved&) override {}
@@ -104,7 +104,7 @@ struct BusRecountTest : testing::Test {
 
   EventLoop loop_;
   log::Log log_{"test"};
-  Events events_;
+  Counts events_;
   std::unique_ptr<Bus> dead_ = std::make_unique<Bus>(loop_, log_, events_);
   Bus bus_{loop_, log_, events_};
   std::map<uint16_t, std::unique_ptr<ipc::Channel>> workers_;

@@ -21,7 +21,7 @@
 namespace beamgate::master {
 namespace {
 
-constexpr int kPatienceMs = 20'000;
+constexpr int kKeeperPatienceMs = 20'000;
 
 // Says "slot pid generation listens death-of-the-predecessor arena's-text" and obeys.
 class SmallWorker {
@@ -82,7 +82,7 @@ class SmallWorker {
       life_.death = SIGSEGV;
       ipc::announce_death(life_.worker_word);
       while (life_.released != static_cast<uint32_t>(getpid()))
-        ipc::wait_word(life_.released, 0, kPatienceMs);
+        ipc::wait_word(life_.released, 0, kKeeperPatienceMs);
       signal(SIGSEGV, SIG_DFL);
       raise(SIGSEGV);
     }
@@ -159,7 +159,7 @@ class KeeperTest : public testing::Test {
   // The next that a worker says; "end" when the slot's last process is gone.
   std::string hear() {
     pollfd fd{bus_.get(), POLLIN, 0};
-    if (poll(&fd, 1, kPatienceMs) != 1) return "nothing";
+    if (poll(&fd, 1, kKeeperPatienceMs) != 1) return "nothing";
     char text[200];
     const ssize_t got = recv(bus_.get(), text, sizeof text, 0);
     return got > 0 ? std::string(text, static_cast<size_t>(got)) : "end";
@@ -202,7 +202,7 @@ class KeeperTest : public testing::Test {
 
   // Waits for a standby, another one than this.
   pid_t standby_but(pid_t other = 0) {
-    const int64_t end_ms = monotonic_ms() + kPatienceMs;
+    const int64_t end_ms = monotonic_ms() + kKeeperPatienceMs;
     pid_t found = life_->standby_pid;
     for (; (found == 0 || found == other) && monotonic_ms() < end_ms; found = life_->standby_pid)
       poll(nullptr, 0, 1);
@@ -214,7 +214,7 @@ class KeeperTest : public testing::Test {
   // Until the standby has become the keeper.
   void kill_keeper() {
     const pid_t dead = life_->keeper_pid;
-    const int64_t end_ms = monotonic_ms() + kPatienceMs;
+    const int64_t end_ms = monotonic_ms() + kKeeperPatienceMs;
     standby_but();
     kill(dead, SIGKILL);
     for (uint32_t word = life_->keeper_word;
@@ -268,7 +268,7 @@ TEST_F(KeeperTest, ACrashedWorkerWaitsUntilItsSuccessorHasStarted) {
   const pid_t worker = serve();
   tell("crash, as a life line tells it");
   expect_successor_of(worker, SIGSEGV);
-  const int64_t end_ms = monotonic_ms() + kPatienceMs;
+  const int64_t end_ms = monotonic_ms() + kKeeperPatienceMs;
   while (getpgid(worker) >= 0 && monotonic_ms() < end_ms)
     ipc::wait_word(life_->worker_word, life_->worker_word, 10);
   EXPECT_LT(getpgid(worker), 0) << "released, dead and buried";

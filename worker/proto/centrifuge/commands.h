@@ -24,6 +24,8 @@ struct Command {
   Method method = Method::Unknown;
   json::Value params = json::Value::object();
   std::string_view text;  // Its line; borrows from the frame.
+
+  std::string_view channel() const { return params.get_string("channel").value_or(""); }
 };
 
 class CommandReader {

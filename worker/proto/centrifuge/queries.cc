@@ -11,10 +11,6 @@ namespace {
 using record::ConnId;
 using record::Record;
 
-constexpr size_t kReplyOverhead = 256;  // Around a result, and its frame.
-
-std::string_view channel_of(const Command& command) { return command.params.get_string("channel").value_or(""); }
-
 }  // namespace
 
 bool read_history_query(const json::Value& params, HistoryQuery& query, const char*& problem) {
@@ -65,7 +61,7 @@ std::string presence_result(const ipc::ChannelState& state) {
 }
 
 std::shared_ptr<const config::Webhook> Queries::publish(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (!hub::Hub::valid_channel(channel) || !command.params.has("data")) {
     sender_.error(record, command.id, ErrorCode::BadRequest);
     return nullptr;
@@ -91,7 +87,7 @@ void Queries::publish_allowed(Record& record, const Command& command) {
     if (receipt.accepted) return sender_.reply(*open, command_id, Method::Publish, "{}");
     sender_.error(*open, command_id, ErrorCode::TooManyRequests);
   };
-  if (!context_.hub.publish(channel_of(command), data, options, done)) {
+  if (!context_.hub.publish(command.channel(), data, options, done)) {
     sender_.error(record, command.id, ErrorCode::TooManyRequests);
   }
 }
@@ -108,7 +104,7 @@ void Queries::ask(Record& record, const Command& command, const ipc::Ask& questi
 }
 
 void Queries::presence(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (const auto refused = access_.refuse_presence(record, channel)) {
     return sender_.error(record, command.id, *refused);
   }
@@ -124,7 +120,7 @@ void Queries::presence(Record& record, const Command& command) {
 }
 
 void Queries::presence_stats(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (const auto refused = access_.refuse_presence(record, channel)) {
     return sender_.error(record, command.id, *refused);
   }
@@ -134,7 +130,7 @@ void Queries::presence_stats(Record& record, const Command& command) {
 }
 
 void Queries::history(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (const auto refused = access_.refuse_history(record, channel)) {
     return sender_.error(record, command.id, *refused);
   }

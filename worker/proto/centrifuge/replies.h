@@ -12,6 +12,8 @@
 
 namespace beamgate::proto::centrifuge {
 
+constexpr size_t kReplyOverhead = 256;  // Of a reply around its result, and its frame.
+
 // result: JSON.
 std::string make_reply(uint64_t id, Method method, std::string_view result);
 std::string make_error(uint64_t id, ErrorCode code, std::string_view message = {});  // Empty: the code's own.

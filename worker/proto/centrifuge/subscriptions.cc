@@ -13,14 +13,11 @@ namespace {
 
 using record::Record;
 
-constexpr size_t kReplyOverhead = 256;          // Of a reply around its result, and its frame.
 constexpr uint64_t kFlagRejectUnrecovered = 2;  // Of a subscribe command's "flag".
 
 ErrorCode error_of(const Error& error) {
   return error.code == Code::LimitReached ? ErrorCode::LimitExceeded : ErrorCode::BadRequest;
 }
-
-std::string_view channel_of(const Command& command) { return command.params.get_string("channel").value_or(""); }
 
 void append_ttl(std::string& out, int64_t expires_s) {
   if (expires_s == 0) return;
@@ -32,7 +29,7 @@ void append_ttl(std::string& out, int64_t expires_s) {
 }  // namespace
 
 std::shared_ptr<const config::Webhook> Subscriptions::subscribe(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (!hub::Hub::valid_channel(channel)) {
     sender_.error(record, command.id, ErrorCode::BadRequest, "not a channel name");
     return nullptr;
@@ -53,7 +50,7 @@ std::shared_ptr<const config::Webhook> Subscriptions::subscribe(Record& record, 
 }
 
 void Subscriptions::subscribe_allowed(Record& record, const Command& command) {
-  if (!context_.hub.is_subscribed(record, channel_of(command))) return begin(record, command, {});
+  if (!context_.hub.is_subscribed(record, command.channel())) return begin(record, command, {});
   sender_.error(record, command.id, ErrorCode::AlreadySubscribed);
 }
 
@@ -64,7 +61,7 @@ void Subscriptions::begin(Record& record, const Command& command, const Grant& g
   tag.offset = params.get_uint("offset").value_or(0);
   tag.epoch = params.get_string("epoch").value_or("");
   tag.strict = (params.get_uint("flag").value_or(0) & kFlagRejectUnrecovered) != 0;
-  const auto joined = join(record, channel_of(command), tag, grant.info);
+  const auto joined = join(record, command.channel(), tag, grant.info);
   if (!joined) sender_.error(record, command.id, error_of(joined.error()), joined.error().text);
 }
 
@@ -113,7 +110,7 @@ bool Subscriptions::leave_by_server(Record& record, std::string_view channel, co
 }
 
 void Subscriptions::unsubscribe(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (channel.starts_with(hub::kUserChannelPrefix)) {
     return sender_.error(record, command.id, ErrorCode::PermissionDenied);
   }
@@ -190,7 +187,7 @@ void Subscriptions::on_joined(Record& record, std::string_view text, const ipc::
 // --- Tokens of subscriptions.
 
 void Subscriptions::refresh(Record& record, const Command& command) {
-  const std::string_view channel = channel_of(command);
+  const std::string_view channel = command.channel();
   if (!context_.hub.is_subscribed(record, channel)) {
     return sender_.error(record, command.id, ErrorCode::PermissionDenied);
   }

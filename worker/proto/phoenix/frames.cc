@@ -10,9 +10,9 @@
 namespace beamgate::proto::phoenix {
 namespace {
 
-constexpr char kPush = 0;
+constexpr char kPushKind = 0;
 constexpr char kReplyKind = 1;
-constexpr char kBroadcast = 2;
+constexpr char kBroadcastKind = 2;
 
 std::string binary_frame(char kind, std::initializer_list<std::string_view> texts, std::string_view payload) {
   std::string out(1, kind);
@@ -28,14 +28,6 @@ std::string reply_payload(Status status, std::string_view response) {
   std::string out = R"({"status":")";
   out.append(name_of(status)).append(R"(","response":)").append(response);
   return out += '}';
-}
-
-// As it is written in a text frame.
-std::string json_ref(std::string_view text) {
-  if (text.empty()) return std::string(kNoRef);
-  std::string out;
-  json::append_string(out, text);
-  return out;
 }
 
 }  // namespace
@@ -66,7 +58,7 @@ std::string text_broadcast(std::string_view topic, std::string_view event, std::
 
 std::string binary_push(std::string_view join_ref, std::string_view topic, std::string_view event,
                         std::string_view payload) {
-  return binary_frame(kPush, {ref_text(join_ref), topic, event}, payload);
+  return binary_frame(kPushKind, {ref_text(join_ref), topic, event}, payload);
 }
 
 std::string binary_reply(std::string_view join_ref, std::string_view ref, std::string_view topic,
@@ -75,13 +67,13 @@ std::string binary_reply(std::string_view join_ref, std::string_view ref, std::s
 }
 
 std::string binary_broadcast(std::string_view topic, std::string_view event, std::string_view payload) {
-  return binary_frame(kBroadcast, {topic, event}, payload);
+  return binary_frame(kBroadcastKind, {topic, event}, payload);
 }
 
 std::string text_of_binary(std::string_view frame) {
-  if (frame.empty() || frame[0] < kPush || frame[0] > kBroadcast) return {};
+  if (frame.empty() || frame[0] < kPushKind || frame[0] > kBroadcastKind) return {};
   const char kind = frame[0];
-  const size_t count = kind == kPush ? 3 : kind == kReplyKind ? 4 : 2;
+  const size_t count = kind == kPushKind ? 3 : kind == kReplyKind ? 4 : 2;
   if (frame.size() <= count) return {};
   std::string_view texts[4];
   std::string_view rest = frame.substr(1 + count);
@@ -92,8 +84,8 @@ std::string text_of_binary(std::string_view frame) {
     rest.remove_prefix(bytes);
   }
   const std::string payload = R"({"base64":")" + crypto::base64_encode(rest) + R"("})";
-  if (kind == kPush) return text_frame(json_ref(texts[0]), kNoRef, texts[1], texts[2], payload);
-  if (kind == kBroadcast) return text_broadcast(texts[0], texts[1], payload);
+  if (kind == kPushKind) return text_frame(json_ref(texts[0]), kNoRef, texts[1], texts[2], payload);
+  if (kind == kBroadcastKind) return text_broadcast(texts[0], texts[1], payload);
   const Status status = texts[3] == name_of(Status::Ok) ? Status::Ok : Status::Error;
   return text_reply(json_ref(texts[0]), json_ref(texts[1]), texts[2], status, payload);
 }

@@ -38,13 +38,6 @@ Result<Message> parse_text(std::string_view frame) {
   return message;
 }
 
-std::string json_ref(std::string_view text) {
-  if (text.empty()) return std::string(kNoRef);
-  std::string ref;
-  json::append_string(ref, text);
-  return ref;
-}
-
 Result<Message> parse_binary(std::string_view frame) {
   if (frame.size() < kPushHeadBytes || frame[0] != kPush) return Error{Code::Invalid, 0, "not a push"};
   std::string_view rest = frame.substr(kPushHeadBytes);
@@ -74,6 +67,13 @@ Result<Message> parse_message(bool binary, std::string_view frame) {
 
 bool is_reserved(std::string_view event) {
   return event.starts_with("phx_") || event.starts_with("presence_");
+}
+
+std::string json_ref(std::string_view text) {
+  if (text.empty()) return std::string(kNoRef);
+  std::string ref;
+  json::append_string(ref, text);
+  return ref;
 }
 
 std::string ref_text(std::string_view ref) {

@@ -42,5 +42,7 @@ bool is_reserved(std::string_view event);
 
 // The text of a ref, for binary frames; empty for null.
 std::string ref_text(std::string_view ref);
+// The other way: as it is written in a text frame.
+std::string json_ref(std::string_view text);
 
 }  // namespace beamgate::proto::phoenix

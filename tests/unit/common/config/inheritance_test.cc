@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-std::shared_ptr<const Config> must_load(std::string_view text) {
+std::shared_ptr<const Config> load_checked(std::string_view text) {
   const LoadResult result = load_text(text);
   EXPECT_TRUE(result.ok()) << report(result);
   return result.config;
@@ -23,7 +23,7 @@ std::vector<std::string> texts(const std::vector<NameValue>& values) {
 }
 
 TEST(Inheritance, TheInnermostWordCounts) {
-  const auto config = must_load(R"(http {
+  const auto config = load_checked(R"(http {
     server { listen 1;
       location /a { }
       location /b { client_max_body_size 3m; location /b/c { } location /b/d { client_max_body_size 4m; } }
@@ -44,7 +44,7 @@ TEST(Inheritance, TheInnermostWordCounts) {
 }
 
 TEST(Inheritance, LimitsAndTrustAreReplacedAsAWhole) {
-  const auto config = must_load(R"(http {
+  const auto config = load_checked(R"(http {
     limit_req_zone $uri zone=r:8k rate=1r/s; limit_req_zone $uri zone=s:8k rate=120r/m; limit_conn_zone $uri zone=c:8k;
     limit_req zone=r; limit_req zone=s burst=3 delay=1; limit_conn c 5; set_real_ip_from ::1; set_real_ip_from 10.0.0.1;
     server { listen 1 proxy_protocol;
@@ -67,7 +67,7 @@ TEST(Inheritance, LimitsAndTrustAreReplacedAsAWhole) {
 }
 
 TEST(Inheritance, ListsAreReplacedAsAWhole) {
-  const auto config = must_load(R"(http {
+  const auto config = load_checked(R"(http {
     proxy_set_header A 1; proxy_set_header B 2; add_header X 1; allow 127.0.0.1; deny all;
     server { listen 1;
       location /a { }
@@ -90,7 +90,7 @@ TEST(Inheritance, ListsAreReplacedAsAWhole) {
 }
 
 TEST(Inheritance, OtherLists) {
-  const auto config = must_load(R"(http {
+  const auto config = load_checked(R"(http {
     index a.html; index b.html; types { text/x x; } api_key 0123456789abcdef;
     websocket_subscribe all; websocket_origins https://A.example; websocket_subprotocols p q;
     server { listen 1;
@@ -116,7 +116,7 @@ TEST(Inheritance, OtherLists) {
 }
 
 TEST(Inheritance, ParamsOfFastcgiAreInheritedWhereThereAreNone) {
-  const auto config = must_load(R"(http { fastcgi_param A 1; fastcgi_param B 2; server { listen 1;
+  const auto config = load_checked(R"(http { fastcgi_param A 1; fastcgi_param B 2; server { listen 1;
     location /a { fastcgi_pass 127.0.0.1:9; location /a/b { } }
     location /c { fastcgi_pass 127.0.0.1:9; fastcgi_param C 3; }
   } })");
@@ -131,7 +131,7 @@ TEST(Inheritance, ParamsOfFastcgiAreInheritedWhereThereAreNone) {
 }
 
 TEST(Inheritance, ActionsStayWhereTheyAre) {
-  const auto config = must_load(R"(http { server { listen 1;
+  const auto config = load_checked(R"(http { server { listen 1;
     location /a { proxy_pass http://127.0.0.1:9; location /a/b { } location /a/c { return 204; } }
     location /d { websocket echo; location /d/e { websocket raw; } }
   } })");
@@ -146,7 +146,7 @@ TEST(Inheritance, ActionsStayWhereTheyAre) {
 }
 
 TEST(Inheritance, FilesAreServedWhereNothingElseAnswers) {
-  const auto config = must_load(R"(http { root /srv; server { listen 1;
+  const auto config = load_checked(R"(http { root /srv; server { listen 1;
     location /a { }
     location /b { return 204; }
     location /c { alias /other; }
@@ -169,7 +169,7 @@ TEST(Inheritance, FilesAreServedWhereNothingElseAnswers) {
 }
 
 TEST(Inheritance, AServersScriptIsNotThatOfItsLocations) {
-  const auto config = must_load(
+  const auto config = load_checked(
       "http { server { listen 1; return 301 https://$host$request_uri; location / { return 200; } } }");
   const Server& server = config->http.servers[0];
   ASSERT_EQ(server.fallback.script.size(), 1u);
@@ -179,7 +179,7 @@ TEST(Inheritance, AServersScriptIsNotThatOfItsLocations) {
 }
 
 TEST(Inheritance, AWebhookIsInheritedAndTakenBack) {
-  const auto config = must_load(R"(http { server { listen 1; webhook w;
+  const auto config = load_checked(R"(http { server { listen 1; webhook w;
     location /a { websocket raw; }
     location /b { websocket raw; webhook off; } }
     webhook w { url http://h/; secret 0123456789abcdef; }
@@ -191,7 +191,7 @@ TEST(Inheritance, AWebhookIsInheritedAndTakenBack) {
 }
 
 TEST(Inheritance, ServerLimits) {
-  const auto config = must_load(R"(http { client_header_timeout 5s; large_client_header_buffers 2 4k;
+  const auto config = load_checked(R"(http { client_header_timeout 5s; large_client_header_buffers 2 4k;
     server { listen 1; client_header_fields_max 7; }
     server { listen 2; client_header_timeout 6s; large_client_header_buffers 8 16k; }
   })");

@@ -8,18 +8,18 @@
 namespace beamgate::hook {
 namespace {
 
-constexpr std::string_view kType = "application/websocket-events";
+constexpr std::string_view kEventsType = "application/websocket-events";
 
 Actions act(const Fields& fields, std::string_view body, const GripState& state = {}, bool opening = false) {
-  auto actions = grip_actions(fields, kType, body, state, opening);
+  auto actions = grip_actions(fields, kEventsType, body, state, opening);
   EXPECT_TRUE(actions.ok());
   return actions.ok() ? std::move(actions).value() : Actions{};
 }
 
 TEST(GripSession, AnAnswerToOpenBeginsWithOpen) {
-  EXPECT_TRUE(grip_actions({}, kType, "OPEN\r\n", {}, true).ok());
-  EXPECT_FALSE(grip_actions({}, kType, "TEXT 1\r\na\r\n", {}, true).ok());
-  EXPECT_FALSE(grip_actions({}, kType, "", {}, true).ok());
+  EXPECT_TRUE(grip_actions({}, kEventsType, "OPEN\r\n", {}, true).ok());
+  EXPECT_FALSE(grip_actions({}, kEventsType, "TEXT 1\r\na\r\n", {}, true).ok());
+  EXPECT_FALSE(grip_actions({}, kEventsType, "", {}, true).ok());
   EXPECT_FALSE(grip_actions({}, "text/plain", "OPEN\r\n", {}, true).ok());
   EXPECT_TRUE(grip_actions({}, "Application/WebSocket-Events; charset=utf-8", "", {}, false).ok());
 }

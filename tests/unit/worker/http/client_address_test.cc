@@ -9,18 +9,18 @@
 namespace beamgate::http {
 namespace {
 
-ClientAddress address(std::string_view text) {
+ClientAddress parsed(std::string_view text) {
   ClientAddress out;
   EXPECT_TRUE(ClientAddress::parse(text, out)) << text;
   return out;
 }
 
 TEST(ClientAddress, AddressesWithAndWithoutPorts) {
-  EXPECT_EQ(address("1.2.3.4").text(), "1.2.3.4");
-  EXPECT_EQ(address(" 1.2.3.4:80 ").text(), "1.2.3.4");
-  EXPECT_EQ(address("[2001:DB8::1]:443").text(), "2001:db8::1");
-  EXPECT_EQ(address("2001:db8::1").text(), "2001:db8::1");
-  EXPECT_EQ(address("::ffff:1.2.3.4").text(), "1.2.3.4") << "and is matched as such";
+  EXPECT_EQ(parsed("1.2.3.4").text(), "1.2.3.4");
+  EXPECT_EQ(parsed(" 1.2.3.4:80 ").text(), "1.2.3.4");
+  EXPECT_EQ(parsed("[2001:DB8::1]:443").text(), "2001:db8::1");
+  EXPECT_EQ(parsed("2001:db8::1").text(), "2001:db8::1");
+  EXPECT_EQ(parsed("::ffff:1.2.3.4").text(), "1.2.3.4") << "and is matched as such";
   ClientAddress out;
   for (const char* bad :
        {"", "unknown", "1.2.3", "1.2.3.4.5", "1.2.3.4, 5.6.7.8", "[::1", "_secret", "1.2.3.256"}) {
@@ -35,12 +35,12 @@ TEST(ClientAddress, RulesMatchToTheBitAndInOrder) {
       " allow 2001:db8::/33; deny all; } }");
   const auto& rules = config->http.servers[0].locations[0].access;
   for (const char* good : {"10.0.0.0", "10.0.0.3", "192.168.128.0", "192.168.255.255", "2001:db8:7fff::1"}) {
-    EXPECT_TRUE(access_allowed(rules, address(good))) << good;
+    EXPECT_TRUE(access_allowed(rules, parsed(good))) << good;
   }
   for (const char* bad : {"10.0.0.1", "10.0.0.4", "192.168.127.255", "2001:db8:8000::1", "::1"}) {
-    EXPECT_FALSE(access_allowed(rules, address(bad))) << bad;
+    EXPECT_FALSE(access_allowed(rules, parsed(bad))) << bad;
   }
-  EXPECT_TRUE(access_allowed({}, address("1.2.3.4")));
+  EXPECT_TRUE(access_allowed({}, parsed("1.2.3.4")));
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class FakeLink final : public StreamLink {
   Pipe& pipe_;
 };
 
-class Layer : public PhaseHandler {
+class StreamLayer : public PhaseHandler {
  public:
   size_t on_bytes(Record& record, std::span<const char> bytes) override {
     heard.append(bytes.data(), bytes.size());
@@ -121,7 +121,7 @@ class StreamsTest : public testing::Test {
   metrics::Page page_{};
   record::Arena arena_ = std::move(record::Arena::map(UniqueFd(), 8)).value();
   Poller poller_ = std::move(Poller::create()).value();
-  Layer layer_;
+  StreamLayer layer_;
   Pipe pipe_;
   std::unique_ptr<Connections> connections_ = std::make_unique<Connections>(arena_, poller_, page_, uint16_t{1});
   UniqueFd peer_;

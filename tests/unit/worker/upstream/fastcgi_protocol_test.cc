@@ -3,20 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/worker/upstream/parse_template.h"
 #include "worker/fastcgi/record.h"
 
 namespace beamgate::upstream {
 namespace {
 
-config::Template parse_template(const std::string& text) {
-  config::Template parsed;
-  std::string error;
-  EXPECT_TRUE(config::Template::parse(text, parsed, error)) << error;
-  return parsed;
-}
-
-struct Case {
-  Case() {
+struct FastCgiRequest {
+  FastCgiRequest() {
     location.fastcgi.upstream = std::make_shared<config::Upstream>();
     request.method = "GET";
     request.target = "/a.php?b";
@@ -75,7 +69,7 @@ struct Case {
 };
 
 TEST(FastcgiProtocol, ParamsInTheirOrderThenFields) {
-  Case c;
+  FastCgiRequest c;
   c.param("QUERY_STRING", "$query_string");
   c.param("HTTPS", "$https", true);
   c.param("EMPTY", "");
@@ -87,19 +81,19 @@ TEST(FastcgiProtocol, ParamsInTheirOrderThenFields) {
 }
 
 TEST(FastcgiProtocol, AConfiguredNameTakesTheFieldsPlace) {
-  Case c;
+  FastCgiRequest c;
   c.param("HTTP_HOST", "other");
   EXPECT_EQ(c.params(), "HTTP_HOST=other;");
 }
 
 TEST(FastcgiProtocol, FieldsOfOneNameAreJoined) {
-  Case c;
+  FastCgiRequest c;
   c.request.fields = {{"Accept", "a"}, {"Cookie", "a=1"}, {"accept", "b"}, {"cookie", "b=2"}};
   EXPECT_EQ(c.params(), "HTTP_ACCEPT=a, b;HTTP_COOKIE=a=1; b=2;");
 }
 
 TEST(FastcgiProtocol, WhatNoClientMaySay) {
-  Case c;
+  FastCgiRequest c;
   c.request.fields = {{"Proxy", "http://evil"}, {"X_Real", "1"},         {"X-Forwarded-For", "1"}, {"X-Real-IP", "1"},
                       {"Forwarded", "for=1"},   {"Webhook-Id", "1"},     {"Ce-Type", "1"},         {"Beamgate-User", "1"},
                       {"Transfer-Encoding", "chunked"}, {"Connection", "close"}, {"Content-Type", "t"}};
@@ -113,7 +107,7 @@ TEST(FastcgiProtocol, WhatNoClientMaySay) {
 }
 
 TEST(FastcgiProtocol, BodiesAndTheirLength) {
-  Case c;
+  FastCgiRequest c;
   c.param("CONTENT_LENGTH", "$content_length");
   c.request.fields = {};
   c.request.chunked = true;
@@ -129,7 +123,7 @@ TEST(FastcgiProtocol, BodiesAndTheirLength) {
 }
 
 TEST(FastcgiProtocol, KeepsConnectionsOnlyWhenAsked) {
-  Case c;
+  FastCgiRequest c;
   c.params();
   EXPECT_FALSE(c.keep || c.flags != 0 || c.protocol.may_reuse(c.request));
   c.location.fastcgi.keep_conn = true;
@@ -138,7 +132,7 @@ TEST(FastcgiProtocol, KeepsConnectionsOnlyWhenAsked) {
 }
 
 TEST(FastcgiProtocol, FieldsOfResponses) {
-  Case c;
+  FastCgiRequest c;
   c.location.fastcgi.hide_headers = {"x-powered-by"};
   const std::vector<http::ResponseField> fields = {{"Connection", "x-gone"}, {"X-Gone", "1"}, {"X-Powered-By", "PHP"},
                                                    {"Transfer-Encoding", "chunked"}, {"X-Accel-Redirect", "/x"},

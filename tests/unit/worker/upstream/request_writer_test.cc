@@ -5,21 +5,15 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/worker/upstream/parse_template.h"
 #include "worker/upstream/proxy_target.h"
 
 namespace beamgate::upstream {
 namespace {
 
-config::Template parse_template(const std::string& text) {
-  config::Template parsed;
-  std::string error;
-  EXPECT_TRUE(config::Template::parse(text, parsed, error)) << error;
-  return parsed;
-}
-
 // A request for GET /a?b from 192.0.2.7, at a location "/" that is proxied to "app".
-struct Case {
-  Case() {
+struct ProxiedRequest {
+  ProxiedRequest() {
     auto upstream = std::make_shared<config::Upstream>();
     upstream->name = "app";
     location.proxy.upstream = upstream;
@@ -68,7 +62,7 @@ bool has_line(const std::string& head, const std::string& line) {
 }
 
 TEST(RequestWriter, SaysWhoAskedAndHow) {
-  Case one;
+  ProxiedRequest one;
   EXPECT_EQ(one.write(),
             "GET /a?b HTTP/1.1\r\nHost: app\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-For: 192.0.2.7\r\n"
             "X-Forwarded-Proto: http\r\nX-Forwarded-Host: site.example\r\n\r\n");
@@ -76,7 +70,7 @@ TEST(RequestWriter, SaysWhoAskedAndHow) {
 }
 
 TEST(RequestWriter, OrdinaryFieldsPassAsTheyAre) {
-  Case one;
+  ProxiedRequest one;
   one.request.fields = {{"Host", "site.example"}, {"Accept", "*/*"},       {"Cookie", "a=b; c=\xc3\xa4"},
                         {"X-Custom", "1"},        {"X-Custom", "2"},       {"Authorization", "Basic x"},
                         {"Cel-Phone", "1"},       {"Beamgates", "1"},      {"X-Forward", "1"},
@@ -97,7 +91,7 @@ TEST(RequestWriter, WhatOnlyTheGatewayMaySayIsDropped) {
       "Proxy",            "Expect",            "Connection",       "Keep-Alive",       "Proxy-Connection",
       "TE",               "Trailer",           "Upgrade",          "HTTP2-Settings",   "Transfer-Encoding"};
   for (const char* name : kNames) {
-    Case one;
+    ProxiedRequest one;
     one.request.fields.push_back({name, "evil"});
     EXPECT_EQ(one.write().find("evil"), std::string::npos) << name;
   }
@@ -105,7 +99,7 @@ TEST(RequestWriter, WhatOnlyTheGatewayMaySayIsDropped) {
 
 TEST(RequestWriter, UnderscoresPassOnlyWhereTheyPoseAsNothing) {
   config::Server server;
-  Case one;
+  ProxiedRequest one;
   one.request.server = &server;
   one.request.fields.push_back({"X_Mine", "good"});
   EXPECT_EQ(one.write().find("good"), std::string::npos);
@@ -118,7 +112,7 @@ TEST(RequestWriter, UnderscoresPassOnlyWhereTheyPoseAsNothing) {
 }
 
 TEST(RequestWriter, AnAnnouncedConnectionIsNotKept) {
-  Case one;
+  ProxiedRequest one;
   one.request.remote_port = 4711;
   one.request.announced.destination = {.family = AF_INET, .port = 443, .address = {192, 0, 2, 1}};
   one.location.proxy.proxy_protocol = 1;
@@ -128,7 +122,7 @@ TEST(RequestWriter, AnAnnouncedConnectionIsNotKept) {
 }
 
 TEST(RequestWriter, ATrustedPeersChainIsContinued) {
-  Case one;
+  ProxiedRequest one;
   one.request.trusted_peer = true;
   one.request.remote_address = "203.0.113.9";
   one.request.fields = {{"Host", "site.example"},
@@ -151,7 +145,7 @@ TEST(RequestWriter, ATrustedPeersChainIsContinued) {
 }
 
 TEST(RequestWriter, FieldsNamedByConnectionStayBehind) {
-  Case one;
+  ProxiedRequest one;
   one.request.fields = {{"Host", "x"}, {"Connection", "close, X-Hop ,"}, {"Connection", "cookie"},
                         {"X-Hop", "evil"}, {"Cookie", "evil"}, {"X-Stay", "good"}};
   const std::string head = one.write();
@@ -166,7 +160,7 @@ TEST(RequestWriter, FieldsNamedByConnectionStayBehind) {
 }
 
 TEST(RequestWriter, TooManyConnectionNamesAreRefused) {
-  Case one;
+  ProxiedRequest one;
   std::string names = "n";
   for (int i = 1; i < 32; ++i) names += ",n";
   one.request.fields = {{"Connection", names}};
@@ -177,7 +171,7 @@ TEST(RequestWriter, TooManyConnectionNamesAreRefused) {
 }
 
 TEST(RequestWriter, FramingIsOurs) {
-  Case one;
+  ProxiedRequest one;
   one.request.method = "POST";
   one.request.fields.push_back({"Content-Length", "007"});
   one.request.content_length = 7;
@@ -196,7 +190,7 @@ TEST(RequestWriter, FramingIsOurs) {
 }
 
 TEST(RequestWriter, SetHeaderOverridesAndRemoves) {
-  Case one;
+  ProxiedRequest one;
   one.request.fields.push_back({"Accept-Encoding", "gzip"});
   one.request.fields.push_back({"X-Tag", "theirs"});
   one.set_header("host", "$host:$request_method");
@@ -215,25 +209,25 @@ TEST(RequestWriter, SetHeaderOverridesAndRemoves) {
 }
 
 TEST(RequestWriter, AHostThatExpandsToNothingIsTheBackends) {
-  Case one;
+  ProxiedRequest one;
   one.request.fields.clear();
   one.set_header("Host", "$http_host");
   EXPECT_TRUE(has_line(one.write(), "Host: app"));
 }
 
 TEST(RequestWriter, AVariableCantEndItsLine) {
-  Case one;
+  ProxiedRequest one;
   one.request.path = "/a\r\nX-Evil: 1\n\x01\x7f";
   one.set_header("X-Path", "$uri");
   EXPECT_TRUE(has_line(one.write(), "X-Path: /a%0D%0AX-Evil: 1%0A%01%7F")) << one.write();
 }
 
 TEST(RequestWriter, ConnectionClosesWhenAskedOrWithoutKeepalive) {
-  Case one;
+  ProxiedRequest one;
   one.set_header("Connection", "close");
   EXPECT_TRUE(has_line(one.write(), "Connection: close"));
   EXPECT_FALSE(one.keep);
-  Case two;
+  ProxiedRequest two;
   two.set_header("Connection", "");
   EXPECT_EQ(two.write().find("Connection"), std::string::npos);
   EXPECT_TRUE(two.keep);
@@ -253,8 +247,8 @@ struct TargetRow {
   const char* expected;
 };
 
-Case websocket() {
-  Case one;
+ProxiedRequest websocket() {
+  ProxiedRequest one;
   one.request.upgrade_websocket = true;
   one.request.fields = {{"Host", "site.example"},
                         {"Connection", "keep-alive, Upgrade"},
@@ -264,13 +258,13 @@ Case websocket() {
 }
 
 TEST(RequestWriter, AWebSocketIsPassedOnAsSuch) {
-  Case one = websocket();
+  ProxiedRequest one = websocket();
   const std::string head = one.write();
   EXPECT_TRUE(one.upgrade);
   EXPECT_TRUE(has_line(head, "Upgrade: websocket")) << head;
   EXPECT_TRUE(has_line(head, "Connection: Upgrade")) << head;
   EXPECT_TRUE(has_line(head, "Sec-WebSocket-Key: k")) << head;
-  Case asked = websocket();  // nginx's way to say it.
+  ProxiedRequest asked = websocket();  // nginx's way to say it.
   asked.set_header("Upgrade", "$http_upgrade");
   asked.set_header("Connection", "upgrade");
   EXPECT_TRUE(has_line(asked.write(), "Connection: Upgrade"));
@@ -278,25 +272,25 @@ TEST(RequestWriter, AWebSocketIsPassedOnAsSuch) {
 }
 
 TEST(RequestWriter, WhatIsNoWebSocketIsNotUpgraded) {
-  Case closed = websocket();
+  ProxiedRequest closed = websocket();
   closed.set_header("Connection", "");
   EXPECT_EQ(closed.write().find("pgrade"), std::string::npos);
-  Case removed = websocket();
+  ProxiedRequest removed = websocket();
   removed.set_header("Upgrade", "");
   EXPECT_EQ(removed.write().find("pgrade"), std::string::npos);
-  Case other = websocket();
+  ProxiedRequest other = websocket();
   other.set_header("Upgrade", "h2c");
   EXPECT_EQ(other.write().find("pgrade"), std::string::npos);
-  Case post = websocket();
+  ProxiedRequest post = websocket();
   post.request.method = "POST";
   EXPECT_EQ(post.write().find("pgrade"), std::string::npos);
-  Case with_body = websocket();
+  ProxiedRequest with_body = websocket();
   with_body.request.content_length = 5;
   EXPECT_EQ(with_body.write().find("pgrade"), std::string::npos);
-  Case old = websocket();
+  ProxiedRequest old = websocket();
   old.location.proxy.http_minor = 0;
   EXPECT_EQ(old.write().find("pgrade"), std::string::npos);
-  Case plain;  // Asked for by the configuration alone.
+  ProxiedRequest plain;  // Asked for by the configuration alone.
   plain.set_header("Upgrade", "websocket");
   plain.set_header("Connection", "upgrade");
   EXPECT_EQ(plain.write().find("pgrade"), std::string::npos);
@@ -304,7 +298,7 @@ TEST(RequestWriter, WhatIsNoWebSocketIsNotUpgraded) {
 }
 
 TEST(RequestWriter, TheOldProtocolHasNoChunksAndKeepsNothing) {
-  Case one;
+  ProxiedRequest one;
   one.location.proxy.http_minor = 0;
   one.request.chunked = true;
   one.held_bytes = 12;
@@ -317,7 +311,7 @@ TEST(RequestWriter, TheOldProtocolHasNoChunksAndKeepsNothing) {
 }
 
 TEST(RequestWriter, TrailersAreAskedForWhereTheyArePassedOn) {
-  Case one;
+  ProxiedRequest one;
   EXPECT_EQ(one.write().find("TE:"), std::string::npos);
   one.location.proxy.pass_trailers = true;
   EXPECT_TRUE(has_line(one.write(), "TE: trailers"));
@@ -345,7 +339,7 @@ TEST(ProxyTarget, FollowsNginx) {
       {"/x/", "/b/", "/x/y?a b", "/x/y", "a b", "/b/y?a%20b"},
   };
   for (const TargetRow& row : kRows) {
-    Case one;
+    ProxiedRequest one;
     one.location.pattern = row.pattern;
     one.location.proxy.has_uri = row.uri != nullptr;
     one.location.proxy.uri = row.uri == nullptr ? "" : row.uri;
@@ -357,14 +351,14 @@ TEST(ProxyTarget, FollowsNginx) {
 }
 
 TEST(ProxyTarget, ARegexLocationPassesTheTargetOn) {
-  Case one;
+  ProxiedRequest one;
   one.location.match = config::LocationMatch::Regex;
   one.location.pattern = "^/a";
   EXPECT_EQ(one.target(), "/a?b");
 }
 
 TEST(ProxyTarget, RedirectsToTheBackendPointBackHere) {
-  Case one;
+  ProxiedRequest one;
   std::string value = "http://app/next?x";
   rewrite_location(one.location, value);
   EXPECT_EQ(value, "/next?x");

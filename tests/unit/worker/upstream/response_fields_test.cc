@@ -3,22 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/worker/upstream/parse_template.h"
+
 namespace beamgate::upstream {
 namespace {
-
-config::Template parse_template(const std::string& text) {
-  config::Template parsed;
-  std::string error;
-  EXPECT_TRUE(config::Template::parse(text, parsed, error)) << error;
-  return parsed;
-}
 
 config::ProxyRewrite rewrite(const std::string& from, const std::string& to) {
   return {.from = parse_template(from), .to = parse_template(to)};
 }
 
-struct Case {
-  Case() {
+struct Answer {
+  Answer() {
     location.pattern = "/here/";
     location.proxy.host = "app:8080";
     location.proxy.has_uri = true;
@@ -39,7 +34,7 @@ struct Case {
 };
 
 TEST(ResponseFields, SomeAreOurs) {
-  Case one;
+  Answer one;
   for (const char* name : {"Date", "server", "X-Pad", "X-Accel-Redirect", "x-accel-expires"}) {
     EXPECT_EQ(one.fit(name, "v"), "-") << name;
   }
@@ -53,7 +48,7 @@ TEST(ResponseFields, SomeAreOurs) {
 }
 
 TEST(ResponseFields, RedirectsPointBackHere) {
-  Case one;
+  Answer one;
   EXPECT_EQ(one.fit("Location", "http://app:8080/there/x"), "/here/x");
   EXPECT_EQ(one.fit("Refresh", "5; url=http://app:8080/there/x"), "5; url=/here/x");
   EXPECT_EQ(one.fit("Location", "http://other/"), "http://other/");
@@ -68,7 +63,7 @@ TEST(ResponseFields, RedirectsPointBackHere) {
 }
 
 TEST(ResponseFields, CookiesFollow) {
-  Case one;
+  Answer one;
   const std::string cookie = "a=path=/x; Path=/there/x; HttpOnly; Domain=.App.internal; Max-Age=5";
   EXPECT_EQ(one.fit("Set-Cookie", cookie), cookie);
   one.location.proxy.cookie_paths = {rewrite("/there/", "/here/")};

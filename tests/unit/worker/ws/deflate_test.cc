@@ -27,12 +27,12 @@ std::string bytes(std::initializer_list<int> list) {
 }
 
 // A connection with these parameters; what it compresses can be read by another one.
-class Peer {
+class DeflatePeer {
  public:
-  Peer(Arena& arena, uint32_t slot, DeflateParameters parameters = {}) : arena_(arena), id_{slot, 1} {
+  DeflatePeer(Arena& arena, uint32_t slot, DeflateParameters parameters = {}) : arena_(arena), id_{slot, 1} {
     store_parameters(parameters, record_.ws);
   }
-  ~Peer() {
+  ~DeflatePeer() {
     arena_.release(record_.ws.sent_history);
     arena_.release(record_.ws.received_history);
   }
@@ -67,7 +67,7 @@ class DeflateTest : public ::testing::Test {
 // Section 7.2.3: one block, two messages with and without a shared window, no compression, BFINAL, two blocks.
 TEST_F(DeflateTest, ExamplesOfTheRfc) {
   const std::string hello = bytes({0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00});
-  Peer peer(arena_, 0);
+  DeflatePeer peer(arena_, 0);
   EXPECT_EQ(peer.text(deflate_, hello), "Hello");
   EXPECT_EQ(peer.text(deflate_, bytes({0xf2, 0x00, 0x11, 0x00, 0x00})), "Hello");  // Refers to the first.
   EXPECT_EQ(peer.text(deflate_, hello), "Hello");
@@ -76,13 +76,13 @@ TEST_F(DeflateTest, ExamplesOfTheRfc) {
   EXPECT_EQ(peer.text(deflate_, bytes({0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00})), "Hello");
   EXPECT_EQ(peer.text(deflate_, bytes({0x00})), "");  // Section 7.2.3.6.
 
-  Peer fresh(arena_, 1, {.client_no_takeover = true});
+  DeflatePeer fresh(arena_, 1, {.client_no_takeover = true});
   EXPECT_EQ(fresh.text(deflate_, hello), "Hello");
   EXPECT_EQ(fresh.inflate(deflate_, bytes({0xf2, 0x00, 0x11, 0x00, 0x00})).first, Outcome::Corrupt);
 }
 
 TEST_F(DeflateTest, AWindowOutlivesAFinalBlock) {
-  Peer peer(arena_, 0);
+  DeflatePeer peer(arena_, 0);
   EXPECT_EQ(peer.text(deflate_, bytes({0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00})), "Hello");
   EXPECT_EQ(peer.text(deflate_, bytes({0xf2, 0x00, 0x11, 0x00, 0x00})), "Hello");
   // The same with the final block's end left out.
@@ -97,27 +97,27 @@ TEST_F(DeflateTest, WhatIsNotDeflateIsCorrupt) {
                                bytes({0x00, 0xff, 0x00, 0x00, 0xff, 0x41})};  // A stored block of which most is missing.
   for (const std::string& payload : cases) {
     for (const bool takeover : {false, true}) {
-      Peer peer(arena_, 0, {.client_no_takeover = !takeover});
+      DeflatePeer peer(arena_, 0, {.client_no_takeover = !takeover});
       EXPECT_EQ(peer.inflate(deflate_, payload).first, Outcome::Corrupt);
       deflate_.forget(peer.record(), peer.id());
     }
   }
-  Peer peer(arena_, 0);
+  DeflatePeer peer(arena_, 0);
   EXPECT_EQ(peer.text(deflate_, hello), "Hello");
 }
 
 TEST_F(DeflateTest, TheLimitIsExactAndABombStopsThere) {
   for (const bool takeover : {false, true}) {
-    Peer sender(arena_, 0, {.server_no_takeover = !takeover});
+    DeflatePeer sender(arena_, 0, {.server_no_takeover = !takeover});
     const std::string ten_million(10'000'000, 'x');
     const std::string bomb = sender.compress(deflate_, ten_million);
     EXPECT_LT(bomb.size(), 60000u);
     for (const uint64_t most : {uint64_t{1}, uint64_t{65536}, uint64_t{9'999'999}}) {
-      Peer receiver(arena_, 1, {.client_no_takeover = !takeover});
+      DeflatePeer receiver(arena_, 1, {.client_no_takeover = !takeover});
       EXPECT_EQ(receiver.inflate(deflate_, bomb, most).first, Outcome::TooBig);
       deflate_.forget(receiver.record(), receiver.id());
     }
-    Peer receiver(arena_, 1, {.client_no_takeover = !takeover});
+    DeflatePeer receiver(arena_, 1, {.client_no_takeover = !takeover});
     EXPECT_EQ(receiver.inflate(deflate_, bomb, 10'000'000).second, ten_million);
     deflate_.forget(receiver.record(), receiver.id());
     deflate_.forget(sender.record(), sender.id());
@@ -140,8 +140,8 @@ TEST_F(DeflateTest, RebuiltStreamsGoOnWhereTheOthersStopped) {
   std::minstd_rand random(7);
   for (uint8_t bits = 9; bits <= 15; ++bits) {
     const DeflateParameters parameters{.server_window_bits = bits, .client_window_bits = bits};
-    Peer sender(arena_, 0, parameters);
-    Peer receiver(arena_, 1, parameters);
+    DeflatePeer sender(arena_, 0, parameters);
+    DeflatePeer receiver(arena_, 1, parameters);
     auto sending = std::make_unique<Deflate>(arena_);
     auto receiving = std::make_unique<Deflate>(arena_);
     for (int round = 0; round < 200; ++round) {
@@ -157,10 +157,10 @@ TEST_F(DeflateTest, RebuiltStreamsGoOnWhereTheOthersStopped) {
 TEST_F(DeflateTest, MoreConnectionsThanStreams) {
   std::minstd_rand random(9);
   Deflate other(arena_);
-  std::vector<std::unique_ptr<Peer>> senders, receivers;
+  std::vector<std::unique_ptr<DeflatePeer>> senders, receivers;
   for (uint32_t i = 0; i < 2 * Deflate::kCachedStreams; ++i) {
-    senders.push_back(std::make_unique<Peer>(arena_, i, DeflateParameters{.server_window_bits = 10}));
-    receivers.push_back(std::make_unique<Peer>(arena_, i, DeflateParameters{.client_window_bits = 10}));
+    senders.push_back(std::make_unique<DeflatePeer>(arena_, i, DeflateParameters{.server_window_bits = 10}));
+    receivers.push_back(std::make_unique<DeflatePeer>(arena_, i, DeflateParameters{.client_window_bits = 10}));
   }
   for (int round = 0; round < 1000; ++round) {
     const size_t i = random() % senders.size();
@@ -171,17 +171,17 @@ TEST_F(DeflateTest, MoreConnectionsThanStreams) {
 
 TEST_F(DeflateTest, TakeoverMakesTheSecondMessageSmaller) {
   const std::string text = "{\"type\":\"message\",\"room\":\"lobby\",\"from\":\"ada\",\"text\":\"good morning everybody\"}";
-  Peer with(arena_, 0);
+  DeflatePeer with(arena_, 0);
   const size_t first = with.compress(deflate_, text).size();
   EXPECT_LT(with.compress(deflate_, text).size(), first / 3);
-  Peer without(arena_, 1, {.server_no_takeover = true});
+  DeflatePeer without(arena_, 1, {.server_no_takeover = true});
   EXPECT_EQ(without.compress(deflate_, text).size(), first);
   EXPECT_EQ(without.compress(deflate_, text).size(), first);
   EXPECT_EQ(without.record().ws.sent_history, record::kNull);
 }
 
 TEST_F(DeflateTest, WhatGainsNothingGoesUncompressed) {
-  Peer peer(arena_, 0, {.server_no_takeover = true});
+  DeflatePeer peer(arena_, 0, {.server_no_takeover = true});
   EXPECT_EQ(peer.compress(deflate_, ""), "");
   EXPECT_EQ(peer.compress(deflate_, "a"), "");
   EXPECT_EQ(peer.compress(deflate_, "0a9s8d7f6g5h4"), "");
@@ -189,19 +189,19 @@ TEST_F(DeflateTest, WhatGainsNothingGoesUncompressed) {
 }
 
 TEST_F(DeflateTest, SharedFramesReachThoseWithoutTakeoverAndWithWindowEnough) {
-  Peer plain(arena_, 0);
+  DeflatePeer plain(arena_, 0);
   plain.record().ws.deflate_flags = 0;
   EXPECT_FALSE(Deflate::takes_shared(plain.record()));
-  EXPECT_FALSE(Deflate::takes_shared(Peer(arena_, 1).record()));
-  EXPECT_FALSE(Deflate::takes_shared(Peer(arena_, 2, {.server_window_bits = 11, .server_no_takeover = true}).record()));
-  EXPECT_TRUE(Deflate::takes_shared(Peer(arena_, 3, {.server_window_bits = 12, .server_no_takeover = true}).record()));
+  EXPECT_FALSE(Deflate::takes_shared(DeflatePeer(arena_, 1).record()));
+  EXPECT_FALSE(Deflate::takes_shared(DeflatePeer(arena_, 2, {.server_window_bits = 11, .server_no_takeover = true}).record()));
+  EXPECT_TRUE(Deflate::takes_shared(DeflatePeer(arena_, 3, {.server_window_bits = 12, .server_no_takeover = true}).record()));
   const std::string text(3000, 'q');
-  Peer reader(arena_, 4, {.client_window_bits = Deflate::kSharedWindowBits, .client_no_takeover = true});
+  DeflatePeer reader(arena_, 4, {.client_window_bits = Deflate::kSharedWindowBits, .client_no_takeover = true});
   EXPECT_EQ(reader.text(deflate_, deflate_.compress_shared(text, 1)), text);
 }
 
 TEST_F(DeflateTest, ForgettingGivesTheWindowsBack) {
-  Peer peer(arena_, 0);
+  DeflatePeer peer(arena_, 0);
   const std::string payload = peer.compress(deflate_, std::string(5000, 'a'));
   EXPECT_EQ(peer.text(deflate_, payload), std::string(5000, 'a'));
   EXPECT_GE(arena_.bytes_live(), 10000u);
@@ -211,7 +211,7 @@ TEST_F(DeflateTest, ForgettingGivesTheWindowsBack) {
 
 TEST_F(DeflateTest, MutatedPayloadsNeverGetOut) {
   std::minstd_rand random(11);
-  Peer sender(arena_, 0, {.server_no_takeover = true});
+  DeflatePeer sender(arena_, 0, {.server_no_takeover = true});
   for (int round = 0; round < 3000; ++round) {
     std::string payload = sender.compress(deflate_, random_text(random) + std::string(50, 'a'));
     if (payload.empty()) continue;
@@ -220,7 +220,7 @@ TEST_F(DeflateTest, MutatedPayloadsNeverGetOut) {
     }
     if (random() % 4 == 0) payload.resize(random() % payload.size());
     const auto slot = static_cast<uint32_t>(1 + random() % 3);
-    Peer receiver(arena_, slot, {.client_no_takeover = random() % 2 == 0});
+    DeflatePeer receiver(arena_, slot, {.client_no_takeover = random() % 2 == 0});
     const auto [outcome, message] = receiver.inflate(deflate_, payload, 20000);
     EXPECT_LE(message.size(), 20001u);
     deflate_.forget(receiver.record(), receiver.id());

@@ -14,14 +14,14 @@ namespace beamgate::ws {
 namespace {
 
 using namespace testing;
-using Outcome = FrameReader::Outcome;
+using Read = FrameReader::Outcome;
 
 TEST(FrameReader, ReadsEveryLengthForm) {
   FrameReader reader;
   for (const size_t size : {0, 1, 125, 126, 127, 4095, 4096, 4097, 16384, 16385, 65535, 65536, 200000}) {
     const std::string bytes = client_frame(kBinary, std::string(size, 'x'));
     ClientFrame frame;
-    ASSERT_EQ(reader.read(bytes, frame), Outcome::Head) << size;
+    ASSERT_EQ(reader.read(bytes, frame), Read::Head) << size;
     EXPECT_EQ(frame.payload_bytes, size);
     EXPECT_EQ(frame.head_bytes, bytes.size() - size);
     EXPECT_EQ(frame.opcode, kBinary);
@@ -35,7 +35,7 @@ TEST(FrameReader, ReportsFlagsAsTheyAre) {
   FrameReader reader;
   for (uint8_t rsv = 0; rsv < 8; ++rsv) {
     ClientFrame frame;
-    ASSERT_EQ(reader.read(client_frame(kText, "a", {.fin = false, .rsv = rsv}), frame), Outcome::Head);
+    ASSERT_EQ(reader.read(client_frame(kText, "a", {.fin = false, .rsv = rsv}), frame), Read::Head);
     EXPECT_FALSE(frame.fin);
     EXPECT_EQ(frame.rsv, rsv);
   }
@@ -47,20 +47,20 @@ TEST(FrameReader, AnIncompleteHeadLeavesNoTrace) {
   const std::string second = client_frame(kPing, "p");
   for (size_t size = 0; size < 14; ++size) {
     ClientFrame frame;
-    EXPECT_EQ(reader.read(std::string_view(first).substr(0, size), frame), Outcome::NeedMore) << size;
-    ASSERT_EQ(reader.read(second, frame), Outcome::Head);
+    EXPECT_EQ(reader.read(std::string_view(first).substr(0, size), frame), Read::NeedMore) << size;
+    ASSERT_EQ(reader.read(second, frame), Read::Head);
     EXPECT_EQ(frame.opcode, kPing);
   }
   ClientFrame frame;
-  EXPECT_EQ(reader.read(std::string_view(first).substr(0, 14), frame), Outcome::Head);
+  EXPECT_EQ(reader.read(std::string_view(first).substr(0, 14), frame), Read::Head);
 }
 
 TEST(FrameReader, AHugeLengthIsOnlyANumber) {
   FrameReader reader;
   ClientFrame frame;
-  ASSERT_EQ(reader.read(client_frame(kBinary, "", {.announced = INT64_MAX}), frame), Outcome::Head);
+  ASSERT_EQ(reader.read(client_frame(kBinary, "", {.announced = INT64_MAX}), frame), Read::Head);
   EXPECT_EQ(frame.payload_bytes, static_cast<uint64_t>(INT64_MAX));
-  ASSERT_EQ(reader.read(client_frame(kText, "next"), frame), Outcome::Head);
+  ASSERT_EQ(reader.read(client_frame(kText, "next"), frame), Read::Head);
   EXPECT_EQ(frame.payload_bytes, 4u);
 }
 
@@ -78,13 +78,13 @@ TEST(FrameReader, RefusesWhatIsMalformed) {
   };
   for (const std::string& bytes : malformed) {
     ClientFrame frame;
-    EXPECT_EQ(reader.read(bytes, frame), Outcome::Malformed);
-    ASSERT_EQ(reader.read(client_frame(kText, "still works"), frame), Outcome::Head);
+    EXPECT_EQ(reader.read(bytes, frame), Read::Malformed);
+    ASSERT_EQ(reader.read(client_frame(kText, "still works"), frame), Read::Head);
     EXPECT_EQ(frame.payload_bytes, 11u);
   }
   ClientFrame frame;
-  EXPECT_EQ(reader.read(client_frame(kText, "a", {.masked = false}), frame), Outcome::Unmasked);
-  EXPECT_EQ(reader.read(client_frame(kPing, std::string(125, 'p')), frame), Outcome::Head);
+  EXPECT_EQ(reader.read(client_frame(kText, "a", {.masked = false}), frame), Read::Unmasked);
+  EXPECT_EQ(reader.read(client_frame(kPing, std::string(125, 'p')), frame), Read::Head);
 }
 
 TEST(Mask, EveryLengthAndEveryRotation) {
