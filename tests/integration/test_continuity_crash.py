@@ -137,7 +137,7 @@ class Crash(continuity.TestCase):
         while crashes < CRASHES:
             with contextlib.suppress(ConnectionError, EOFError, ws_client.Closed, Timeout):
                 with ws_client.connect(self.running.address(), "/echo", timeout=continuity.SETTLE_S) as guilty:
-                    if other not in self.workers_of({guilty.wire.sock.getsockname()[1]}).values():
+                    if other not in self.workers_of({guilty.wire.sock.getsockname()}).values():
                         guilty.send("fault:segv")
                         guilty.recv_close()
                         crashes += 1

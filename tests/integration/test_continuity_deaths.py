@@ -43,12 +43,12 @@ class Deaths(continuity.TestCase):
             return self.running.lines[mark:]
 
     def holders(self):
-        """How many workers have each client's connection, by the client's port."""
+        """How many workers have each client's connection."""
         count = Counter()
-        ports = {peer.port for peer in self.oracle.echoes + self.oracle.subscribers}
+        ends = {peer.name for peer in self.oracle.echoes + self.oracle.subscribers}
         for pid in self.running.worker_pids():
-            count.update(port for port, holder in self.workers_of(ports, [pid]).items() if holder == pid)
-        return [count[port] for port in ports]
+            count.update(list(self.workers_of(ends, [pid])))
+        return [count[end] for end in ends]
 
     def check_each_in_one_place(self, slots=2):
         self.running.wait_workers(slots, continuity.SETTLE_S)

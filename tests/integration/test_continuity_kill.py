@@ -22,8 +22,8 @@ class Kill(continuity.TestCase):
         """Kills a random worker, again and again.  A successor is let live until it has answered somebody: dying
         before it serves, several times in a row, counts as its own fault."""
         dice = random.Random(kills)
-        busy = {peer.port: peer for peer in oracle.echoes if peer.depth}
-        somebody = {worker: busy[port] for port, worker in self.workers_of(busy).items()}
+        busy = {peer.name: peer for peer in oracle.echoes if peer.depth}
+        somebody = {worker: busy[end] for end, worker in self.workers_of(busy).items()}
         for _ in range(kills):
             victim = dice.choice(sorted(somebody))
             peer = somebody.pop(victim)
@@ -147,8 +147,8 @@ class Kill(continuity.TestCase):
         self.start(workers=2).expect_deaths()
         doomed, other = self.wait_slots(2)
         oracle = self.watch(connections=100, busy=10)
-        workers = self.workers_of({peer.port for peer in oracle.echoes})
-        theirs = [peer for peer in oracle.echoes if workers[peer.port] == doomed.worker]
+        workers = self.workers_of({peer.name for peer in oracle.echoes})
+        theirs = [peer for peer in oracle.echoes if workers[peer.name] == doomed.worker]
         self.assertTrue(0 < len(theirs) < 100)
         os.kill(doomed.worker, SIGSTOP)  # Nobody shall have the time to help it.
         self.kill_keepers(doomed)

@@ -46,14 +46,14 @@ class Reload(continuity.TestCase):
         publisher = self.publish(oracle)
         connections += 20
         for workers in (4, 1, 2):
-            before = self.workers_of({peer.port for peer in oracle.echoes})
+            before = self.workers_of({peer.name for peer in oracle.echoes})
             self.reload(workers=workers)
             self.running.wait_workers(workers, continuity.SETTLE_S)
             self.wait_balance(workers, connections)
             oracle.wait_messages(200)
             oracle.wait_visits(20)
             after = self.workers_of(before)
-            self.assertTrue([port for port in before if after.get(port) != before[port]],
+            self.assertTrue([end for end in before if after.get(end) != before[end]],
                             "some connections are served by another process now")
         publisher.stop()
         oracle.finish()

@@ -200,8 +200,8 @@ class Polls(phoenix.TestCase):
         return next(worker["pid"] for worker in workers if worker["worker"] == int(token[:4], 16))
 
     def holder(self, connection):
-        port = connection.wire.sock.getsockname()[1]
-        return continuity.workers_of(self.server, {port}).get(port)
+        end = connection.wire.sock.getsockname()
+        return continuity.workers_of(self.server, {end}).get(end)
 
     def hold_poll(self, token, connection):
         connection.send(f"GET /socket/longpoll?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: x\r\n"

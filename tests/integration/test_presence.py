@@ -60,8 +60,8 @@ class Presence(continuity.TestCase):
 
     def owners(self, clients):
         """A client's id to the process id of the worker that holds its connection."""
-        ports = {client.socket.wire.sock.getsockname()[1]: client.id for client in clients}
-        return {ports[port]: pid for port, pid in self.workers_of(set(ports)).items()}
+        ids = {client.socket.wire.sock.getsockname(): client.id for client in clients}
+        return {ids[end]: pid for end, pid in self.workers_of(ids).items()}
 
     def publish(self, first, count, channel="room"):
         for n in range(first, first + count):

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import socket
 import tempfile
 import unittest
 from collections import namedtuple
@@ -70,22 +71,29 @@ def used_parts(number):
             at = end
 
 
-def workers_of(gateway, client_ports, workers=None):
-    """Local port of a client to the process id of the worker (of all, or of those given) that holds its connection."""
+def end_in_proc(field):
+    """Of /proc/net/tcp."""
+    address, port = (int(part, 16) for part in field.split(":"))
+    return socket.inet_ntoa(address.to_bytes(4, "little")), port
+
+
+def workers_of(gateway, clients, workers=None):
+    """A client (its IPv4 address and port) to the process id of the worker (of all, or of those given) that holds
+    its connection."""
     port = split_address(gateway.address())[1]
     inodes = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        ends = [int(fields[n].rpartition(":")[2], 16) for n in (1, 2)]
-        if ends[0] == port and ends[1] in client_ports:
-            inodes[f"socket:[{fields[9]}]"] = ends[1]
+        ours, client = map(end_in_proc, fields[1:3])
+        if ours[1] == port and client in clients:
+            inodes[f"socket:[{fields[9]}]"] = client
     found = {}
     for pid in workers or gateway.worker_pids():
         for number in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                client_port = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
-                if client_port:
-                    found[client_port] = pid
+                client = inodes.get(os.readlink(f"/proc/{pid}/fd/{number}"))
+                if client:
+                    found[client] = pid
     return found
 
 
@@ -139,8 +147,8 @@ class TestCase(beamgate.TestCase):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
 
-    def workers_of(self, client_ports, workers=None):
-        return workers_of(self.running, client_ports, workers)
+    def workers_of(self, clients, workers=None):
+        return workers_of(self.running, clients, workers)
 
     def connections_per_worker(self):
         """Process id to the number of connections, as the API says."""

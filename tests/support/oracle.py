@@ -96,10 +96,10 @@ class Peer:
         self.waiting_since = None
         self.silent = False
         self.pings = deque()
-        self.port = 0
+        self.name = ("", 0)  # The client's: its address and port.
 
     def __str__(self):
-        return f"{type(self).__name__.lower()} {self.number} (port {self.port})"
+        return f"{type(self).__name__.lower()} {self.number} ({self.name[0]}:{self.name[1]})"
 
     def begin(self):
         self.buffer = bytearray()
@@ -226,7 +226,7 @@ class Peer:
         if not head.startswith("HTTP/1.1 101 ") or ws_frame.accept_for(self.key) not in head:
             self.fail("refused", repr(head[:80]))
             return False
-        self.port = self.sock.getsockname()[1]
+        self.name = self.sock.getsockname()[:2]
         self.state = "open"
         self.heard(more_due=False)
         self.oracle.opened += 1
