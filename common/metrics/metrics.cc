@@ -11,11 +11,13 @@ constexpr auto Gauge = Kind::Gauge;
 constexpr const char* kRefused = "Connections refused or closed before they were served, by reason.";
 constexpr const char* kPauses = "Times accepting had to wait, by reason.";
 constexpr const char* kResponses = "HTTP responses, by the class of their status.";
-constexpr const char* kRequestsRefused = "HTTP requests refused because of a limit, by reason.";
+constexpr const char* kRequestsRefused = "HTTP requests refused, by reason.";
 constexpr const char* kByProtocol = "WebSocket connections open now, by the protocol spoken over them.";
 constexpr const char* kHandshakesRefused = "WebSocket handshakes refused, by reason.";
-constexpr const char* kCloses = "WebSockets, event streams and connections of line blocks that the gateway closed, by reason.";
-constexpr const char* kDropped = "Messages that subscribers have missed, by reason.";
+constexpr const char* kCloses = "Connections in use that the gateway closed, by reason.";
+constexpr const char* kRateExceeded = "WebSocket messages that came faster than websocket_rate allows, by what was done.";
+constexpr const char* kPublicationsRefused = "What clients meant to publish and could not, by reason.";
+constexpr const char* kDropped = "Messages that did not reach whom they were for, by reason.";
 constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
 constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
 constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
@@ -30,6 +32,8 @@ constexpr Row kRows[] = {
     {"connections_refused", "reason=\"worker_connections\"", Counter, kRefused},
     {"connections_refused", "reason=\"connections_per_address\"", Counter, kRefused},
     {"connections_refused", "reason=\"proxy_header\"", Counter, kRefused},
+    {"connections_refused", "reason=\"timeout\"", Counter, kRefused},
+    {"connections_refused", "reason=\"memory\"", Counter, kRefused},
     {"connections_moved", "", Counter, "Connections given to another worker, at a reload or an upgrade."},
     {"accept_pauses", "reason=\"worker_connections\"", Counter, kPauses},
     {"accept_pauses", "reason=\"descriptors\"", Counter, kPauses},
@@ -44,6 +48,19 @@ constexpr Row kRows[] = {
     {"requests_refused", "reason=\"limit_req\"", Counter, kRequestsRefused},
     {"requests_refused", "reason=\"limit_conn\"", Counter, kRequestsRefused},
     {"requests_refused", "reason=\"memory_limit\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"access\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"malformed\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"too_large\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"timeout\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"tls\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"origin\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"token\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"channel\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"channel_full\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"application\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"unreachable\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"bus_queue\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"shutdown\"", Counter, kRequestsRefused},
     {"limit_req_delayed", "", Counter, "Requests that limit_req has held back."},
     {"websockets_active", "", Gauge, "WebSocket connections open now."},
     {"websockets", "protocol=\"raw\"", Gauge, kByProtocol},
@@ -56,8 +73,13 @@ constexpr Row kRows[] = {
     {"long_polls_active", "", Gauge, "Requests of longpoll that wait now."},
     {"websocket_handshakes", "", Counter, "WebSocket handshakes completed."},
     {"websocket_handshakes_refused", "reason=\"application\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"unreachable\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"malformed\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"origin\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"token\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"channel\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"channel_full\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"memory\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"shutdown\"", Counter, kHandshakesRefused},
     {"messages_received", "", Counter, "WebSocket messages received from clients."},
     {"messages_sent", "", Counter, "WebSocket messages sent to one client (replies, direct sends)."},
@@ -66,9 +88,28 @@ constexpr Row kRows[] = {
     {"connections_closed", "reason=\"message_too_big\"", Counter, kCloses},
     {"connections_closed", "reason=\"idle\"", Counter, kCloses},
     {"connections_closed", "reason=\"shutdown\"", Counter, kCloses},
-    {"websocket_rate_exceeded", "", Counter, "Messages that came faster than websocket_rate, or the rate of their channel, allows."},
+    {"connections_closed", "reason=\"rate\"", Counter, kCloses},
+    {"connections_closed", "reason=\"api\"", Counter, kCloses},
+    {"connections_closed", "reason=\"application\"", Counter, kCloses},
+    {"connections_closed", "reason=\"unreachable\"", Counter, kCloses},
+    {"connections_closed", "reason=\"token\"", Counter, kCloses},
+    {"connections_closed", "reason=\"handshake\"", Counter, kCloses},
+    {"connections_closed", "reason=\"connections_max\"", Counter, kCloses},
+    {"connections_closed", "reason=\"not_configured\"", Counter, kCloses},
+    {"connections_closed", "reason=\"missed\"", Counter, kCloses},
+    {"connections_closed", "reason=\"memory\"", Counter, kCloses},
+    {"connections_closed", "reason=\"send_timeout\"", Counter, kCloses},
+    {"websocket_rate_exceeded", "action=\"delayed\"", Counter, kRateExceeded},
+    {"websocket_rate_exceeded", "action=\"dropped\"", Counter, kRateExceeded},
+    {"websocket_rate_exceeded", "action=\"closed\"", Counter, kRateExceeded},
+    {"publications_refused", "reason=\"denied\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"too_large\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"rate\"", Counter, kPublicationsRefused},
     {"messages_dropped", "reason=\"slow_reader\"", Counter, kDropped},
     {"messages_dropped", "reason=\"skipped\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"memory\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"application\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"conflated\"", Counter, kDropped},
     {"messages_dropped", "reason=\"bus_queue\"", Counter, kDropped},
     {"hub_channels", "", Gauge, "Channels with a subscriber, counted per worker."},
     {"hub_subscriptions", "", Gauge, "Subscriptions held."},
@@ -87,6 +128,7 @@ constexpr Row kRows[] = {
     {"webhook_events_dropped", "reason=\"queue_full\"", Counter, kEventsDropped},
     {"webhook_events_dropped", "reason=\"given_up\"", Counter, kEventsDropped},
     {"webhook_events_dropped", "reason=\"not_configured\"", Counter, kEventsDropped},
+    {"webhook_events_dropped", "reason=\"shutdown\"", Counter, kEventsDropped},
     {"webhook_breaker_opened", "", Counter, "Times a circuit breaker opened."},
     {"upstream_requests", "", Counter, "Requests proxied to upstream servers."},
     {"upstream_failures", "", Counter, "Upstream attempts that failed."},

@@ -48,6 +48,7 @@ std::optional<ErrorCode> ChannelAccess::refuse_publish(const record::Record& rec
                                                        size_t bytes) {
   using Verdict = ChannelPolicy::Publishing;
   if (channel.starts_with(hub::kUserChannelPrefix) || !context_.hub.is_subscribed(record, channel)) {
+    policy_.refused(Verdict::Denied);
     return ErrorCode::PermissionDenied;
   }
   switch (policy_.may_publish(channel, bytes)) {
