@@ -494,6 +494,7 @@ void Worker::leave_events() {
   const std::string body = webhooks_->leave_events(events);
   if (events == 0) return finish();
   const auto lost = [this, events] {
+    metrics_.add(metrics::Metric::WebhookEventsLost, events);
     log_.error("webhook_events_lost", {{"at_least", events}});
     finish();
   };

@@ -296,6 +296,7 @@ class Connections final : public PollTarget {
   void dispatch(record::Record& record, std::span<const char> bytes);
   void keep_carry(record::Record& record, std::span<const char> rest);
   void drop_carry(record::Record& record);
+  void close_for_memory(record::Record& record);
   void maybe_end(record::Record& record);
   void go_on(record::Record& record);
   void discard_input(record::Record& record);

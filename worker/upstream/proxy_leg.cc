@@ -262,7 +262,10 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
 
 void ProxyLeg::on_connection_deadline(Connection&) {
   Entry entry(*this);
-  if (tunnel_) return end_tunnel();
+  if (tunnel_) {
+    parts_.metrics.add(Metric::ClosesIdle);
+    return end_tunnel();
+  }
   attempt_failed(config::kNextTimeout, {Code::Timeout, 0, "timed out"}, 504);
   connect();
 }
