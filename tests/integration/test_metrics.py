@@ -28,7 +28,7 @@ server {
 }
 """
 REASONS = ("connections_refused", "accept_pauses", "requests_refused", "websocket_handshakes_refused", "connections_closed",
-           "messages_dropped", "webhook_events_dropped", "http2_floods")
+           "messages_dropped", "publications_refused", "webhook_events_dropped", "http2_floods")
 
 
 def value(rows, name, **labels):
