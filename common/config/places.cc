@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -13,7 +12,7 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 
-std::string first_that_exists(std::initializer_list<std::string> paths) {
+std::string first_that_exists(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     if (access(path.c_str(), F_OK) == 0) return path;
   }
@@ -35,8 +34,13 @@ std::vector<Statement> read_what_can_be(const LoadOptions& options) {
 
 Places find_places(const LoadOptions& options) {
   const std::string prefix = prefix_of(options);
-  Places found{first_that_exists({prefix + "control.sock", "/run/beamgate/control.sock", "/run/beamgate.sock"}),
-               first_that_exists({prefix + "beamgate.pid", "/run/beamgate/beamgate.pid", "/run/beamgate.pid"})};
+  std::vector<std::string> control_paths{prefix + "control.sock"};
+  std::vector<std::string> pid_paths{prefix + "beamgate.pid"};
+  if (options.path.empty() && options.prefix.empty()) {  // Or it would be another gateway's.
+    control_paths.insert(control_paths.end(), {"/run/beamgate/control.sock", "/run/beamgate.sock"});
+    pid_paths.insert(pid_paths.end(), {"/run/beamgate/beamgate.pid", "/run/beamgate.pid"});
+  }
+  Places found{first_that_exists(control_paths), first_that_exists(pid_paths)};
   const auto absolute = [&prefix](std::string_view path) {
     return path.starts_with('/') ? std::string(path) : prefix + std::string(path);
   };
