@@ -16,12 +16,14 @@ constexpr const char* kByProtocol = "WebSocket connections open now, by the prot
 constexpr const char* kHandshakesRefused = "WebSocket handshakes refused, by reason.";
 constexpr const char* kCloses = "Connections in use that the gateway closed, by reason.";
 constexpr const char* kRateExceeded = "WebSocket messages that came faster than websocket_rate allows, by what was done.";
+constexpr const char* kSubscriptionsRefused = "Subscriptions that clients asked for in a connection and did not get, by reason.";
 constexpr const char* kPublicationsRefused = "What clients meant to publish and could not, by reason.";
 constexpr const char* kDropped = "Messages that did not reach whom they were for, by reason.";
 constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
 constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
 constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
 constexpr const char* kLinesLost = "Lines of logs that could not be written.";
+constexpr const char* kLost = "Connections that a dead worker left and no successor could go on with, by reason.";
 constexpr const char* kReloads = "Reloads of the configuration, by their result.";
 constexpr const char* kUpgrades = "Binary upgrades, by their result.";
 
@@ -102,9 +104,16 @@ constexpr Row kRows[] = {
     {"websocket_rate_exceeded", "action=\"delayed\"", Counter, kRateExceeded},
     {"websocket_rate_exceeded", "action=\"dropped\"", Counter, kRateExceeded},
     {"websocket_rate_exceeded", "action=\"closed\"", Counter, kRateExceeded},
+    {"subscriptions_refused", "reason=\"channel\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"token\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"channel_full\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"application\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"unreachable\"", Counter, kSubscriptionsRefused},
     {"publications_refused", "reason=\"denied\"", Counter, kPublicationsRefused},
     {"publications_refused", "reason=\"too_large\"", Counter, kPublicationsRefused},
     {"publications_refused", "reason=\"rate\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"application\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"unreachable\"", Counter, kPublicationsRefused},
     {"messages_dropped", "reason=\"slow_reader\"", Counter, kDropped},
     {"messages_dropped", "reason=\"skipped\"", Counter, kDropped},
     {"messages_dropped", "reason=\"memory\"", Counter, kDropped},
@@ -166,7 +175,10 @@ constexpr Row kRows[] = {
     {"worker_deaths", "", Counter, "Deaths of workers that had a keeper, whose connections a successor took over."},
     {"worker_adoptions", "", Counter, "Times a successor took over what a dead worker had left."},
     {"connections_adopted", "", Counter, "Connections that went on in a successor of their worker."},
-    {"connections_lost", "", Counter, "Connections that a dead worker left and no successor could go on with."},
+    {"connections_lost", "reason=\"request\"", Counter, kLost},
+    {"connections_lost", "reason=\"tls\"", Counter, kLost},
+    {"connections_lost", "reason=\"blamed\"", Counter, kLost},
+    {"connections_lost", "reason=\"unreadable\"", Counter, kLost},
     {"workers_started", "", Counter, "Workers started by the master; successors are started by keepers."},
     {"workers_misbehaved", "", Counter, "Workers ended by the master because of what they sent."},
     {"reloads", "result=\"done\"", Counter, kReloads},

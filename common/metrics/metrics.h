@@ -93,9 +93,16 @@ enum class Metric : uint16_t {
   RateExceededDelayed,             // Messages above websocket_rate.
   RateExceededDropped,
   RateExceededClosed,
+  SubscriptionsRefusedChannel,
+  SubscriptionsRefusedToken,
+  SubscriptionsRefusedFull,
+  SubscriptionsRefusedApplication,
+  SubscriptionsRefusedUnreachable,
   PublicationsRefusedDenied,
   PublicationsRefusedTooLarge,
   PublicationsRefusedRate,
+  PublicationsRefusedApplication,
+  PublicationsRefusedUnreachable,
   MessagesDroppedSlowReader,
   MessagesDroppedSkipped,
   MessagesDroppedMemory,
@@ -156,7 +163,10 @@ enum class Metric : uint16_t {
   WorkerDeaths,                    // Of workers that had clients; counted by the successor.
   WorkerAdoptions,
   ConnectionsAdopted,
-  ConnectionsLost,
+  ConnectionsLostRequest,          // One was being answered.
+  ConnectionsLostTls,              // TLS or HTTP/2, whose state died with the worker.
+  ConnectionsLostBlamed,
+  ConnectionsLostUnreadable,
   WorkersStarted,                  // From here on the master's page.
   WorkersMisbehaved,
   ReloadsDone,

@@ -28,6 +28,9 @@ channels asked {{ subscribe webhook; webhook app; }}
 channels unasked {{ subscribe webhook; webhook away; }}
 channels slow {{ rate 1r/m burst=1; }}
 channels newest {{ conflate 1h; }}
+channels members {{ subscribe token; }}
+channels told {{ webhook app; }}
+channels untold {{ webhook away; }}
 server {{
     listen 127.0.0.1:0;
     http2 on;
@@ -53,6 +56,7 @@ server {{
     location /phoenix {{ websocket phoenix; websocket_token people; }}
     location /api/ {{ api on; api_key good; }}
     location /apps/ {{ pusher_api on; }}
+    location = /gone {{ proxy_pass http://127.0.0.1:1; }}
     location = /metrics {{ metrics; }}
 }}
 server {{
@@ -61,7 +65,7 @@ server {{
     location / {{ return 200; }}
 }}
 """
-TILL = "app till { id 2; key till; secret 0123456789abcdef; client_events on; }"
+TILL = "app till { id 2; key till; secret 0123456789abcdef; client_events on; channel_prefix off; }"
 COUNTED = re.compile(r'beamgate_(\w+)_total\{(?:reason|action)="(\w+)"\}')
 
 
@@ -118,6 +122,8 @@ class Reasons(beamgate.TestCase):
     def test_requests(self):
         self.assertEqual(http_client.get(self.http, "/deny").status, 403)
         self.check(requests_refused="access")
+        self.assertEqual(http_client.get(self.http, "/gone").status, 502)
+        self.check(requests_refused="unreachable")
         for request, status, reason in ((b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400", "malformed"),
                                         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414", "too_large"),
                                         (b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", b"413", "too_large"),
@@ -317,15 +323,66 @@ class Reasons(beamgate.TestCase):
         slow.send(b"one\ntwo\n")
         self.assertEqual(slow.read_until(b"\n"), b"ERR too fast\n")
         self.check(publications_refused="rate")
-        pusher = self.connect("/app/till?protocol=7")
-        pusher.send('{"event":"client-x","channel":"private-y","data":{}}')
+        self.in_pusher().send('{"event":"client-x","channel":"private-y","data":{}}')
         self.check(publications_refused="denied")
-        client = self.connect("/centrifuge")
-        client.send('{"id":1,"connect":{"token":"%s"}}' % jwt_token.sign(SECRET, {"sub": "ann"}))
-        self.assertIn('"connect"', client.recv())
+        client = self.in_centrifuge()
         client.send('{"id":2,"publish":{"channel":"room","data":{}}}')
         self.assertIn('"error"', client.recv())
         self.check(publications_refused="denied")
+
+    def test_subscriptions(self):
+        self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.subscribe" else 204))
+        self.client("small")
+        wanted = {"closed": "channel", "small": "channel_full", "members": "token", "asked": "application",
+                  "unasked": "unreachable"}
+        centrifuge, phoenix, pusher = self.in_centrifuge(), self.in_phoenix(), self.in_pusher()
+        for channel, reason in wanted.items():
+            centrifuge.send('{"id":2,"subscribe":{"channel":"%s"}}' % channel)
+            self.assertIn('"error"', centrifuge.recv())
+            self.check(subscriptions_refused=reason)
+            phoenix.send('["1","1","%s","phx_join",{}]' % channel)
+            self.assertIn('"error"', phoenix.recv())
+            self.check(subscriptions_refused=reason)
+            pusher.send('{"event":"pusher:subscribe","data":{"channel":"%s"}}' % channel)
+            self.assertIn("pusher:subscription_error", pusher.recv())
+            self.check(subscriptions_refused=reason)
+        line = self.track(Wire(open_socket(self.line)))
+        for channel, reason in (("closed", "channel"), ("small", "channel_full"), ("members", "token")):
+            line.send(f"JOIN {channel}\n".encode())
+            self.assertTrue(line.read_until(b"\n").startswith(b"ERR "))
+            self.check(subscriptions_refused=reason)
+        pusher.send('{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"till:00"}}')
+        self.assertIn("pusher:subscription_error", pusher.recv())
+        self.check(subscriptions_refused="token")
+
+    def in_centrifuge(self):
+        client = self.connect("/centrifuge")
+        client.send('{"id":1,"connect":{"token":"%s"}}' % jwt_token.sign(SECRET, {"sub": "ann"}))
+        self.assertIn('"connect"', client.recv())
+        return client
+
+    def in_phoenix(self):
+        return self.connect(f"/phoenix?vsn=2.0.0&token={jwt_token.sign(SECRET, {'sub': 'ann'})}")
+
+    def in_pusher(self):
+        client = self.connect("/app/till?protocol=7")
+        client.recv()
+        return client
+
+    def test_the_application_refuses_publications(self):
+        self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.publish" else 204))
+        for channel, reason in (("told", "application"), ("untold", "unreachable")):
+            centrifuge, phoenix = self.in_centrifuge(), self.in_phoenix()
+            centrifuge.send('{"id":2,"subscribe":{"channel":"%s"}}' % channel)
+            self.assertNotIn('"error"', centrifuge.recv())
+            centrifuge.send('{"id":3,"publish":{"channel":"%s","data":{}}}' % channel)
+            self.assertIn('"error"', centrifuge.recv())
+            self.check(publications_refused=reason)
+            phoenix.send('["1","1","%s","phx_join",{}]' % channel)
+            self.assertIn('"ok"', phoenix.recv())
+            phoenix.send('["1","2","%s","said",{}]' % channel)
+            self.assertIn('"error"', phoenix.recv())
+            self.check(publications_refused=reason)
 
     def test_publications_that_give_way(self):
         self.client("newest")

@@ -71,6 +71,19 @@ void ChannelPolicy::refused(Publishing why) {
   }
 }
 
+void ChannelPolicy::refused(Subscribing why) {
+  using metrics::Metric;
+  switch (why) {
+    case Subscribing::Token: return context_.metrics.add(Metric::SubscriptionsRefusedToken);
+    case Subscribing::Full: return context_.metrics.add(Metric::SubscriptionsRefusedFull);
+    case Subscribing::Open:
+    case Subscribing::Webhook:
+    case Subscribing::Denied:
+    case Subscribing::NoName: break;
+  }
+  context_.metrics.add(Metric::SubscriptionsRefusedChannel);
+}
+
 ChannelPolicy::Publishing ChannelPolicy::judge(std::string_view channel, size_t bytes) {
   const ChannelRules& rules = rules_of(channel);
   // A pattern is no place to publish in.

@@ -51,8 +51,9 @@ class ChannelPolicy final : public hub::SubscriberLimit {
   };
   // Takes what it allows from the channel's rate, and counts what it doesn't.
   Publishing may_publish(std::string_view channel, size_t bytes);
-  // Counts what a protocol itself refuses.
+  // Count what a protocol refuses.
   void refused(Publishing why);
+  void refused(Subscribing why);
 
   // What a subscription that is let in begins with: presence, where the rules have it, under the record's user, or its
   // connection id where it has none; and the newest publication from channels with a cache.  Texts of `user` borrow.

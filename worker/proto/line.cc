@@ -91,8 +91,10 @@ bool Line::obey(Record& record, std::string_view line) {
 
 void Line::join(Record& record, std::string_view room) {
   const std::string channel = server_of(record).room_prefix + std::string(room);
-  if (room.empty() || channel.starts_with('#') || !valid_utf8(room)) return say(record, "ERR no such room");
-  switch (policy_.may_subscribe(channel)) {
+  const bool is_name = !room.empty() && !channel.starts_with('#') && valid_utf8(room);
+  const auto verdict = is_name ? policy_.may_subscribe(channel) : ChannelPolicy::Subscribing::NoName;
+  if (verdict != ChannelPolicy::Subscribing::Open) policy_.refused(verdict);
+  switch (verdict) {
     case ChannelPolicy::Subscribing::Open: break;
     case ChannelPolicy::Subscribing::NoName: return say(record, "ERR no such room");
     case ChannelPolicy::Subscribing::Full: return say(record, "ERR the room is full");
@@ -108,6 +110,7 @@ void Line::join(Record& record, std::string_view room) {
   options.wants = static_cast<uint8_t>(options.wants & ~ipc::kStateMembers);
   if (context_.hub.join(record, channel, options).ok()) return;
   context_.connections.resume(record, record::kPauseLayer);
+  policy_.refused(ChannelPolicy::Subscribing::Full);
   // Somebody at another worker may have taken the last place meanwhile.
   const bool full = policy_.may_subscribe(channel) == ChannelPolicy::Subscribing::Full;
   say(record, full ? "ERR the room is full" : "ERR no memory");

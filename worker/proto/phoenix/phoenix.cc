@@ -329,9 +329,20 @@ std::optional<MessageDialect::CloseWith> Phoenix::refuse(Record& record, const E
   } else if (allowed && topics_.rules().is_publication(record, message)) {
     publish_allowed(record, message, "{}");
   } else {
+    count_refused(record, message, unusable);
     topics_.reply(record, message, Status::Error, refusal_of(reply));
   }
   return std::nullopt;
+}
+
+void Phoenix::count_refused(const Record& record, const Message& message, bool unreachable) {
+  if (message.event == kJoin) {
+    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable : Metric::SubscriptionsRefusedApplication);
+  } else if (topics_.rules().is_publication(record, message)) {
+    context_.metrics.add(unreachable ? Metric::PublicationsRefusedUnreachable : Metric::PublicationsRefusedApplication);
+  } else if (unreachable) {
+    context_.metrics.add(Metric::MessagesDroppedApplication);
+  }
 }
 
 void Phoenix::publish_allowed(Record& record, const Message& message, std::string_view response) {
