@@ -16,8 +16,8 @@ from wire import Wire, open_socket
 SECRET = "a secret of thirty-two bytes or more"
 MAIN = "line { listen 127.0.0.1:0; line_max 1k; line_idle_timeout 0; }"
 HTTP = """
-webhook app {{ url {url}/app; timeout 2s; }}
-webhook lax {{ url {url}/lax; timeout 300ms; on_error allow; }}
+webhook app {{ url {url}/app; timeout 10s; }}
+webhook lax {{ url {url}/lax; timeout 1s; on_error allow; }}
 webhook away {{ url http://127.0.0.1:1/; }}
 token people {{ secret "{secret}"; }}
 app shop {{ id 1; key key; secret 0123456789abcdef; connections_max 1; }}
@@ -61,7 +61,7 @@ server {{
 }}
 server {{
     listen 127.0.0.2:0;
-    client_header_timeout 200ms;
+    client_header_timeout 500ms;
     location / {{ return 200; }}
 }}
 """
@@ -271,7 +271,7 @@ class Reasons(beamgate.TestCase):
         client.recv()
         self.running.write_config(http=HTTP.format(url=self.app.url, secret=SECRET, till=""))
         self.running.signal(SIGHUP)
-        self.running.wait_log(r"\breloaded generation=2")
+        self.running.wait_log("configuration_in_force generation=2")
         self.before = self.counts()
         client.send('{"event":"client-x","channel":"private-y","data":{}}')
         self.assertEqual(client.recv_close(), 4001)
