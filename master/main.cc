@@ -13,6 +13,7 @@
 
 #include "common/config/command_line.h"
 #include "common/config/load.h"
+#include "common/config/places.h"
 #include "common/version.h"
 #include "master/ctl/ctl.h"
 #include "master/image.h"
@@ -71,22 +72,54 @@ int test(const CommandLine& line, const config::LoadResult& loaded) {
 }
 
 // Empty: the running master has it.
-std::string send_signal(int number, const config::Config& config) {
-  if (config.pid_path.empty()) return "there is no pid file to find the master by (pid off)";
-  const auto pid = master::PidFile::read_living(config.pid_path, kProgram);
-  if (!pid.ok()) return "no running master by the pid file \"" + config.pid_path + "\": " + pid.error().message();
+std::string send_signal(int number, const std::string& pid_path) {
+  if (pid_path.empty()) return "there is no pid file to find the master by (pid off)";
+  const auto pid = master::PidFile::read_living(pid_path, kProgram);
+  if (!pid.ok()) return "no running master by the pid file \"" + pid_path + "\": " + pid.error().message();
   if (kill(pid.value(), number) == 0) return {};
   return "can't signal process " + std::to_string(pid.value()) + ": " + system_error("kill").message();
+}
+
+// Whoever needs help may have a configuration that does not load; what runs is still to be found then.
+config::Places find_gateway(const config::LoadOptions& options) {
+  const config::LoadResult loaded = config::load(options);
+  if (loaded.ok()) return {loaded.config->control_path, loaded.config->pid_path};
+  const config::Places places = config::find_places(options);
+  const auto named = [](const std::string& path) { return path.empty() ? std::string("none") : path; };
+  fprintf(stderr, "%sbeamgate ctl: the configuration does not load; control socket: %s, pid file: %s\n",
+          config::report(loaded).c_str(), named(places.control_path).c_str(), named(places.pid_path).c_str());
+  return places;
+}
+
+// The value of -s PATH, -sPATH, --socket PATH or --socket=PATH; nothing: the word is another option.
+std::optional<std::string_view> socket_option(std::span<const char* const> words, size_t& at) {
+  std::string_view word = words[at];
+  for (const std::string_view name : {"--socket", "-s"}) {
+    if (!word.starts_with(name)) continue;
+    word.remove_prefix(name.size());
+    if (name.starts_with("--") && !word.empty()) {
+      if (word[0] != '=') break;
+      word.remove_prefix(1);
+    }
+    return word.empty() && at + 1 < words.size() ? words[++at] : word;
+  }
+  return std::nullopt;
 }
 
 // "beamgate ctl": options first, as those of the gateway itself, then the command.
 int ctl(std::span<const char* const> words) {
   std::vector<const char*> options;
   bool as_json = false;
+  std::string socket_path;
   size_t at = 0;
   for (; at < words.size() && words[at][0] == '-'; ++at) {
     if (words[at] == std::string_view("-j")) {
       as_json = true;
+      continue;
+    }
+    if (const auto path = socket_option(words, at)) {
+      if (path->empty()) return fail("option \"-s\" requires the path of a control socket");
+      socket_path = *path;
       continue;
     }
     options.push_back(words[at]);
@@ -101,11 +134,18 @@ int ctl(std::span<const char* const> words) {
     fwrite(master::ctl_usage().data(), 1, master::ctl_usage().size(), stdout);
     return 0;
   }
-  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -c, -p, -g, -j and -h");
-  const config::LoadResult loaded = config::load(line.load);
-  if (!loaded.ok()) return fail("the configuration that says where the gateway is can't be read:\n" + config::report(loaded));
-  const auto send = [&loaded](int number) { return send_signal(number, *loaded.config); };
-  return master::run_ctl(arguments, {.as_json = as_json, .control_path = loaded.config->control_path, .send_signal = send});
+  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -s, -c, -p, -g, -j and -h");
+  // Where the socket is named, only a signal needs the configuration.
+  std::optional<config::Places> places;
+  if (socket_path.empty()) {
+    places = find_gateway(line.load);
+    socket_path = places->control_path;
+  }
+  const auto send = [&](int number) {
+    if (!places) places = find_gateway(line.load);
+    return send_signal(number, places->pid_path);
+  };
+  return master::run_ctl(arguments, {.as_json = as_json, .control_path = socket_path, .send_signal = send});
 }
 
 master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
@@ -202,7 +242,7 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
   }
   if (!loaded.ok()) return 1;
   if (line.mode != CommandLine::Mode::Signal) return serve(line, loaded, title, program);
-  const std::string reason = send_signal(signal_number(line.signal), *loaded.config);
+  const std::string reason = send_signal(signal_number(line.signal), loaded.config->pid_path);
   return reason.empty() ? 0 : fail(reason);
 }
 

@@ -180,6 +180,7 @@ class Master final : private Bus::Observer,
   void on_recounted() override;
   void on_bus_closed(uint16_t slot) override;
   void on_misbehaved(uint16_t slot, const char* reason) override;
+  void on_conflated() override { count(metrics::Metric::MessagesDroppedConflated); }
 
   void tick();
   void check_system();

@@ -236,7 +236,10 @@ void Worker::note_poison(int32_t death) {
 void Worker::report(const Inherited& inherited, const net::Connections::Adopted& adopted, int64_t began_us) {
   metrics_.add(metrics::Metric::WorkerAdoptions);
   metrics_.add(metrics::Metric::ConnectionsAdopted, adopted.connections);
-  metrics_.add(metrics::Metric::ConnectionsLost, adopted.lost + adopted.blamed + adopted.tls);
+  metrics_.add(metrics::Metric::ConnectionsLostRequest, adopted.requests);
+  metrics_.add(metrics::Metric::ConnectionsLostTls, adopted.tls);
+  metrics_.add(metrics::Metric::ConnectionsLostBlamed, adopted.blamed);
+  metrics_.add(metrics::Metric::ConnectionsLostUnreadable, adopted.lost);
   const ipc::Life::Now& now = life_.now;
   if (adopted.blamed > 0) {
     log_.error("connection_blamed", {{"connection", record::format_uid(now.uid)},
@@ -244,7 +247,7 @@ void Worker::report(const Inherited& inherited, const net::Connections::Adopted&
                                      {"signal", inherited.death}});
   }
   log_.notice("worker_adopted", {{"connections", adopted.connections},
-                                 {"lost", adopted.lost},
+                                 {"lost", adopted.lost + adopted.requests},
                                  {"closed", adopted.blamed},
                                  {"closed_tls", adopted.tls},
                                  {"us", monotonic_us() - began_us}});
@@ -494,6 +497,7 @@ void Worker::leave_events() {
   const std::string body = webhooks_->leave_events(events);
   if (events == 0) return finish();
   const auto lost = [this, events] {
+    metrics_.add(metrics::Metric::WebhookEventsLost, events);
     log_.error("webhook_events_lost", {{"at_least", events}});
     finish();
   };

@@ -18,13 +18,6 @@ std::string current_directory() {
   return getcwd(buffer, sizeof buffer) == nullptr ? "/" : std::string(buffer) + "/";
 }
 
-// Absolute, with a "/" at its end.
-std::string prefix_of(const LoadOptions& options) {
-  std::string prefix = options.prefix.empty() ? std::string(kDefaultPrefix) : options.prefix;
-  if (!prefix.ends_with('/')) prefix += '/';
-  return prefix.starts_with('/') ? prefix : current_directory() + prefix;
-}
-
 std::string directory_of(const std::string& path) {
   return path.substr(0, path.rfind('/') + 1);
 }
@@ -99,6 +92,12 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
 }
 
 }  // namespace
+
+std::string prefix_of(const LoadOptions& options) {
+  std::string prefix = options.prefix.empty() ? std::string(kDefaultPrefix) : options.prefix;
+  if (!prefix.ends_with('/')) prefix += '/';
+  return prefix.starts_with('/') ? prefix : current_directory() + prefix;
+}
 
 std::string configuration_path(const LoadOptions& options) {
   const std::string prefix = prefix_of(options);

@@ -43,6 +43,9 @@ LoadResult load(const LoadOptions& options);
 LoadResult load_text(std::string_view text, const LoadOptions& options = {},
                      std::string name = "configuration");
 
+// What relative paths start from: absolute, with a "/" at its end.
+std::string prefix_of(const LoadOptions& options);
+
 // The file that these options lead to; empty when it is the built-in text.
 std::string configuration_path(const LoadOptions& options);
 

@@ -11,15 +11,19 @@ constexpr auto Gauge = Kind::Gauge;
 constexpr const char* kRefused = "Connections refused or closed before they were served, by reason.";
 constexpr const char* kPauses = "Times accepting had to wait, by reason.";
 constexpr const char* kResponses = "HTTP responses, by the class of their status.";
-constexpr const char* kRequestsRefused = "HTTP requests refused because of a limit, by reason.";
+constexpr const char* kRequestsRefused = "HTTP requests refused, by reason.";
 constexpr const char* kByProtocol = "WebSocket connections open now, by the protocol spoken over them.";
 constexpr const char* kHandshakesRefused = "WebSocket handshakes refused, by reason.";
-constexpr const char* kCloses = "WebSockets, event streams and connections of line blocks that the gateway closed, by reason.";
-constexpr const char* kDropped = "Messages that subscribers have missed, by reason.";
+constexpr const char* kCloses = "Connections in use that the gateway closed, by reason.";
+constexpr const char* kRateExceeded = "WebSocket messages that came faster than websocket_rate allows, by what was done.";
+constexpr const char* kSubscriptionsRefused = "Subscriptions that clients asked for in a connection and did not get, by reason.";
+constexpr const char* kPublicationsRefused = "What clients meant to publish and could not, by reason.";
+constexpr const char* kDropped = "Messages that did not reach whom they were for, by reason.";
 constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
 constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
 constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
 constexpr const char* kLinesLost = "Lines of logs that could not be written.";
+constexpr const char* kLost = "Connections that a dead worker left and no successor could go on with, by reason.";
 constexpr const char* kReloads = "Reloads of the configuration, by their result.";
 constexpr const char* kUpgrades = "Binary upgrades, by their result.";
 
@@ -30,6 +34,8 @@ constexpr Row kRows[] = {
     {"connections_refused", "reason=\"worker_connections\"", Counter, kRefused},
     {"connections_refused", "reason=\"connections_per_address\"", Counter, kRefused},
     {"connections_refused", "reason=\"proxy_header\"", Counter, kRefused},
+    {"connections_refused", "reason=\"timeout\"", Counter, kRefused},
+    {"connections_refused", "reason=\"memory\"", Counter, kRefused},
     {"connections_moved", "", Counter, "Connections given to another worker, at a reload or an upgrade."},
     {"accept_pauses", "reason=\"worker_connections\"", Counter, kPauses},
     {"accept_pauses", "reason=\"descriptors\"", Counter, kPauses},
@@ -44,6 +50,19 @@ constexpr Row kRows[] = {
     {"requests_refused", "reason=\"limit_req\"", Counter, kRequestsRefused},
     {"requests_refused", "reason=\"limit_conn\"", Counter, kRequestsRefused},
     {"requests_refused", "reason=\"memory_limit\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"access\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"malformed\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"too_large\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"timeout\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"tls\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"origin\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"token\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"channel\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"channel_full\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"application\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"unreachable\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"bus_queue\"", Counter, kRequestsRefused},
+    {"requests_refused", "reason=\"shutdown\"", Counter, kRequestsRefused},
     {"limit_req_delayed", "", Counter, "Requests that limit_req has held back."},
     {"websockets_active", "", Gauge, "WebSocket connections open now."},
     {"websockets", "protocol=\"raw\"", Gauge, kByProtocol},
@@ -56,8 +75,13 @@ constexpr Row kRows[] = {
     {"long_polls_active", "", Gauge, "Requests of longpoll that wait now."},
     {"websocket_handshakes", "", Counter, "WebSocket handshakes completed."},
     {"websocket_handshakes_refused", "reason=\"application\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"unreachable\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"malformed\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"origin\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"token\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"channel\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"channel_full\"", Counter, kHandshakesRefused},
+    {"websocket_handshakes_refused", "reason=\"memory\"", Counter, kHandshakesRefused},
     {"websocket_handshakes_refused", "reason=\"shutdown\"", Counter, kHandshakesRefused},
     {"messages_received", "", Counter, "WebSocket messages received from clients."},
     {"messages_sent", "", Counter, "WebSocket messages sent to one client (replies, direct sends)."},
@@ -66,9 +90,35 @@ constexpr Row kRows[] = {
     {"connections_closed", "reason=\"message_too_big\"", Counter, kCloses},
     {"connections_closed", "reason=\"idle\"", Counter, kCloses},
     {"connections_closed", "reason=\"shutdown\"", Counter, kCloses},
-    {"websocket_rate_exceeded", "", Counter, "Messages that came faster than websocket_rate, or the rate of their channel, allows."},
+    {"connections_closed", "reason=\"rate\"", Counter, kCloses},
+    {"connections_closed", "reason=\"api\"", Counter, kCloses},
+    {"connections_closed", "reason=\"application\"", Counter, kCloses},
+    {"connections_closed", "reason=\"unreachable\"", Counter, kCloses},
+    {"connections_closed", "reason=\"token\"", Counter, kCloses},
+    {"connections_closed", "reason=\"handshake\"", Counter, kCloses},
+    {"connections_closed", "reason=\"connections_max\"", Counter, kCloses},
+    {"connections_closed", "reason=\"not_configured\"", Counter, kCloses},
+    {"connections_closed", "reason=\"missed\"", Counter, kCloses},
+    {"connections_closed", "reason=\"memory\"", Counter, kCloses},
+    {"connections_closed", "reason=\"send_timeout\"", Counter, kCloses},
+    {"websocket_rate_exceeded", "action=\"delayed\"", Counter, kRateExceeded},
+    {"websocket_rate_exceeded", "action=\"dropped\"", Counter, kRateExceeded},
+    {"websocket_rate_exceeded", "action=\"closed\"", Counter, kRateExceeded},
+    {"subscriptions_refused", "reason=\"channel\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"token\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"channel_full\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"application\"", Counter, kSubscriptionsRefused},
+    {"subscriptions_refused", "reason=\"unreachable\"", Counter, kSubscriptionsRefused},
+    {"publications_refused", "reason=\"denied\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"too_large\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"rate\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"application\"", Counter, kPublicationsRefused},
+    {"publications_refused", "reason=\"unreachable\"", Counter, kPublicationsRefused},
     {"messages_dropped", "reason=\"slow_reader\"", Counter, kDropped},
     {"messages_dropped", "reason=\"skipped\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"memory\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"application\"", Counter, kDropped},
+    {"messages_dropped", "reason=\"conflated\"", Counter, kDropped},
     {"messages_dropped", "reason=\"bus_queue\"", Counter, kDropped},
     {"hub_channels", "", Gauge, "Channels with a subscriber, counted per worker."},
     {"hub_subscriptions", "", Gauge, "Subscriptions held."},
@@ -87,6 +137,7 @@ constexpr Row kRows[] = {
     {"webhook_events_dropped", "reason=\"queue_full\"", Counter, kEventsDropped},
     {"webhook_events_dropped", "reason=\"given_up\"", Counter, kEventsDropped},
     {"webhook_events_dropped", "reason=\"not_configured\"", Counter, kEventsDropped},
+    {"webhook_events_dropped", "reason=\"shutdown\"", Counter, kEventsDropped},
     {"webhook_breaker_opened", "", Counter, "Times a circuit breaker opened."},
     {"upstream_requests", "", Counter, "Requests proxied to upstream servers."},
     {"upstream_failures", "", Counter, "Upstream attempts that failed."},
@@ -124,7 +175,10 @@ constexpr Row kRows[] = {
     {"worker_deaths", "", Counter, "Deaths of workers that had a keeper, whose connections a successor took over."},
     {"worker_adoptions", "", Counter, "Times a successor took over what a dead worker had left."},
     {"connections_adopted", "", Counter, "Connections that went on in a successor of their worker."},
-    {"connections_lost", "", Counter, "Connections that a dead worker left and no successor could go on with."},
+    {"connections_lost", "reason=\"request\"", Counter, kLost},
+    {"connections_lost", "reason=\"tls\"", Counter, kLost},
+    {"connections_lost", "reason=\"blamed\"", Counter, kLost},
+    {"connections_lost", "reason=\"unreadable\"", Counter, kLost},
     {"workers_started", "", Counter, "Workers started by the master; successors are started by keepers."},
     {"workers_misbehaved", "", Counter, "Workers ended by the master because of what they sent."},
     {"reloads", "result=\"done\"", Counter, kReloads},

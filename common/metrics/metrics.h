@@ -4,7 +4,7 @@
 // Thread     Each cell has one writer, nearly always the page's worker; readers may be anywhere (relaxed atomics).
 // A metric is one row in metrics.cc's table; names follow beamgate_<area>_<what>_<unit>[_total].  Rows of one name stand
 // together and differ by their labels, which are closed sets.  What has the label "reason" - why a connection was refused
-// or closed, a message dropped, accepting paused - is explained in beamgate-troubleshooting(7); a test compares.
+// or closed, a message dropped, accepting paused - or "action" is explained in beamgate-troubleshooting(7); a test compares.
 // exposition.h writes them.
 #pragma once
 
@@ -23,6 +23,8 @@ enum class Metric : uint16_t {
   ConnectionsRefusedFull,          // No slot left, of worker_connections or of its memory.
   ConnectionsRefusedAddress,       // connections_per_address
   ConnectionsRefusedProxyHeader,
+  ConnectionsRefusedTimeout,       // Nothing has come of it.
+  ConnectionsRefusedMemory,        // Of the system's.
   ConnectionsMoved,                // To another worker, at a reload or an upgrade.
   AcceptPausesFull,                // worker_connections
   AcceptPausesDescriptors,
@@ -37,6 +39,19 @@ enum class Metric : uint16_t {
   RequestsRefusedLimitReq,
   RequestsRefusedLimitConn,
   RequestsRefusedMemory,
+  RequestsRefusedAccess,           // allow, deny
+  RequestsRefusedMalformed,
+  RequestsRefusedTooLarge,
+  RequestsRefusedTimeout,
+  RequestsRefusedTls,              // Came without it, or with the wrong certificate.
+  RequestsRefusedOrigin,           // Of sse and longpoll, as are those for a channel.
+  RequestsRefusedToken,            // None, or a wrong one, or the same of a key.
+  RequestsRefusedChannel,
+  RequestsRefusedChannelFull,
+  RequestsRefusedApplication,
+  RequestsRefusedUnreachable,      // The application could not be asked.
+  RequestsRefusedBus,
+  RequestsRefusedDraining,
   LimitReqDelayed,
   WebSocketsActive,                // Gauge.
   WebSocketsRaw,                   // Gauge, as what follows: those of one client protocol.
@@ -48,9 +63,14 @@ enum class Metric : uint16_t {
   LinesActive,
   LongPollsActive,
   WebSocketHandshakes,
-  WebSocketHandshakesRefused,      // By the application, or because of what it answered.
+  WebSocketHandshakesApplication,  // It has said no.
+  WebSocketHandshakesUnreachable,  // It could not be asked.
   WebSocketHandshakesMalformed,
   WebSocketHandshakesOrigin,
+  WebSocketHandshakesToken,
+  WebSocketHandshakesChannel,
+  WebSocketHandshakesChannelFull,
+  WebSocketHandshakesMemory,
   WebSocketHandshakesDraining,
   MessagesReceived,
   MessagesSent,                    // Replies and direct sends; deliveries are counted apart.
@@ -59,9 +79,35 @@ enum class Metric : uint16_t {
   ClosesMessageTooBig,
   ClosesIdle,
   ClosesDraining,
-  WebSocketRateExceeded,           // Messages above websocket_rate.
+  ClosesTooFast,                   // websocket_rate
+  ClosesApi,
+  ClosesApplication,               // By its answer to a webhook.
+  ClosesUnreachable,               // The application could not be asked.
+  ClosesToken,
+  ClosesHandshake,                 // Refused in the words of a protocol that has to open for it.
+  ClosesConnectionsMax,            // Of its app.
+  ClosesNotConfigured,             // Since a reload.
+  ClosesMissed,                    // It can't be told what it has missed.
+  ClosesMemory,
+  ClosesSendTimeout,
+  RateExceededDelayed,             // Messages above websocket_rate.
+  RateExceededDropped,
+  RateExceededClosed,
+  SubscriptionsRefusedChannel,
+  SubscriptionsRefusedToken,
+  SubscriptionsRefusedFull,
+  SubscriptionsRefusedApplication,
+  SubscriptionsRefusedUnreachable,
+  PublicationsRefusedDenied,
+  PublicationsRefusedTooLarge,
+  PublicationsRefusedRate,
+  PublicationsRefusedApplication,
+  PublicationsRefusedUnreachable,
   MessagesDroppedSlowReader,
   MessagesDroppedSkipped,
+  MessagesDroppedMemory,
+  MessagesDroppedApplication,      // That were for the application.
+  MessagesDroppedConflated,        // Counted once, by the master.
   HubGaps,                         // Publications this worker missed because its bus queue was full.
   HubChannels,                     // Gauge: channels with a local subscriber.
   HubSubscriptions,                // Gauge.
@@ -80,6 +126,7 @@ enum class Metric : uint16_t {
   WebhookEventsDropped,            // The bounded event queue was full.
   WebhookEventsGivenUp,            // Too old, or the application said 410.
   WebhookEventsOrphaned,           // Their webhook is not configured any more.
+  WebhookEventsLost,               // Their worker has ended, and nobody has taken them.
   WebhookBreakerOpened,
   UpstreamRequests,
   UpstreamFailures,
@@ -116,7 +163,10 @@ enum class Metric : uint16_t {
   WorkerDeaths,                    // Of workers that had clients; counted by the successor.
   WorkerAdoptions,
   ConnectionsAdopted,
-  ConnectionsLost,
+  ConnectionsLostRequest,          // One was being answered.
+  ConnectionsLostTls,              // TLS or HTTP/2, whose state died with the worker.
+  ConnectionsLostBlamed,
+  ConnectionsLostUnreadable,
   WorkersStarted,                  // From here on the master's page.
   WorkersMisbehaved,
   ReloadsDone,

@@ -48,6 +48,7 @@ class Bus {
     virtual void on_recounted() = 0;  // Once, after recount().
     virtual void on_bus_closed(uint16_t slot) = 0;
     virtual void on_misbehaved(uint16_t slot, const char* reason) = 0;
+    virtual void on_conflated() {}  // A publication gives way to a newer one.
   };
 
   Bus(EventLoop& loop, log::Log& log, Observer& observer);

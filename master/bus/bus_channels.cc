@@ -105,7 +105,7 @@ void Bus::conflate(Port& port, HubChannel& channel, const ipc::Publish& publish,
   conflated.newest = {.offset = channel.offset, .time_ms = 0, .kind = publish.payload_kind,
                       .sender = publish.origin.sender, .user = std::string(publish.origin.user),
                       .event = std::string(publish.origin.event), .payload = std::string(publish.payload)};
-  if (std::exchange(conflated.waits, true)) return;
+  if (std::exchange(conflated.waits, true)) return observer_.on_conflated();
   const std::string whose(publish.channel);
   conflating_[whose] = loop_.after(std::max<int64_t>(conflated.next_ms - now_ms, 1), [this, whose] {
     conflating_.erase(whose);

@@ -149,6 +149,29 @@ class Command {
     return 0;
   }
 
+  int reasons(Arguments) {
+    const auto answer = ask("GET", "/metrics");
+    if (!answer) return 1;
+    Table table({"COUNT", "WHAT", "REASON"});
+    for (std::string_view left = answer->body; !left.empty();) {
+      const std::string_view line = first_line(left);
+      left.remove_prefix(std::min(line.size() + 1, left.size()));
+      const size_t labels = line.find('{');
+      const std::string_view name = line.substr(0, labels);
+      if (labels == line.npos || !name.starts_with(kOurs) || !name.ends_with(kTotal)) continue;
+      const std::string_view label = line.substr(labels + 1, line.find('}') - labels - 1);
+      const size_t begin = label.find('"');
+      const bool tells_why = label.starts_with("reason=") || label.starts_with("action=");
+      const std::string_view count = line.substr(line.rfind(' ') + 1);
+      if (!tells_why || count == "0") continue;
+      const size_t bytes = name.size() - kOurs.size() - kTotal.size();
+      table.add({std::string(count), std::string(name.substr(kOurs.size(), bytes)),
+                 std::string(label.substr(begin + 1, label.size() - begin - 2))});
+    }
+    table.print_out();
+    return 0;
+  }
+
   int connections(Arguments arguments) {
     std::string target = "/api/connections";
     if (!arguments.empty()) {
@@ -252,6 +275,8 @@ class Command {
   int reopen(Arguments) { return signal(SIGUSR1); }
 
  private:
+  static constexpr std::string_view kOurs = "beamgate_";
+  static constexpr std::string_view kTotal = "_total";
   static constexpr std::string_view kUser = "user:";
   static constexpr std::string_view kChannel = "channel:";
   static constexpr int kRenewalsMissedMax = 10;  // Workers may change meanwhile.
@@ -300,7 +325,7 @@ class Command {
 
   bool has_socket() const {
     if (!target_.control_path.empty()) return true;
-    fail("the configuration has no \"control unix:path;\"");
+    fail("the configuration has no \"control unix:path;\"; -s says where the control socket is");
     return false;
   }
 
@@ -309,7 +334,7 @@ class Command {
     if (!has_socket()) return std::nullopt;
     auto answer = client_.request(method, what, body);
     if (!answer.ok()) {
-      fail(answer.error().message());
+      fail(target_.control_path + ": " + answer.error().message());
       return std::nullopt;
     }
     if (answer.value().status == 200) return std::move(answer).value();
@@ -374,6 +399,7 @@ struct Row {
 
 constexpr Row kRows[] = {
     {"status", "", 0, 0, &Command::status, "what the node does, and each of its workers"},
+    {"reasons", "", 0, 0, &Command::reasons, "what was refused, closed and dropped since the start, and why"},
     {"connections", "[USER|channel:NAME]", 0, 1, &Command::connections, "who is connected; 100 of each worker at most"},
     {"channels", "[PATTERN]", 0, 1, &Command::channels, "channels with subscribers; PATTERN has * and ?"},
     {"kick", "ID|user:NAME [CODE [REASON]]", 1, 3, &Command::kick, "closes a connection, or all of a user, with 1008 or CODE"},
@@ -387,13 +413,16 @@ constexpr Row kRows[] = {
 };
 
 std::string usage_text() {
-  std::string out = "Usage: beamgate ctl [-c file] [-p prefix] [-j] COMMAND\n\n";
+  std::string out = "Usage: beamgate ctl [-s socket] [-c file] [-p prefix] [-j] COMMAND\n\n";
   for (const Row& row : kRows) {
     std::string left = "  " + std::string(row.name) + (row.syntax.empty() ? "" : " ") + std::string(row.syntax);
     left.resize(std::max<size_t>(left.size() + 2, 40), ' ');
     out += left + std::string(row.help) + '\n';
   }
-  return out + "\n-j prints what status, connections, channels and log-level are told as JSON.  See CONTROL in beamgate(8).\n";
+  return out +
+         "\n-s, --socket names the control socket, whatever the configuration says; where that does not load, its lines\n"
+         "\"control\" and \"pid\" are taken as they stand, or the usual places.\n"
+         "-j prints what status, connections, channels and log-level are told as JSON.  See CONTROL in beamgate(8).\n";
 }
 
 }  // namespace

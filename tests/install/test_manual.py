@@ -32,12 +32,12 @@ def directives():
 
 
 def metric_rows():
-    """Names without beamgate_ to the reasons that a counter's lines are labelled with, of the table they are made from."""
+    """Names without beamgate_ to the reasons, or actions, that a counter's lines are labelled with, of the table they are made from."""
     rows = {}
     for name, label, reason, kind in re.findall(
             r'\{"([a-z0-9_]+)", "(?:(\w+)=\\"(\w+)\\")?[^\n]*?", (Counter|Gauge)', manual.sources("common/metrics")):
         reasons = rows.setdefault(name + ("_total" if kind == "Counter" else ""), [])
-        if label == "reason":
+        if label in ("reason", "action"):
             reasons.append(reason)
     return rows
 
@@ -134,6 +134,9 @@ class Options(unittest.TestCase):
         for option in completed("beamgate") - {"-s", "-c", "-p", "-g"}:
             done = subprocess.run([beamgate.binary(), option, "-v"], capture_output=True, text=True)
             self.assertNotIn("invalid option", done.stderr, option)
+        usage = subprocess.run([beamgate.binary(), "ctl", "-h"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual({word for word in completed("beamgate", "ctl") if word.startswith("-")} - {"-g", "-h"},
+                         {"-s", "--socket", "-c", "-p", "-j"} & set(re.findall(r"-+[a-z]+", usage)))
 
 
 class Api(unittest.TestCase):

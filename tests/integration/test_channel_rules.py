@@ -92,7 +92,7 @@ class ChannelRules(Rules):
         for number in range(3):
             self.say(fast, f"{number}")
         self.assertEqual(self.hear(fast), "ERR too fast")
-        self.assertEqual(self.running.metrics()["beamgate_websocket_rate_exceeded_total"], 1)
+        self.assertEqual(self.running.metrics()['beamgate_publications_refused_total{reason="rate"}'], 1)
         self.assertEqual([self.hear(listener), self.hear(listener)], ["0", "1"])
 
     def test_the_newest_for_who_comes(self):

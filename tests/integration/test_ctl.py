@@ -325,6 +325,77 @@ class Directing(Ctl):
         self.assertIn("connect", self.ctl("status", status=1))
 
 
+class Reasons(Ctl):
+    def test_reasons(self):
+        self.start()
+        self.assertEqual(self.rows(self.ctl("reasons")), [])
+        self.join("red")
+        self.assertEqual(self.ctl("kick", self.rows(self.ctl("connections"))[0][0]), "1 closed\n")
+        http_client.get(self.address, "/room/red")
+        self.assertEqual(self.rows(self.ctl("reasons")),
+                         [["1", "websocket_handshakes_refused", "malformed"], ["1", "connections_closed", "api"]])
+
+
+class InNeed(Ctl):
+    """Who asks has a configuration that does not load, or one of something else."""
+
+    def broken(self, main=MAIN, http="nonsense on;"):
+        self.running.write_config(main=main, http=http)
+
+    def run_ctl(self, *words, directory=None):
+        directory = directory or self.running.directory
+        done = subprocess.run([beamgate.binary(), "ctl", *words], capture_output=True, text=True, timeout=120, cwd=directory)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_the_lines_of_a_broken_configuration_are_enough(self):
+        gateway = self.start(main="control unix:elsewhere.sock;")
+        for http in ("nonsense on;", "server {", 'server { listen "'):
+            self.broken(main="control unix:elsewhere.sock;", http=http)
+            done = subprocess.run(self.command("status"), capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("version ", done.stdout)
+            self.assertIn("beamgate.conf:", done.stderr)
+            self.assertIn(f"does not load; control socket: {gateway.path('elsewhere.sock')}, pid file: {gateway.path('beamgate.pid')}",
+                          done.stderr)
+        self.ctl("stop")
+        gateway.check_ended()
+
+    def test_so_is_an_included_file(self):
+        self.start(files={"control.conf": MAIN}, main="include control.conf;")
+        self.broken(main="include control.conf; include none.conf;")
+        self.assertIn("version ", self.ctl("status"))
+
+    def test_without_any_the_usual_places(self):
+        gateway = self.start()
+        self.broken(main="", http="server {")
+        self.assertIn("version ", self.ctl("status"))
+        gateway.write_config("pid nowhere.pid")  # Of which nothing can be read.
+        self.ctl("reopen")
+        gateway.config_path.unlink()
+        self.assertIn("version ", self.ctl("status"))
+        self.ctl("stop")
+        gateway.check_ended()
+
+    def test_a_socket_that_is_named(self):
+        gateway = self.start()
+        socket = str(gateway.path("control.sock"))
+        self.broken(main="control unix:wrong.sock;")
+        for words in (["-s", socket], [f"-s{socket}"], ["--socket", socket], [f"--socket={socket}"], ["-s", "control.sock"]):
+            status, out, err = self.run_ctl(*words, "status")
+            self.assertEqual((status, err), (0, ""), words)
+            self.assertIn("version ", out)
+        status, _, err = self.run_ctl("-s", "none.sock", "status")
+        self.assertEqual(status, 1)
+        self.assertIn("none.sock: can't connect to the control socket", err)
+        for words in (["-s"], ["--socket="], ["--sockets", socket]):
+            self.assertEqual(self.run_ctl(*words)[0], 1, words)
+        # A signal finds its master by the configuration, such as it is.
+        status, _, err = self.run_ctl("-p", str(gateway.directory), "-c", str(gateway.config_path), "-s", socket, "stop")
+        self.assertEqual(status, 0, err)
+        self.assertIn("does not load", err)
+        gateway.check_ended()
+
+
 class Mistakes(Ctl):
     def test_what_makes_no_sense(self):
         gateway = self.start()

@@ -330,7 +330,7 @@ class SlowClients(beamgate.TestCase):
         self.assertEqual(len(origin.requests), 1, "only the whole one arrived")
 
     def test_a_response_that_is_not_taken(self):
-        gateway = self.gateway("""server { listen 127.0.0.1:0; send_timeout 300ms; location / { root .; }
+        gateway = self.gateway("""server { listen 127.0.0.1:0; send_timeout 300ms; location / { root .; } location /metrics { metrics; }
             location /patient/ { root .; send_timeout 60s; } }""",
                                files={"file": bytes(16 << 20), "patient/file": bytes(16 << 20), "small": b"x"})
         with http_client.Connection(gateway.address(), receive_buffer=4096) as client:
@@ -338,6 +338,7 @@ class SlowClients(beamgate.TestCase):
             beamgate.until(lambda: self.established(gateway) == 0, 20, "the connection's end")
             with self.assertRaises((Ended, ConnectionError)):
                 client.read_response()
+        self.assertEqual(gateway.metrics()['beamgate_connections_closed_total{reason="send_timeout"}'], 1)
         self.assertEqual(http_client.get(gateway.address(), "/small").body, b"x", "what fits is taken at once")
         self.assertEqual(len(http_client.get(gateway.address(), "/patient/file", timeout=60).body), 16 << 20)
 

@@ -58,6 +58,12 @@ class SlowChannels(beamgate.TestCase):
         self.assertEqual(self.dropped("skipped"), 0)
         self.assertEqual(client.recv_close(), 1008)
 
+    def test_who_cannot_recover_what_is_kept_comes_back(self):
+        client = self.track(ws_client.connect(self.address, "/ws?channel=kept:2", receive_buffer=4096))
+        self.fill("kept:2")
+        self.assertEqual(client.recv_close(), 1013)
+        self.assertEqual(self.running.metrics()['beamgate_connections_closed_total{reason="missed"}'], 1)
+
     def test_what_is_kept_is_recovered(self):
         client = self.track(centrifuge_client.connect(self.address, "/connection/websocket", receive_buffer=4096))
         begun = client.call("subscribe", channel="kept:1")

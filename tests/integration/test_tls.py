@@ -230,6 +230,8 @@ class Endings(TlsCase):
                 silent.sendall(begun)
                 self.assertEqual(silent.recv(1), b"")
         self.assertEqual(self.get(gateway).text, "ok")
+        self.assertEqual(self.metric(gateway, "tls_handshakes_failed_total"), 2)
+        gateway.wait_log(r"tls_handshake_failed .*not completed in time", count=2)
 
     def test_a_secured_connection_has_the_header_timeout(self):
         gateway = self.serving(more="ssl_handshake_timeout 20s; client_header_timeout 200ms;")
@@ -267,6 +269,7 @@ class Endings(TlsCase):
             self.assertEqual(response.status, 400)
             self.assertIn("plain HTTP request was sent to HTTPS port", response.text)
             self.assertTrue(plain.ended())
+        self.assertEqual(self.metric(gateway, 'requests_refused_total{reason="tls"}'), 1)
 
     def test_tls_on_a_plain_address(self):
         gateway = self.serving()

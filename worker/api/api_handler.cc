@@ -75,7 +75,7 @@ ApiHandler::ApiHandler(Context& context, http::Exchanges& exchanges, proto::Conn
       named_(context, connections_, channels_, publishing_) {}
 
 void ApiHandler::handle(http::Exchange& exchange) {
-  if (!admit(exchange)) return;
+  if (!admit(exchange)) return context_.metrics.add(metrics::Metric::RequestsRefusedToken);
   const Route route = route_of(exchange.request());
   if (route.kind == Route::Kind::Unknown) return refuse(exchange, 404, ErrorCode::NotFound, "no such method");
   serve(exchange, route);
@@ -182,7 +182,10 @@ void ApiHandler::answer(http::ExchangeId id, uint16_t status, std::string_view b
     return exchange->respond(200, kJsonType, instead);
   }
   std::vector<http::ResponseField> fields;
-  if (status == 503) fields.push_back({"Retry-After", "1"});
+  if (status == 503) {
+    context_.metrics.add(metrics::Metric::RequestsRefusedBus);
+    fields.push_back({"Retry-After", "1"});
+  }
   exchange->respond(status, kJsonType, body, std::move(fields));
 }
 

@@ -116,7 +116,7 @@ bool ConnectionCalls::perform(const ConnectionCall& call, record::Record& record
     case ConnectionOp::Send:
       return ops_.send(record, call.binary, call.bytes);
     case ConnectionOp::Close:
-      ops_.close(record, call.code, call.reason);
+      ops_.close(record, metrics::Metric::ClosesApi, call.code, call.reason);
       return true;
     case ConnectionOp::Subscribe:
       return ops_.subscribe(record, call.channel).ok();

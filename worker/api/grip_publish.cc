@@ -38,7 +38,7 @@ bool has_good_token(const http::Request& request, const std::vector<Secret>& key
 }
 
 // False: the exchange is answered.
-bool admit_publisher(http::Exchange& exchange) {
+bool admit_publisher(http::Exchange& exchange, metrics::Page& metrics) {
   const http::Request& request = exchange.request();
   const std::vector<Secret>& keys = request.location->api.keys;
   if (request.method != "POST") {
@@ -47,6 +47,7 @@ bool admit_publisher(http::Exchange& exchange) {
   }
   const Access access = check_access(request, keys);
   if (access == Access::Granted || (access == Access::KeyWanted && has_good_token(request, keys))) return true;
+  metrics.add(metrics::Metric::RequestsRefusedToken);
   if (access == Access::KeyWanted) {
     exchange.respond(401, "text/plain", "Unauthorized\n", {{"WWW-Authenticate", "Bearer"}});
   } else {
@@ -101,7 +102,7 @@ const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<
 }  // namespace
 
 void GripPublish::handle(http::Exchange& exchange) {
-  if (!admit_publisher(exchange)) return;
+  if (!admit_publisher(exchange, context_.metrics)) return;
   exchange.attach(http::collect_body(
       exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) { on_body(complete, body); }));
 }
@@ -115,6 +116,7 @@ void GripPublish::on_body(http::Exchange& exchange, const std::string& body) {
     options.kind = item.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
     options.origin.meta = item.meta;
     if (context_.hub.publish(item.channel, item.bytes, options)) continue;
+    context_.metrics.add(metrics::Metric::RequestsRefusedBus);
     return exchange.respond(503, "text/plain", "The bus is full\n", {{"Retry-After", "1"}});
   }
   const bool json = exchange.request().field("Accept").find("application/json") != std::string_view::npos;

@@ -14,7 +14,8 @@ void StubStatusHandler::handle(http::Exchange& exchange) {
   const auto count = [this](Metric metric) { return metrics::sum(context_.metrics_all, metric); };
   const uint64_t active = count(Metric::ConnectionsActive);
   const uint64_t handled = count(Metric::ConnectionsAccepted);
-  const uint64_t refused = count(Metric::ConnectionsRefusedFull) + count(Metric::ConnectionsRefusedAddress);
+  const uint64_t refused = count(Metric::ConnectionsRefusedFull) + count(Metric::ConnectionsRefusedAddress) +
+                           count(Metric::ConnectionsRefusedMemory);
   // They are read one by one while others count on.
   const uint64_t reading = std::min(count(Metric::ConnectionsReading), active);
   const uint64_t busy = count(Metric::HttpRequestsActive) + count(Metric::WebSocketsActive) +

@@ -92,9 +92,14 @@ bool EventQueue::take(std::string_view body, const Webhooks::FindWebhook& find) 
   Legacy legacy;
   if (!ipc::decode(body, legacy)) return false;
   uint64_t dropped = 0;
+  uint64_t orphaned = 0;
   for (const Left& left : legacy.events) {
     const auto endpoint = find(left.endpoint);
-    const bool room = endpoint != nullptr && feed_of(endpoint).size() < endpoint->event_queue;
+    if (endpoint == nullptr) {
+      ++orphaned;
+      continue;
+    }
+    const bool room = feed_of(endpoint).size() < endpoint->event_queue;
     const Ref event = room ? store_.append(left.endpoint, left.json, left.created_ms) : kNull;
     if (event == kNull) {
       ++dropped;
@@ -104,9 +109,10 @@ bool EventQueue::take(std::string_view body, const Webhooks::FindWebhook& find) 
     feed_of(endpoint).adopt(event);
   }
   metrics_.add(Metric::WebhookEventsDropped, dropped);
-  if (dropped > 0) {
+  metrics_.add(Metric::WebhookEventsOrphaned, orphaned);
+  if (dropped + orphaned > 0) {
     log_.warn("webhook_events_dropped",
-              {{"events", dropped}, {"reason", "left by another worker: no room, or their webhook is not configured"}});
+              {{"events", dropped + orphaned}, {"reason", "left by another worker: no room, or their webhook is not configured"}});
   }
   return true;
 }

@@ -101,10 +101,7 @@ void Dispatcher::serve(ServedExchange& exchange) {
   const config::Action action = request.location->action;
   const bool tells = action == config::Action::Status || action == config::Action::StubStatus ||
                      action == config::Action::Metrics || action == config::Action::Dashboard;
-  if (short_of_memory_ && !tells) {
-    metrics_.add(Metric::RequestsRefusedMemory);
-    return exchange.refuse(503, {{"Retry-After", "1"}});
-  }
+  if (short_of_memory_ && !tells) return exchange.refuse(Metric::RequestsRefusedMemory, 503, {{"Retry-After", "1"}});
   if (*request.limit_req_status != '\0') return admit(exchange);  // It has been asked before an error_page.
   const RequestLimits::Verdict rates = limits_.check_rates(request, exchange.record(), monotonic_ms());
   if (rates.status != 0) return exchange.respond_status(rates.status);
@@ -119,7 +116,10 @@ void Dispatcher::admit(ServedExchange& exchange) {
   if (refused != 0) return exchange.respond_status(refused);
   ClientAddress client = ClientAddress::of(exchange.record());
   ClientAddress::parse(request.remote_address, client);
-  if (!access_allowed(request.location->access, client)) return exchange.respond_status(403);
+  if (!access_allowed(request.location->access, client)) {
+    metrics_.add(Metric::RequestsRefusedAccess);
+    return exchange.respond_status(403);
+  }
   const uint64_t body_bytes_max = request.location->body_bytes_max;
   if (body_bytes_max > 0 && request.content_length.value_or(0) > body_bytes_max) return exchange.refuse(413);
   if (request.path == "*") return exchange.respond(204, {}, {});
@@ -136,20 +136,22 @@ void Dispatcher::admit(ServedExchange& exchange) {
 bool Dispatcher::check_transport(ServedExchange& exchange, const Record& record) {
   const Request& request = exchange.request();
   if (record.transport == record::Transport::PlainOnTls) {
+    metrics_.add(Metric::RequestsRefusedTls);
     if (has_page(exchange, kPlainOnTls)) return static_cast<void>(show_page(exchange, kPlainOnTls)), false;
-    exchange.refuse(400, {}, "400 The plain HTTP request was sent to HTTPS port\n");
+    exchange.turn_away(400, {}, "400 The plain HTTP request was sent to HTTPS port\n");
     return false;
   }
   if (request.tls == nullptr) return true;
   if (request.server->tls_settings.verify == tls::Verify::Off || request.server->tls == nullptr) return true;
   if (!request.tls->context().trusts_like(*request.server->tls)) {
     // The handshake was with another server, which has asked for other certificates.
+    metrics_.add(Metric::RequestsRefusedTls);
     exchange.respond_status(421);
     return false;
   }
   const char* refusal = request.tls->client_refusal();
   if (refusal == nullptr) return true;
-  exchange.refuse(400, {}, std::string("400 ") + refusal + '\n');
+  exchange.refuse(Metric::RequestsRefusedTls, 400, {}, std::string("400 ") + refusal + '\n');
   return false;
 }
 

@@ -266,9 +266,18 @@ void HttpLayer::on_drained(Record& record) {
 void HttpLayer::on_deadline(Record& record) {
   const record::ConnId id = connections_.id_of(record);
   if (Session* session = session_of(id)) return session->deadline_passed();
-  const bool head_begun = record.carry_bytes > 0 && connections_.outbound_queued(record) == 0;
-  if (head_begun) return refuse_head(record, {}, 408);
-  if (connections_.outbound_queued(record) > 0) return connections_.close_now(record);
+  if (connections_.outbound_queued(record) > 0) {
+    metrics_.add(Metric::ClosesSendTimeout);
+    return connections_.close_now(record);
+  }
+  if (record.carry_bytes > 0) return refuse_head(record, {}, 408);
+  const tls::ServerSession* tls = connections_.tls_of(record);
+  if (tls != nullptr && tls->state() == tls::ServerSession::State::Handshaking) {
+    metrics_.add(Metric::TlsHandshakesFailed);
+    on_insecure(record, "it was not completed in time");
+  } else if (record.keepalive_count == 0) {
+    metrics_.add(Metric::ConnectionsRefusedTimeout);
+  }
   connections_.close_gracefully(record);
 }
 

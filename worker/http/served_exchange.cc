@@ -5,6 +5,9 @@
 #include "worker/http/status.h"
 
 namespace beamgate::http {
+
+using metrics::Metric;
+
 record::Record& ServedExchange::record() {
   record::Record* found = parts_.connections.find(connection_);
   BG_ASSERT(found != nullptr);
@@ -146,7 +149,20 @@ void ServedExchange::end_body() {
   wait_for_handler();
 }
 
-void ServedExchange::refuse(uint16_t status, std::vector<ResponseField> fields, std::string text) {
+void ServedExchange::refuse(Metric why, uint16_t status, std::vector<ResponseField> fields, std::string text) {
+  parts_.metrics.add(why);
+  turn_away(status, std::move(fields), std::move(text));
+}
+
+void ServedExchange::refuse(uint16_t status) {
+  const bool too_large = status == 413 || status == 414 || status == 431;
+  refuse(status == 408 ? Metric::RequestsRefusedTimeout
+         : too_large   ? Metric::RequestsRefusedTooLarge
+                       : Metric::RequestsRefusedMalformed,
+         status);
+}
+
+void ServedExchange::turn_away(uint16_t status, std::vector<ResponseField> fields, std::string text) {
   const Busy busy(*this);
   body_state_ = BodyState::Broken;
   keep_alive_ = false;
@@ -213,6 +229,7 @@ void ServedExchange::deadline_passed() {
   const Busy busy(*this);
   if (sending()) {
     if (progress() > sent_mark_) return arm_deadline();
+    parts_.metrics.add(Metric::ClosesSendTimeout);
     cut();
     reset_ = true;  // It doesn't read: what is queued is not worth keeping.
     return;
@@ -231,7 +248,7 @@ void ServedExchange::peer_closed() {
     body_state_ = BodyState::Complete;
     return give_body_end();
   }
-  if (response_ == ResponseState::Pending) return refuse(400);
+  if (response_ == ResponseState::Pending) return turn_away(400);  // The client's own doing.
   body_state_ = BodyState::Broken;
   if (response_ == ResponseState::Streaming) cut();
 }

@@ -91,7 +91,10 @@ class ServedExchange : public Exchange {
   bool held() const { return held_; }
   void wake();  // Its time has come (Wakes), and it isn't held.
   // Answers, and takes nothing more of its request; an empty text is that of the status.
-  void refuse(uint16_t status, std::vector<ResponseField> fields = {}, std::string text = {});
+  void turn_away(uint16_t status, std::vector<ResponseField> fields = {}, std::string text = {});
+  // The same of what is at fault itself.  why: what it is counted as.
+  void refuse(metrics::Metric why, uint16_t status, std::vector<ResponseField> fields = {}, std::string text = {});
+  void refuse(uint16_t status);  // Counted as what the status says.
   // Counts it for a key of limit_conn until its end.  False: that would be more than `limit`.
   [[nodiscard]] virtual bool count_for(uint64_t key, uint32_t limit) = 0;
   virtual void uncount() = 0;  // For all of its keys.

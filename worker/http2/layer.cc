@@ -54,7 +54,10 @@ void Layer::on_enter(Record& record) {
   sessions_[slot] = Session::open(parts_, record);
   metrics_.add(Metric::Http2Connections);
   metrics_.add(Metric::Http2ConnectionsActive);
-  if (sessions_[slot] == nullptr) return connections_.close_now(record);
+  if (sessions_[slot] == nullptr) {
+    metrics_.add(Metric::ClosesMemory);
+    return connections_.close_now(record);
+  }
   sessions_[slot]->pump(record);
 }
 

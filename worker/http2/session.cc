@@ -80,6 +80,7 @@ void Session::fail(Record& record, int error) {
   if (error == NGHTTP2_ERR_TOO_MANY_SETTINGS) count(Flood::Settings);
   if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) count(Flood::Continuations);
   if (error == NGHTTP2_ERR_BAD_CLIENT_MAGIC) code = NGHTTP2_PROTOCOL_ERROR;
+  if (error == NGHTTP2_ERR_NOMEM) parts_.metrics.add(Metric::ClosesMemory);
   if (flooded_) code = NGHTTP2_ENHANCE_YOUR_CALM;
   nghttp2_session_terminate_session(native_, code);
   const record::ConnId id = connection_;
@@ -113,8 +114,14 @@ void Session::deadline_passed(Record& record) {
     }
     stalled_since_ms_ = 0;
   }
-  if (head_since_ms_ != 0 && now >= head_since_ms_ + server.header_timeout_ms) return fail(record, 0);
-  if (idle_since_ms_ != 0 && now >= idle_until_ms(record)) return shut_down(record);
+  if (head_since_ms_ != 0 && now >= head_since_ms_ + server.header_timeout_ms) {
+    parts_.metrics.add(Metric::RequestsRefusedTimeout);
+    return fail(record, 0);
+  }
+  if (idle_since_ms_ != 0 && now >= idle_until_ms(record)) {
+    if (record.keepalive_count == 0) parts_.metrics.add(Metric::ConnectionsRefusedTimeout);
+    return shut_down(record);
+  }
   std::vector<int32_t> due;
   for (const auto& [id, stream] : streams_) {
     if (stream->take_deadline(now)) due.push_back(id);
@@ -142,6 +149,7 @@ void Session::pump(Record& record) {
     serve_ready();
     if (!frame_some(record)) {
       --depth_;
+      parts_.metrics.add(Metric::ClosesMemory);
       return parts_.connections.close_now(record);
     }
     if (flooded_) {
@@ -316,7 +324,8 @@ void Session::end_head(int32_t stream_id, bool ends_stream) {
     parts_.dispatcher.dispatch(stream);
   } else {
     parts_.dispatcher.log_refused(request, *record, verdict.reason);
-    stream.refuse(verdict.status);
+    const bool full = verdict.status == 503;  // Which is counted as a connection.
+    full ? stream.turn_away(verdict.status) : stream.refuse(verdict.status);
   }
   if (Stream* still = find(stream_id); still != nullptr && ends_stream) still->receive_end();
 }

@@ -21,6 +21,11 @@ bool is_clients_fault(uint32_t code) {
          code == NGHTTP2_FRAME_SIZE_ERROR || code == NGHTTP2_REFUSED_STREAM;
 }
 
+// Of the connection; floods are counted apart.
+bool breaks_protocol(uint32_t code) {
+  return code != NGHTTP2_NO_ERROR && code != NGHTTP2_ENHANCE_YOUR_CALM && code != NGHTTP2_INTERNAL_ERROR;
+}
+
 }  // namespace
 
 struct Callbacks {
@@ -168,7 +173,13 @@ int Session::send_data(Stream& stream, const uint8_t* frame_head, size_t count) 
 }
 
 void Session::frame_sent(const nghttp2_frame& frame) {
-  if (frame.hd.type == NGHTTP2_RST_STREAM && is_clients_fault(frame.rst_stream.error_code)) count(Flood::Resets);
+  if (frame.hd.type == NGHTTP2_RST_STREAM && is_clients_fault(frame.rst_stream.error_code)) {
+    parts_.metrics.add(metrics::Metric::RequestsRefusedMalformed);
+    count(Flood::Resets);
+  }
+  if (frame.hd.type == NGHTTP2_GOAWAY && breaks_protocol(frame.goaway.error_code)) {
+    parts_.metrics.add(metrics::Metric::ClosesProtocolError);
+  }
   Stream* stream = find(frame.hd.stream_id);
   if (stream == nullptr || (frame.hd.type != NGHTTP2_DATA && frame.hd.type != NGHTTP2_HEADERS)) return;
   if (frame.hd.type == NGHTTP2_HEADERS) stream->head_sent(frame.hd.length);

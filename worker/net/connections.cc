@@ -123,6 +123,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
     if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, record.address_entry);
     record.phase = Phase::Free;
     free_slots_.push_back(slot);
+    metrics_.add(Metric::ConnectionsRefusedMemory);
     return nullptr;
   }
   socket.release();
@@ -373,9 +374,15 @@ void Connections::keep_carry(Record& record, std::span<const char> rest) {
   drop_carry(record);
   if (rest.empty()) return;
   record.carry = rest.size() < record::Arena::kLandingBytes / 2 ? arena_.allocate(rest.size()) : kNull;
-  if (record.carry == kNull) return close_now(record);  // Memory is at its limit: this client goes.
+  if (record.carry == kNull) return close_for_memory(record);
   memcpy(arena_.at(record.carry), rest.data(), rest.size());
   record.carry_bytes = static_cast<uint32_t>(rest.size());
+}
+
+// It is at its limit: this client goes.
+void Connections::close_for_memory(Record& record) {
+  metrics_.add(Metric::ClosesMemory);
+  close_now(record);
 }
 
 void Connections::drop_carry(Record& record) {

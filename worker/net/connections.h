@@ -237,7 +237,8 @@ class Connections final : public PollTarget {
   // --- Adopting (connections_adoption.cc).
   struct Adopted {
     uint32_t connections = 0;
-    uint32_t lost = 0;      // Damaged, gone, or in the middle of what can't be gone on with.
+    uint32_t lost = 0;      // Damaged, or gone.
+    uint32_t requests = 0;  // Closed because a request was being answered, and nobody knows how far.
     uint32_t blamed = 0;    // Closed because serving it has killed the worker.
     uint32_t tls = 0;       // Closed because its TLS or HTTP/2 session has died with the worker.
   };
@@ -296,6 +297,7 @@ class Connections final : public PollTarget {
   void dispatch(record::Record& record, std::span<const char> bytes);
   void keep_carry(record::Record& record, std::span<const char> rest);
   void drop_carry(record::Record& record);
+  void close_for_memory(record::Record& record);
   void maybe_end(record::Record& record);
   void go_on(record::Record& record);
   void discard_input(record::Record& record);

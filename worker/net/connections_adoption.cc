@@ -132,7 +132,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
       ++adopted.connections;
       continue;
     }
-    ++(blamed ? adopted.blamed : adopted.lost);
+    ++(blamed ? adopted.blamed : adopted.requests);
     close_now(*record);
   }
   for (const auto& [old, frame] : copied_frames_) record::release_frame(arena_, frame);

@@ -206,7 +206,7 @@ void Connections::commit_turn() {
   if (record == nullptr) turn_ = {};
   if (turn_.bytes == 0) return;
   if (record->flags & record::kFlagWantWrite) {
-    if (!spill_turn(*record)) close_now(*record);
+    if (!spill_turn(*record)) close_for_memory(*record);
     return;
   }
   arena_.save(arena_.stage().turn_bytes);
@@ -241,7 +241,7 @@ void Connections::turn_written(Record& record, size_t written) {
     const size_t begun = written > 0 ? 1 : 0;
     // The arena may be full, and a part already out: the stream can't be kept whole then.
     if (!queue_copy(record, {arena_.turn_buffer() + written - begun, bytes - written + begun}, {})) {
-      return close_now(record);
+      return close_for_memory(record);
     }
     record.outbound_offset = static_cast<uint32_t>(begun);
     record.outbound_bytes -= static_cast<uint32_t>(begun);

@@ -61,7 +61,9 @@ void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions,
     return bus_wait_.wait(id, [this, id, actions, next, done] { publish_from(id, actions, next, done); });
   }
   Record* open = ops_.find_open(id);
-  if (open != nullptr && actions->close) ops_.close(*open, actions->close->code, actions->close->reason);
+  if (open != nullptr && actions->close) {
+    ops_.close(*open, metrics::Metric::ClosesApplication, actions->close->code, actions->close->reason);
+  }
   done(ops_.find_open(id));
 }
 

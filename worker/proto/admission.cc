@@ -74,7 +74,7 @@ class Admission::Cancel final : public http::Attachment {
 
 void Admission::begin(http::Exchange& exchange, record::Record& record, Door& door, const Applicant& applicant) {
   forget(record);  // Of an earlier handshake on this connection that was refused.
-  if (!remember(exchange, record, applicant)) return refuse(exchange, record, door, 503, "No memory.\n");
+  if (!remember(exchange, record, applicant)) return refuse(exchange, record, door, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
   auto cancel = std::make_unique<Cancel>(context_.webhooks);
   Cancel& attached = *cancel;
   exchange.attach(std::move(cancel));
@@ -127,22 +127,24 @@ void Admission::on_reply(http::ExchangeId id, record::ConnId connection, Door& d
   if (webhook_of(*exchange)->on_error == config::Webhook::OnError::Allow) {
     return door.let_in(*exchange, *record, std::make_shared<hook::Actions>(), {});
   }
-  refuse(*exchange, *record, door, status_without_answer(reply), "The application can't be asked.\n");
+  refuse(*exchange, *record, door, Metric::WebSocketHandshakesUnreachable, status_without_answer(reply),
+         "The application can't be asked.\n");
 }
 
 void Admission::pass_on(http::Exchange& exchange, record::Record& record, Door& door, const hook::Reply& reply) {
-  turn_away(exchange, record, door, reply.status, reply.content_type, reply.body, passed_fields(reply));
+  turn_away(exchange, record, door, Metric::WebSocketHandshakesApplication, reply.status, reply.content_type, reply.body,
+            passed_fields(reply));
 }
 
-void Admission::refuse(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status,
+void Admission::refuse(http::Exchange& exchange, record::Record& record, Door& door, Metric why, uint16_t status,
                        std::string_view text, std::vector<http::ResponseField> fields) {
-  turn_away(exchange, record, door, status, "text/plain", text, std::move(fields));
+  turn_away(exchange, record, door, why, status, "text/plain", text, std::move(fields));
 }
 
-void Admission::turn_away(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status,
+void Admission::turn_away(http::Exchange& exchange, record::Record& record, Door& door, Metric why, uint16_t status,
                           std::string_view content_type, std::string_view body,
                           std::vector<http::ResponseField> fields) {
-  context_.metrics.add(Metric::WebSocketHandshakesRefused);
+  context_.metrics.add(why);
   forget(record);
   door.turn_away(exchange, record, status, content_type, body, std::move(fields));
 }

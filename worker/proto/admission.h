@@ -54,9 +54,9 @@ class Admission {
   // record: of the connection that it becomes, the exchange's own or another one that is there for it; who it is is
   // kept there.  One of the door's methods is called, now or later, unless the client goes.
   void begin(http::Exchange& exchange, record::Record& record, Door& door, const Applicant& applicant);
-  // For a door's own reasons.  The record is nobody's again.
-  void refuse(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status, std::string_view text,
-              std::vector<http::ResponseField> fields = {});
+  // For a door's own reasons.  why: what it is counted as.  The record is nobody's again.
+  void refuse(http::Exchange& exchange, record::Record& record, Door& door, metrics::Metric why, uint16_t status,
+              std::string_view text, std::vector<http::ResponseField> fields = {});
 
  private:
   class Cancel;
@@ -64,7 +64,7 @@ class Admission {
   bool remember(const http::Exchange& exchange, record::Record& record, const Applicant& applicant);
   void on_reply(http::ExchangeId id, record::ConnId connection, Door& door, const hook::Reply& reply);
   void pass_on(http::Exchange& exchange, record::Record& record, Door& door, const hook::Reply& reply);
-  void turn_away(http::Exchange& exchange, record::Record& record, Door& door, uint16_t status,
+  void turn_away(http::Exchange& exchange, record::Record& record, Door& door, metrics::Metric why, uint16_t status,
                  std::string_view content_type, std::string_view body, std::vector<http::ResponseField> fields);
   void forget(record::Record& record);
 

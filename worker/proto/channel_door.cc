@@ -13,7 +13,10 @@
 
 namespace beamgate::proto {
 
+using metrics::Metric;
+
 struct ChannelDoor::Refusal {
+  Metric why;
   uint16_t status = 0;  // 0: none.
   std::string_view text;
   std::string_view challenge;  // WWW-Authenticate, RFC 6750 section 3.
@@ -49,9 +52,9 @@ ChannelDoor::ChannelDoor(Context& context, http::Exchanges& exchanges, Connectio
 void ChannelDoor::open(http::Exchange& exchange, const config::ChannelReaderAction& action, LetIn let_in) {
   auto visit = std::make_unique<Visit>(context_.webhooks, action, std::move(let_in));
   const std::vector<RequestedChannel> channels = requested_channels(exchange, action.channels);
-  Refusal refusal;
-  if (channels.empty()) refusal = {400, "No channel is named.\n", {}};
-  if (channels.size() > Cursor::kChannelsMax) refusal = {400, "Too many channels.\n", {}};
+  Refusal refusal{};
+  if (channels.empty()) refusal = {Metric::RequestsRefusedChannel, 400, "No channel is named.\n", {}};
+  if (channels.size() > Cursor::kChannelsMax) refusal = {Metric::RequestsRefusedChannel, 400, "Too many channels.\n", {}};
   if (refusal.status == 0 && action.token) refusal = check_tokens(exchange.request(), *action.token, *visit);
   for (const RequestedChannel& channel : channels) {
     if (refusal.status == 0) refusal = check_channel(channel, action.token != nullptr, *visit);
@@ -69,8 +72,8 @@ void ChannelDoor::open(http::Exchange& exchange, const config::ChannelReaderActi
 ChannelDoor::Refusal ChannelDoor::check_tokens(const http::Request& request, const config::TokenRules& rules,
                                                Visit& visit) const {
   ShownTokens shown = read_tokens(request, rules);
-  if (!shown.any) return {401, "A token is wanted.\n", "Bearer"};
-  if (!shown.valid) return {401, "The token is not valid.\n", "Bearer error=\"invalid_token\""};
+  if (!shown.any) return {Metric::RequestsRefusedToken, 401, "A token is wanted.\n", "Bearer"};
+  if (!shown.valid) return {Metric::RequestsRefusedToken, 401, "The token is not valid.\n", "Bearer error=\"invalid_token\""};
   visit.guest.user = std::move(shown.user);
   visit.guest.expires_s = shown.expires_s;
   visit.tokens_name = std::move(shown.channels);
@@ -80,10 +83,10 @@ ChannelDoor::Refusal ChannelDoor::check_tokens(const http::Request& request, con
 ChannelDoor::Refusal ChannelDoor::check_channel(const RequestedChannel& channel, bool tokens, Visit& visit) const {
   using Subscribing = ChannelPolicy::Subscribing;
   const Subscribing verdict = policy_.may_subscribe(channel.name);
-  if (verdict == Subscribing::NoName) return {400, "This is no name of a channel.\n", {}};
-  if (verdict == Subscribing::Full) return {503, "The channel is full.\n", {}};
+  if (verdict == Subscribing::NoName) return {Metric::RequestsRefusedChannel, 400, "This is no name of a channel.\n", {}};
+  if (verdict == Subscribing::Full) return {Metric::RequestsRefusedChannelFull, 503, "The channel is full.\n", {}};
   if (!channel.by_client) return {};
-  if (channel.name.starts_with('#')) return {403, "This channel is a user's.\n", {}};
+  if (channel.name.starts_with('#')) return {Metric::RequestsRefusedChannel, 403, "This channel is a user's.\n", {}};
   switch (verdict) {
     case Subscribing::Open:
       return {};
@@ -93,16 +96,17 @@ ChannelDoor::Refusal ChannelDoor::check_channel(const RequestedChannel& channel,
     case Subscribing::Token: {
       const auto& named = visit.tokens_name;
       if (std::find(named.begin(), named.end(), channel.name) != named.end()) return {};
-      if (tokens) return {403, "No token is for this channel.\n", "Bearer error=\"insufficient_scope\""};
+      if (tokens) return {Metric::RequestsRefusedToken, 403, "No token is for this channel.\n", "Bearer error=\"insufficient_scope\""};
       break;
     }
     default:
       break;
   }
-  return {403, "This channel is not open.\n", {}};
+  return {Metric::RequestsRefusedChannel, 403, "This channel is not open.\n", {}};
 }
 
 void ChannelDoor::refuse(http::Exchange& exchange, const Visit& visit, const Refusal& refusal) {
+  context_.metrics.add(refusal.why);
   auto fields = http::cross_origin_fields(exchange.request(), visit.action.cross_origin);
   if (!refusal.challenge.empty()) fields.push_back({"WWW-Authenticate", std::string(refusal.challenge)});
   if (refusal.status == 503) fields.push_back({"Retry-After", "1"});
@@ -120,7 +124,9 @@ void ChannelDoor::ask_next(http::Exchange& exchange, Visit& visit) {
   const std::string& channel = visit.to_ask[visit.asked];
   const std::shared_ptr<const config::Webhook> webhook = policy_.rules_of(channel).webhook;
   const http::Request& request = exchange.request();
-  if (webhook == nullptr) return refuse(exchange, visit, {403, "This channel is not open.\n", {}});  // Since a reload.
+  if (webhook == nullptr) {  // Since a reload.
+    return refuse(exchange, visit, {Metric::RequestsRefusedChannel, 403, "This channel is not open.\n", {}});
+  }
   const std::string fields = address_fields(request) + kept_fields(request, *webhook);
   const std::string id = subscribe_id(exchange.record().uid, exchange.id().number, visit.asked++);
   hook::Call call{.endpoint = webhook, .type = "beamgate.subscribe", .subject = subjects_.of(exchange.record()),
@@ -142,12 +148,14 @@ void ChannelDoor::on_reply(http::Exchange& exchange, Visit& visit, const config:
     return ask_next(exchange, visit);
   }
   if (reply.outcome == hook::Outcome::Answered && reply.status >= 400) {
+    context_.metrics.add(Metric::RequestsRefusedApplication);
     auto fields = http::cross_origin_fields(exchange.request(), visit.action.cross_origin);
     for (auto& field : passed_fields(reply)) fields.push_back(std::move(field));
     return exchange.respond(reply.status, reply.content_type, reply.body, std::move(fields));
   }
   if (webhook.on_error == config::Webhook::OnError::Allow) return ask_next(exchange, visit);
-  refuse(exchange, visit, {status_without_answer(reply), "The application can't be asked.\n", {}});
+  const uint16_t status = status_without_answer(reply);
+  refuse(exchange, visit, {Metric::RequestsRefusedUnreachable, status, "The application can't be asked.\n", {}});
 }
 
 void ChannelDoor::take_actions(Visit& visit, const hook::Actions& actions) {

@@ -56,6 +56,35 @@ ChannelPolicy::Subscribing ChannelPolicy::may_subscribe(std::string_view channel
 }
 
 ChannelPolicy::Publishing ChannelPolicy::may_publish(std::string_view channel, size_t bytes) {
+  const Publishing verdict = judge(channel, bytes);
+  if (verdict != Publishing::Allowed) refused(verdict);
+  return verdict;
+}
+
+void ChannelPolicy::refused(Publishing why) {
+  using metrics::Metric;
+  switch (why) {
+    case Publishing::Allowed: return;
+    case Publishing::Denied: return context_.metrics.add(Metric::PublicationsRefusedDenied);
+    case Publishing::TooFast: return context_.metrics.add(Metric::PublicationsRefusedRate);
+    case Publishing::TooLarge: return context_.metrics.add(Metric::PublicationsRefusedTooLarge);
+  }
+}
+
+void ChannelPolicy::refused(Subscribing why) {
+  using metrics::Metric;
+  switch (why) {
+    case Subscribing::Token: return context_.metrics.add(Metric::SubscriptionsRefusedToken);
+    case Subscribing::Full: return context_.metrics.add(Metric::SubscriptionsRefusedFull);
+    case Subscribing::Open:
+    case Subscribing::Webhook:
+    case Subscribing::Denied:
+    case Subscribing::NoName: break;
+  }
+  context_.metrics.add(Metric::SubscriptionsRefusedChannel);
+}
+
+ChannelPolicy::Publishing ChannelPolicy::judge(std::string_view channel, size_t bytes) {
   const ChannelRules& rules = rules_of(channel);
   // A pattern is no place to publish in.
   if (!rules.client_publish || (rules.wildcards && has_wildcard(channel))) return Publishing::Denied;
@@ -66,9 +95,7 @@ ChannelPolicy::Publishing ChannelPolicy::may_publish(std::string_view channel, s
   const uint32_t burst = std::min(rules.rate_burst, ipc::RateTable::kBurstMax);
   const ipc::RateTable::Rate rate{rules.rate_milli, (burst - 1) * 1'000};
   const auto taken = context_.rates->take(kWindow, key_of("channel_rate", channel), rate, monotonic_ms());
-  if (taken.admitted) return Publishing::Allowed;
-  context_.metrics.add(metrics::Metric::WebSocketRateExceeded);
-  return Publishing::TooFast;
+  return taken.admitted ? Publishing::Allowed : Publishing::TooFast;
 }
 
 Result<hub::Subscribed> ChannelPolicy::subscribe(record::Record& record, std::string_view channel) {

@@ -49,8 +49,11 @@ class ChannelPolicy final : public hub::SubscriberLimit {
     TooFast,   // Above the channel's rate.
     TooLarge,  // Above publication_max.
   };
-  // Takes what it allows from the channel's rate.
+  // Takes what it allows from the channel's rate, and counts what it doesn't.
   Publishing may_publish(std::string_view channel, size_t bytes);
+  // Count what a protocol refuses.
+  void refused(Publishing why);
+  void refused(Subscribing why);
 
   // What a subscription that is let in begins with: presence, where the rules have it, under the record's user, or its
   // connection id where it has none; and the newest publication from channels with a cache.  Texts of `user` borrow.
@@ -67,6 +70,7 @@ class ChannelPolicy final : public hub::SubscriberLimit {
  private:
   using Entries = std::vector<uint32_t>;  // Of the table, one for each subscriber.
 
+  Publishing judge(std::string_view channel, size_t bytes);
   uint64_t key_of(std::string_view what, std::string_view channel) const;
   std::optional<uint32_t> take_place(std::string_view channel, uint32_t most) const;
   bool is_full(std::string_view channel, uint32_t most) const;

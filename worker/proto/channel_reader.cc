@@ -7,6 +7,7 @@
 
 namespace beamgate::proto {
 
+using metrics::Metric;
 using record::Record;
 
 // --- Requests.
@@ -21,6 +22,7 @@ void ChannelReader::handle(http::Exchange& exchange) {
 bool ChannelReader::refuse(http::Exchange& exchange, const config::CrossOrigin& cross_origin) const {
   const http::Request& request = exchange.request();
   if (!http::origin_allowed(request, cross_origin.origins)) {
+    context_.metrics.add(Metric::RequestsRefusedOrigin);
     exchange.respond(403, "text/plain", "This Origin is not allowed.\n", {{"Vary", "Origin"}});
     return true;
   }
@@ -34,6 +36,7 @@ bool ChannelReader::refuse(http::Exchange& exchange, const config::CrossOrigin& 
 // The application may have taken its time.
 void ChannelReader::let_in(http::Exchange& exchange, const Guest& guest) {
   if (!draining_) return begin(exchange, guest);
+  context_.metrics.add(Metric::RequestsRefusedDraining);
   exchange.respond(503, "text/plain", "Shutting down.\n", {{"Retry-After", "1"}});
 }
 
@@ -59,7 +62,7 @@ void ChannelReader::join(Record& record, const Guest& guest, const std::optional
     }
     std::string user;
     prepare(record, channel, user, options);
-    if (!context_.hub.join(record, channel, options).ok()) return end(record);
+    if (!context_.hub.join(record, channel, options).ok()) return end(record, Metric::ClosesMemory);
   }
 }
 

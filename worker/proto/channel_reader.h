@@ -34,8 +34,8 @@ class ChannelReader : public net::PhaseHandler, public http::Handler, public Enc
   void drain(int64_t after_ms, int64_t over_ms);
 
   // PlainOrders: both end the request, and its client may ask again.
-  void close(record::Record& record) final { end(record); }
-  void unsubscribe(record::Record& record, std::string_view) final { end(record); }
+  void close(record::Record& record, metrics::Metric why) final { end(record, why); }
+  void unsubscribe(record::Record& record, std::string_view) final { end(record, metrics::Metric::ClosesApi); }
 
   // http::Handler
   void handle(http::Exchange& exchange) final;
@@ -61,8 +61,8 @@ class ChannelReader : public net::PhaseHandler, public http::Handler, public Enc
   virtual void begin(http::Exchange& exchange, const Guest& guest) = 0;
   // The kind's part of a subscription that is about to begin.
   virtual void prepare(record::Record&, std::string_view, std::string&, hub::JoinOptions&) {}
-  // There is no way to go on.
-  virtual void end(record::Record& record) = 0;
+  // There is no way to go on.  why: what it is counted as.
+  virtual void end(record::Record& record, metrics::Metric why) = 0;
 
   // Goes on until the record isn't of this kind any more.  strange: tag of a channel that no cursor has a place of.
   void join(record::Record& record, const Guest& guest, const std::optional<Cursor>& cursor,

@@ -102,12 +102,12 @@ bool ConnectionOps::send(record::Record& record, bool binary, std::string_view b
   return websockets_.send(record, binary ? ws::Opcode::Binary : ws::Opcode::Text, bytes);
 }
 
-void ConnectionOps::close(record::Record& record, uint16_t code, std::string_view reason) {
-  if (PlainOrders* plain = plain_orders_for(record)) return plain->close(record);
+void ConnectionOps::close(record::Record& record, metrics::Metric why, uint16_t code, std::string_view reason) {
+  if (PlainOrders* plain = plain_orders_for(record)) return plain->close(record, why);
   if (record.phase != record::Phase::WebSocket) return;
   const Orders* orders = orders_for(record);
   const ws::CloseText text = orders == nullptr ? ws::CloseText{code, reason} : orders->closes_with(code, reason);
-  websockets_.close(record, text.code, text.reason);
+  websockets_.close(record, why, text.code, text.reason);
 }
 
 bool ConnectionOps::refresh(record::Record& record, bool expired, int64_t expires_s) {

@@ -62,9 +62,9 @@ class ConnectionOps {
 
   // False: not an open WebSocket, or its queue is full and the slow-reader policy has been applied.
   bool send(record::Record& record, bool binary, std::string_view bytes);
-  // code: valid_close_code(), which its protocol may have another one for; the reason is cut to 123 bytes.  Where it
-  // speaks no WebSocket, both mean nothing.
-  void close(record::Record& record, uint16_t code, std::string_view reason);
+  // why: what it is counted as; code: valid_close_code(), which its protocol may have another one for; the reason is cut
+  // to 123 bytes.  Where it speaks no WebSocket, these two mean nothing.
+  void close(record::Record& record, metrics::Metric why, uint16_t code, std::string_view reason);
   // Until when the application answers for it (Unix time; 0: for ever), or no longer.  False: its protocol has no
   // such thing.
   bool refresh(record::Record& record, bool expired, int64_t expires_s);

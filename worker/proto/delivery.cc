@@ -133,8 +133,9 @@ bool Delivery::send(record::Record& record, Encoder& encoder, Shared& message, s
   const record::Ref frame = frame_for(record, message, ping);
   const bool is_websocket = record.phase == record::Phase::WebSocket;
   if (frame == record::kNull) {
-    const bool has_own = is_websocket && ping.empty();
-    return has_own && websockets_->send(record, message.opcode(), message.payload());
+    if (is_websocket && ping.empty()) return websockets_->send(record, message.opcode(), message.payload());
+    metrics_.add(metrics::Metric::MessagesDroppedMemory);
+    return false;
   }
   if (!is_websocket) {
     // Before it: a poll that is answered is nobody's any more.

@@ -67,7 +67,10 @@ void EventStream::begin(http::Exchange& exchange, const Guest& guest) {
     if (!record::assign_text(context_.arena, own.handshake, expires)) own.ws.close = record::CloseState::SentClose;
   });
   if (record == nullptr) return;
-  if (record->ws.close != record::CloseState::Open) return end(*record);
+  if (record->ws.close != record::CloseState::Open) {
+    context_.metrics.add(Metric::ClosesMemory);
+    return go(*record);
+  }
   const record::ConnId id = context_.connections.id_of(*record);
   const int64_t retry_ms = action_of(*record).retry_ms;
   send_text(*record, retry_ms > 0 ? "retry: " + std::to_string(retry_ms) + "\n\n" : std::string(kEventComment));
@@ -86,7 +89,7 @@ void EventStream::prepare(Record& record, std::string_view channel, std::string&
 void EventStream::on_joined(Record& record, std::string_view tag, const ipc::ChannelState& state) {
   if (record.phase != Phase::EventStream) return;
   context_.connections.touch(record);
-  if (!state.answered) return end(record);
+  if (!state.answered) return end(record, Metric::ClosesMissed);
   const bool came_back = !tag.empty();
   std::string text;
   for (const ipc::Past& past : state.publications) {
@@ -142,7 +145,7 @@ bool EventStream::send(Record& record, Ref frame) {
     current_.id = id;
   }
   if (current_.frame != record::kNull) return queue(record, current_.frame);
-  end(record);
+  end(record, Metric::ClosesMemory);
   return false;
 }
 
@@ -155,8 +158,7 @@ bool EventStream::queue(Record& record, Ref frame) {
   if (!context_.connections.send_frame(record, frame)) {
     const size_t queued = context_.connections.outbound_queued(record);
     if (action_of(record).slow_reader == config::WebSocketAction::SlowReader::Close || queued == 0) {
-      context_.metrics.add(Metric::ClosesSlowReader);
-      end(record);
+      end(record, Metric::ClosesSlowReader);
       return false;
     }
     const uint32_t dropped = context_.connections.drop_oldest(record, SIZE_MAX);
@@ -164,7 +166,7 @@ bool EventStream::queue(Record& record, Ref frame) {
     send_reset(record, "slow", {});
     if (record.phase != Phase::EventStream || record.ws.close != record::CloseState::Open ||
         !context_.connections.send_frame(record, frame)) {
-      end(record);
+      end(record, Metric::ClosesSlowReader);
       return false;
     }
   }
@@ -173,7 +175,7 @@ bool EventStream::queue(Record& record, Ref frame) {
 }
 
 // It comes back and recovers what was missed, or is told that it can't.
-void EventStream::on_gap(Record& record, std::string_view, uint64_t) { end(record); }
+void EventStream::on_gap(Record& record, std::string_view, uint64_t) { end(record, Metric::ClosesMissed); }
 
 // What belongs to the stream itself always finds room: the queue's limit is raised for it.
 void EventStream::send_text(Record& record, std::string_view text) {
@@ -184,7 +186,7 @@ void EventStream::send_text(Record& record, std::string_view text) {
       static_cast<uint32_t>(std::min<uint64_t>(uint64_t{limit} + text.size(), UINT32_MAX / 2));
   const bool sent = context_.connections.send(record, text);
   record.outbound_limit = limit;
-  if (!sent) end(record);
+  if (!sent) end(record, Metric::ClosesMemory);
 }
 
 void EventStream::send_reset(Record& record, std::string_view reason, std::string_view channel) {
@@ -199,8 +201,13 @@ void EventStream::send_reset(Record& record, std::string_view reason, std::strin
 
 // What isn't with the kernel yet is of no use: its reader comes back for it.  A stream on its way to this worker ends
 // once it is here, and is sent nothing more: there must be no hole in front of anything.
-void EventStream::end(Record& record) {
+void EventStream::end(Record& record, Metric why) {
   if (record.phase != Phase::EventStream) return;
+  if (record.ws.close == record::CloseState::Open) context_.metrics.add(why);
+  go(record);
+}
+
+void EventStream::go(Record& record) {
   if (context_.connections.arriving(record)) {
     record::touch(context_.arena, record);
     record.ws.close = record::CloseState::SentClose;
@@ -238,8 +245,12 @@ void EventStream::set_next_deadline(Record& record) {
 size_t EventStream::on_bytes(Record&, std::span<const char> bytes) { return bytes.size(); }
 
 void EventStream::on_deadline(Record& record) {
-  if (record.ws.close != record::CloseState::Open) return end(record);
-  if (draining_ || expires_ms(record) == 0) return context_.connections.close_gracefully(record);
+  if (record.ws.close != record::CloseState::Open) return go(record);
+  const bool expired = expires_ms(record) == 0;
+  if (draining_ || expired) {
+    context_.metrics.add(expired ? Metric::ClosesToken : Metric::ClosesDraining);
+    return context_.connections.close_gracefully(record);
+  }
   set_next_deadline(record);
   if (context_.connections.outbound_queued(record) == 0) send_text(record, kEventComment);
 }

@@ -62,8 +62,9 @@ class EventStream final : public ChannelReader {
   }
   void begin(http::Exchange& exchange, const Guest& guest) override;
   void prepare(record::Record& record, std::string_view channel, std::string& user, hub::JoinOptions& options) override;
-  void end(record::Record& record) override;
+  void end(record::Record& record, metrics::Metric why) override;
 
+  void go(record::Record& record);
   const config::EventStreamAction& action_of(const record::Record& record) const;
   int64_t expires_ms(const record::Record& record) const;
   void send_id(record::Record& record, const Reached& latest);

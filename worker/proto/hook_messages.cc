@@ -26,7 +26,7 @@ void HookMessages::on_message(Record& record, const std::shared_ptr<const config
                               std::string_view bytes) {
   if (record.hook_messages == 0 && dialect_.handle(record, {binary, 0, bytes})) return;
   if (!queue_.push(record, binary, ++record.hook_sequence, bytes)) {
-    return ops_.close(record, ws::kCloseTryAgainLater, "no memory");
+    return ops_.close(record, Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory");
   }
   if (record.hook_messages > endpoint->connection_queue) {
     context_.connections.pause(record, record::kPauseWebhook);
@@ -133,16 +133,21 @@ void HookMessages::wait(UnderWay& under_way, int64_t wait_ms) {
 
 // Nothing that it has sent behind a message that was refused is brought to the application.
 void HookMessages::deny(Record& record, const MessageDialect::CloseWith& close) {
-  queue_.clear(record);
+  drop_all(record);
   under_way_.erase(context_.connections.id_of(record).slot);
-  ops_.close(record, close.code, close.reason);
+  ops_.close(record, close.why, close.code, close.reason);
+}
+
+void HookMessages::drop_all(Record& record) {
+  context_.metrics.add(Metric::MessagesDroppedApplication, record.hook_messages);
+  queue_.clear(record);
 }
 
 // Null: the connection has gone meanwhile.
 Record* HookMessages::skip_handled(ConnId id) {
   for (Record* record = ops_.find_open(id);; record = ops_.find_open(id)) {
     if (record == nullptr) return nullptr;
-    if (record->ws.close != record::CloseState::Open) queue_.clear(*record);  // An action has closed it.
+    if (record->ws.close != record::CloseState::Open) drop_all(*record);  // An action has closed it.
     if (record->hook_messages == 0 || !dialect_.handle(*record, queue_.front(*record))) return record;
     if (Record* open = ops_.find_open(id); open != nullptr && open->hook_messages > 0) queue_.pop(*open);
   }
@@ -161,7 +166,7 @@ bool HookMessages::remove_taken(Record& record, UnderWay& under_way) {
   const auto rest = queue_.all(record);
   for (size_t i = 0; i < under_way.offered; ++i) under_way.again += rest[i].bytes.size();
   under_way.again -= left;
-  if (left > 0 && !queue_.cut_front(record, left)) deny(record, {ws::kCloseTryAgainLater, "no memory"});
+  if (left > 0 && !queue_.cut_front(record, left)) deny(record, {Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory"});
   return false;
 }
 
@@ -172,7 +177,7 @@ void HookMessages::wait_for_more(Record& record, UnderWay& under_way) {
   if (record.hook_messages <= under_way.endpoint->connection_queue / 2 + 1) {
     context_.connections.resume(record, record::kPauseWebhook);
   } else if ((record.pauses & record::kPauseWebhook) != 0) {
-    deny(record, {ws::kCloseInternalError, "the application takes nothing"});
+    deny(record, {Metric::ClosesApplication, ws::kCloseInternalError, "the application takes nothing"});
   }
 }
 

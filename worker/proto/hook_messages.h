@@ -80,6 +80,7 @@ class HookMessages {
   void take_reply(record::Record& record, UnderWay& under_way, const hook::Reply& reply);
   void act(record::Record& record, UnderWay& under_way, const hook::Reply& reply);
   void delay(UnderWay& under_way, int64_t retry_after_ms);
+  void drop_all(record::Record& record);
   void deny(record::Record& record, const MessageDialect::CloseWith& close);
   record::Record* skip_handled(record::ConnId id);
   bool remove_taken(record::Record& record, UnderWay& under_way);

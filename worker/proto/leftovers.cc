@@ -10,6 +10,7 @@ void Leftovers::take(record::Record& record, const std::shared_ptr<const config:
     context_.log.warn("webhook_messages_dropped", {{"connection", record::format_uid(record.uid)},
                                                    {"messages", record.hook_messages},
                                                    {"reason", "their client is gone"}});
+    context_.metrics.add(metrics::Metric::MessagesDroppedApplication, record.hook_messages);
     return queue_.clear(record);
   }
   const hook::Subject subject = subjects_.of(record);
@@ -47,6 +48,9 @@ void Leftovers::settle(uint64_t uid, const hook::Reply& reply) {
 void Leftovers::on_reply(uint64_t uid, const hook::Reply& reply) {
   const auto found = gone_.find(uid);
   if (found == gone_.end()) return;
+  if (!reply.accepted()) {
+    context_.metrics.add(metrics::Metric::MessagesDroppedApplication, found->second.messages.size());
+  }
   found->second.messages.pop_front();
   if (!reply.accepted() || found->second.messages.empty()) {
     gone_.erase(found);

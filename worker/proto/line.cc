@@ -52,7 +52,7 @@ size_t Line::on_bytes(Record& record, std::span<const char> bytes) {
     if (step.kind == LineStep::Kind::NeedMore) break;
     if (step.kind == LineStep::Kind::TooLong) {
       say(record, "ERR line too long");
-      if (context_.connections.find(id) != nullptr) context_.connections.close_gracefully(record);
+      if (context_.connections.find(id) != nullptr) end(record, Metric::ClosesMessageTooBig);
       return bytes.size();
     }
     if (context_.connections.outbound_room(record) < record.outbound_limit / 2) {
@@ -91,8 +91,10 @@ bool Line::obey(Record& record, std::string_view line) {
 
 void Line::join(Record& record, std::string_view room) {
   const std::string channel = server_of(record).room_prefix + std::string(room);
-  if (room.empty() || channel.starts_with('#') || !valid_utf8(room)) return say(record, "ERR no such room");
-  switch (policy_.may_subscribe(channel)) {
+  const bool is_name = !room.empty() && !channel.starts_with('#') && valid_utf8(room);
+  const auto verdict = is_name ? policy_.may_subscribe(channel) : ChannelPolicy::Subscribing::NoName;
+  if (verdict != ChannelPolicy::Subscribing::Open) policy_.refused(verdict);
+  switch (verdict) {
     case ChannelPolicy::Subscribing::Open: break;
     case ChannelPolicy::Subscribing::NoName: return say(record, "ERR no such room");
     case ChannelPolicy::Subscribing::Full: return say(record, "ERR the room is full");
@@ -108,6 +110,7 @@ void Line::join(Record& record, std::string_view room) {
   options.wants = static_cast<uint8_t>(options.wants & ~ipc::kStateMembers);
   if (context_.hub.join(record, channel, options).ok()) return;
   context_.connections.resume(record, record::kPauseLayer);
+  policy_.refused(ChannelPolicy::Subscribing::Full);
   // Somebody at another worker may have taken the last place meanwhile.
   const bool full = policy_.may_subscribe(channel) == ChannelPolicy::Subscribing::Full;
   say(record, full ? "ERR the room is full" : "ERR no memory");
@@ -182,15 +185,17 @@ bool Line::queue(Record& record, Ref frame) {
     context_.connections.touch(record);
     const uint32_t dropped = context_.connections.drop_oldest(record, SIZE_MAX);
     if (server_of(record).slow_reader == config::WebSocketAction::SlowReader::Close || dropped == 0) {
-      context_.metrics.add(Metric::ClosesSlowReader);
-      end(record);
+      end(record, Metric::ClosesSlowReader);
       return false;
     }
     context_.metrics.add(Metric::MessagesDroppedSlowReader, dropped);
     const record::ConnId id = context_.connections.id_of(record);
     say(record, "ERR lines were lost");
     if (context_.connections.find(id) == nullptr || record.phase != Phase::Line) return false;
-    if (!context_.connections.send_frame(record, frame)) return false;
+    if (!context_.connections.send_frame(record, frame)) {
+      context_.metrics.add(Metric::MessagesDroppedSlowReader);
+      return false;
+    }
   }
   ++record.messages_sent;
   return true;
@@ -200,19 +205,23 @@ void Line::say(Record& record, std::string_view text) {
   if (record.phase != Phase::Line) return;
   record::touch(context_.arena, record);
   if (context_.connections.send(record, text, "\n")) return;
-  context_.metrics.add(Metric::ClosesSlowReader);
   context_.connections.drop_oldest(record, SIZE_MAX);
-  end(record);
+  end(record, Metric::ClosesSlowReader);
+}
+
+void Line::end(Record& record, Metric why) {
+  if (record.phase == Phase::Line && record.ws.close == record::CloseState::Open) context_.metrics.add(why);
+  go(record);
 }
 
 // One that is on its way to this worker ends once it is here.
-void Line::end(Record& record) {
+void Line::go(Record& record) {
   if (!context_.connections.arriving(record)) return context_.connections.close_gracefully(record);
   record::touch(context_.arena, record);
   record.ws.close = record::CloseState::SentClose;
 }
 
-void Line::close(Record& record) { say_bye(record, "BYE closed by the application"); }
+void Line::close(Record& record, Metric why) { say_bye(record, why, "BYE closed by the application"); }
 
 void Line::unsubscribe(Record& record, std::string_view channel) {
   const std::string text = "ERR removed from " + std::string(channel.substr(server_of(record).room_prefix.size()));
@@ -221,11 +230,11 @@ void Line::unsubscribe(Record& record, std::string_view channel) {
 }
 
 // The last line always finds room: the queue's limit is raised for it.
-void Line::say_bye(Record& record, std::string_view why) {
+void Line::say_bye(Record& record, Metric why, std::string_view text) {
   context_.connections.touch(record);
   record.outbound_limit += 64;
-  say(record, why);
-  if (record.phase == Phase::Line) context_.connections.close_gracefully(record);
+  say(record, text);
+  if (record.phase == Phase::Line) end(record, why);
 }
 
 // --- What Connections tells.
@@ -237,7 +246,7 @@ void Line::on_enter(Record& record) {
   context_.metrics.add(Metric::LinesActive);
   const uint32_t slot = context_.connections.id_of(record).slot;
   if (slot < buckets_.size()) buckets_[slot] = {};
-  if (draining_) return say_bye(record, kShuttingDown);
+  if (draining_) return say_bye(record, Metric::ClosesDraining, kShuttingDown);
   set_next_deadline(record);
 }
 
@@ -253,17 +262,14 @@ void Line::on_end(Record& record) { context_.connections.close_gracefully(record
 void Line::on_drained(Record& record) { context_.connections.resume(record, record::kPauseOutbound); }
 
 void Line::on_deadline(Record& record) {
-  if (record.ws.close != record::CloseState::Open) return end(record);
-  if (draining_) return say_bye(record, kShuttingDown);
+  if (record.ws.close != record::CloseState::Open) return go(record);
+  if (draining_) return say_bye(record, Metric::ClosesDraining, kShuttingDown);
   const bool waits = (record.pauses & record::kPauseLayer) != 0;
   const bool joining = waits && record.subscription_count > 0 &&
                        context_.hub.is_joining(record, context_.hub.channels_of(record).front());
   const int64_t idle_ms = server_of(record).idle_timeout_ms;
   const int64_t silent_ms = context_.connections.now_ms() - context_.connections.last_received_ms(record);
-  if (idle_ms != 0 && silent_ms >= idle_ms && !waits) {
-    context_.metrics.add(Metric::ClosesIdle);
-    return context_.connections.close_gracefully(record);
-  }
+  if (idle_ms != 0 && silent_ms >= idle_ms && !waits) return end(record, Metric::ClosesIdle);
   set_next_deadline(record);
   if (waits && !joining) context_.connections.resume(record, record::kPauseLayer);
 }
@@ -289,7 +295,7 @@ void Line::drain(int64_t after_ms, int64_t over_ms) {
   const auto is_ours = [](const Record& record) { return record.phase == Phase::Line; };
   if (after_ms > 0 || over_ms > 0) return net::spread_deadlines(context_.connections, is_ours, after_ms, over_ms);
   context_.connections.for_each([&](Record& record) {
-    if (is_ours(record)) say_bye(record, kShuttingDown);
+    if (is_ours(record)) say_bye(record, Metric::ClosesDraining, kShuttingDown);
   });
 }
 

@@ -49,7 +49,7 @@ class Line final : public net::PhaseHandler, public Encoder, public PlainOrders 
   void on_joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state) override;
 
   // PlainOrders
-  void close(record::Record& record) override;
+  void close(record::Record& record, metrics::Metric why) override;
   void unsubscribe(record::Record& record, std::string_view channel) override;
 
   // net::PhaseHandler
@@ -82,8 +82,9 @@ class Line final : public net::PhaseHandler, public Encoder, public PlainOrders 
   bool publish(record::Record& record, std::string_view line);
   void say(record::Record& record, std::string_view text);
   bool queue(record::Record& record, record::Ref frame);
-  void say_bye(record::Record& record, std::string_view why);
-  void end(record::Record& record);
+  void say_bye(record::Record& record, metrics::Metric why, std::string_view text);
+  void end(record::Record& record, metrics::Metric why);
+  void go(record::Record& record);
   void set_next_deadline(record::Record& record);
 
   Context& context_;

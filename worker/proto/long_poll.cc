@@ -105,12 +105,16 @@ void LongPoll::end_with_token(Record& record, int64_t expires_s) {
   if (left_ms < action_of(record).timeout_ms) context_.connections.set_deadline(record, monotonic_ms() + left_ms);
 }
 
-void LongPoll::end(Record& record) { context_.connections.close_gracefully(record); }
+void LongPoll::end(Record& record, Metric why) {
+  if (record.phase != Phase::LongPoll) return;
+  context_.metrics.add(why);
+  context_.connections.close_gracefully(record);
+}
 
 void LongPoll::on_joined(Record& record, std::string_view tag, const ipc::ChannelState& state) {
   if (record.phase != Phase::LongPoll) return;
   context_.connections.touch(record);
-  if (!state.answered) return context_.connections.close_gracefully(record);
+  if (!state.answered) return end(record, Metric::ClosesMissed);
   if (!tag.empty() && !state.recovered) {
     return answer(record, cursor_of(record, {state.channel, state.epoch, state.offset}), {}, {state.channel});
   }
@@ -197,7 +201,10 @@ void LongPoll::respond(Record& record, uint16_t status, std::string_view cursor,
     out += keep ? "\r\n" : "Connection: close\r\n\r\n";
   }
   const bool sent = context_.connections.send(record, out, body);
-  if (!sent) return context_.connections.close_now(record);
+  if (!sent) {
+    context_.metrics.add(Metric::ClosesMemory);
+    return context_.connections.close_now(record);
+  }
   ++record.messages_sent;
   give_back(record, keep);
 }

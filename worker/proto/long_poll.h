@@ -61,7 +61,7 @@ class LongPoll final : public ChannelReader {
     return location.long_poll;
   }
   void begin(http::Exchange& exchange, const Guest& guest) override;
-  void end(record::Record& record) override;
+  void end(record::Record& record, metrics::Metric why) override;
 
   const config::LongPollAction& action_of(const record::Record& record) const;
   void end_with_token(record::Record& record, int64_t expires_s);

@@ -23,6 +23,7 @@ class MessageDialect {
   using OnDone = std::function<void(record::Record*)>;  // Null: the connection has gone meanwhile.
   using Endpoint = std::shared_ptr<const config::Webhook>;
   struct CloseWith {
+    metrics::Metric why;  // What it is counted as.
     uint16_t code;
     std::string_view reason;
   };

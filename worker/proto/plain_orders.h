@@ -6,6 +6,7 @@
 
 #include <string_view>
 
+#include "common/metrics/metrics.h"
 #include "worker/record/record.h"
 
 namespace beamgate::proto {
@@ -14,7 +15,8 @@ class PlainOrders {
  public:
   virtual ~PlainOrders() = default;
 
-  virtual void close(record::Record& record) = 0;
+  // why: what it is counted as.
+  virtual void close(record::Record& record, metrics::Metric why) = 0;
   // REQUIRES: it is subscribed.
   virtual void unsubscribe(record::Record& record, std::string_view channel) = 0;
 };

@@ -19,6 +19,7 @@ constexpr int64_t kBusyMs = 100;
 
 }  // namespace
 
+using metrics::Metric;
 using record::Record;
 
 Raw::Raw(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops,
@@ -64,7 +65,7 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
 // --- What was published before it came, of channels with a cache.
 
 void Raw::on_joined(Record& record, std::string_view, const ipc::ChannelState& state) {
-  if (!state.answered) return ops_.close(record, ws::kCloseTryAgainLater, "no room for a subscription");
+  if (!state.answered) return ops_.close(record, Metric::ClosesMissed, ws::kCloseTryAgainLater, "no room for a subscription");
   send_past(context_.connections.id_of(record), state);
 }
 
@@ -109,7 +110,9 @@ void Raw::on_gone(Record& record, const ws::Ending& ending) {
   if (endpoint == nullptr) {
     for (; record.hook_messages > 0; queue_.pop(record)) {
       const HookQueue::Message message = queue_.front(record);
-      if (!publish_now(record, message.binary, message.bytes)) break;
+      if (publish_now(record, message.binary, message.bytes)) continue;
+      context_.metrics.add(Metric::HubGaps, record.hook_messages);
+      break;
     }
     return queue_.clear(record);
   }
@@ -214,9 +217,14 @@ void Raw::act(Record& record, const HookQueue::Message&, const hook::Reply& repl
 std::optional<MessageDialect::CloseWith> Raw::refuse(Record&, const Endpoint& endpoint, const HookQueue::Message&,
                                                      const hook::Reply& reply) {
   const bool answered = reply.outcome == hook::Outcome::Answered;
-  if (answered && (reply.status == 401 || reply.status == 403)) return CloseWith{ws::kClosePolicyViolation, "denied"};
-  if (endpoint->on_error == config::Webhook::OnError::Allow) return std::nullopt;
-  return CloseWith{ws::kCloseInternalError, "the application can't be reached"};
+  if (answered && (reply.status == 401 || reply.status == 403)) {
+    return CloseWith{Metric::ClosesApplication, ws::kClosePolicyViolation, "denied"};
+  }
+  if (endpoint->on_error != config::Webhook::OnError::Allow) {
+    return CloseWith{Metric::ClosesUnreachable, ws::kCloseInternalError, "the application can't be reached"};
+  }
+  context_.metrics.add(Metric::MessagesDroppedApplication);
+  return std::nullopt;
 }
 
 // --- Without an application.
@@ -224,10 +232,11 @@ std::optional<MessageDialect::CloseWith> Raw::refuse(Record&, const Endpoint& en
 void Raw::publish(Record& record, bool binary, std::string_view bytes) {
   const std::string_view channel = subjects_.publish_channel_of(record);
   constexpr size_t kAnySize = 0;  // websocket_message_max is its limit.
-  if (channel.empty() || policy_.may_publish(channel, kAnySize) != ChannelPolicy::Publishing::Allowed) return;
+  if (channel.empty()) return policy_.refused(ChannelPolicy::Publishing::Denied);
+  if (policy_.may_publish(channel, kAnySize) != ChannelPolicy::Publishing::Allowed) return;
   if (record.hook_messages == 0 && publish_now(record, binary, bytes)) return;
   if (!queue_.push(record, binary, ++record.hook_sequence, bytes)) {
-    return ops_.close(record, ws::kCloseTryAgainLater, "no memory");
+    return ops_.close(record, Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory");
   }
   if (record.hook_messages > 1) return;
   const record::ConnId id = context_.connections.id_of(record);

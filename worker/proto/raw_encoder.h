@@ -29,7 +29,7 @@ class RawEncoder final : public Encoder {
   // It has no way to ask for what it missed; closing it lets it come back and ask its application, while silence would
   // leave it with a hole that it can't see.
   void on_gap(record::Record& record, std::string_view, uint64_t) override {
-    websockets_.close(record, ws::kCloseTryAgainLater, "messages were lost");
+    websockets_.close(record, metrics::Metric::ClosesMissed, ws::kCloseTryAgainLater, "messages were lost");
   }
 
  private:

@@ -6,6 +6,9 @@
 #include "worker/proto/channel_request.h"
 
 namespace beamgate::proto {
+
+using metrics::Metric;
+
 namespace {
 
 const config::WebSocketAction& action_of(const http::Exchange& exchange) {
@@ -34,9 +37,11 @@ void RawHandshake::begin(http::Exchange& exchange) {
   std::string channel;
   if (action.webhook == nullptr && !action.publish.empty()) {
     http::expand(action.publish, exchange.request(), exchange.record(), channel);
-    if (is_forged(action.publish, channel)) return admission_.refuse(exchange, exchange.record(), *this, 403, kForged);
+    if (is_forged(action.publish, channel)) {
+      return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesChannel, 403, kForged);
+    }
     if (!hub::Hub::valid_channel(channel)) {
-      return admission_.refuse(exchange, exchange.record(), *this, 400,
+      return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesChannel, 400,
                                "This is no name of a channel to publish to.\n");
     }
   }
@@ -51,7 +56,8 @@ bool RawHandshake::admit(http::Exchange& exchange, std::string& user) {
     shown = read_tokens(exchange.request(), *action.token);
     if (!shown.valid) {
       const std::string_view text = shown.any ? "The token is not valid.\n" : "A token is wanted.\n";
-      admission_.refuse(exchange, exchange.record(), *this, 401, text, {{"WWW-Authenticate", "Bearer"}});
+      admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesToken, 401, text,
+                        {{"WWW-Authenticate", "Bearer"}});
       return false;
     }
     user = std::move(shown.user);
@@ -69,7 +75,8 @@ bool RawHandshake::may_follow(http::Exchange& exchange, const std::vector<std::s
     if (verdict == Subscribing::NoName || verdict == Subscribing::Full) continue;  // join_channels() says so.
     const bool named = std::find(tokens_name.begin(), tokens_name.end(), channel) != tokens_name.end();
     if (verdict == Subscribing::Open || (verdict == Subscribing::Token && named)) continue;
-    admission_.refuse(exchange, exchange.record(), *this, 403, "This channel is not open.\n");
+    admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesChannel, 403,
+                      "This channel is not open.\n");
     return false;
   }
   return true;
@@ -79,7 +86,10 @@ void RawHandshake::let_in(http::Exchange& exchange, record::Record& record, Shar
                           std::vector<http::ResponseField> fields) {
   runner_.prepare(record, *actions);
   if (!join_channels(exchange, record)) return;
-  if (!enter(record)) return admission_.refuse(exchange, record, *this, 503, "No room for this subscription.\n");
+  if (!enter(record)) {
+    return admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannelFull, 503,
+                             "No room for this subscription.\n");
+  }
   ops_.when_confirmed(record, [this, id = exchange.id(), actions, fields](record::Record* confirmed) {
     if (confirmed != nullptr) accept(id, actions, fields);
   });
@@ -97,15 +107,17 @@ bool RawHandshake::join_channels(http::Exchange& exchange, record::Record& recor
     std::string channel;
     http::expand(name, exchange.request(), record, channel);
     if (is_forged(name, channel)) {
-      admission_.refuse(exchange, record, *this, 403, kForged);
+      admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 403, kForged);
       return false;
     }
     const auto subscribed = ops_.subscribe(record, channel);
     if (subscribed.ok()) continue;
     if (subscribed.error().code == Code::Invalid) {
-      admission_.refuse(exchange, record, *this, 400, "This is no name of a channel to subscribe to.\n");
+      admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 400,
+                        "This is no name of a channel to subscribe to.\n");
     } else {
-      admission_.refuse(exchange, record, *this, 503, "No room for this subscription.\n");
+      admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannelFull, 503,
+                        "No room for this subscription.\n");
     }
     return false;
   }

@@ -83,7 +83,7 @@ void ProxyLeg::connect() {
   while (!is_over() && connection_ == nullptr && exchange() != nullptr) {
     if (peer_ == nullptr) {
       Peer* chosen = group_.choose({tried_, monotonic_ms(), key_});
-      if (chosen == nullptr) return fail(failure_status_);
+      if (chosen == nullptr) return give_up(failure_status_);
       take_peer(*chosen);
     }
     if ((may_reuse_ && !fresh_only_ && take_idle()) || open_fresh()) send_request();
@@ -262,7 +262,10 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
 
 void ProxyLeg::on_connection_deadline(Connection&) {
   Entry entry(*this);
-  if (tunnel_) return end_tunnel();
+  if (tunnel_) {
+    parts_.metrics.add(Metric::ClosesIdle);
+    return end_tunnel();
+  }
   attempt_failed(config::kNextTimeout, {Code::Timeout, 0, "timed out"}, 504);
   connect();
 }
@@ -413,8 +416,14 @@ void ProxyLeg::attempt_failed(uint32_t reason, const Error& error, uint16_t stat
   release_peer();
   sent_bytes_ = 0;
   failure_status_ = status;
-  if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(reason, sent, now_ms)) return fail(status);
+  if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(reason, sent, now_ms)) return give_up(status);
   out_.rewind();
+}
+
+// No server has an answer.
+void ProxyLeg::give_up(uint16_t status) {
+  if (!begun_) parts_.metrics.add(Metric::RequestsRefusedUnreachable);
+  fail(status);
 }
 
 void ProxyLeg::fail(uint16_t status) {

@@ -104,6 +104,7 @@ class ProxyLeg final : public ConnectionUser {
   void connection_lost(const Error& error);
   void response_invalid();
   void attempt_failed(uint32_t reason, const Error& error, uint16_t status, bool untouched = false);
+  void give_up(uint16_t status);
   void fail(uint16_t status);
 
   void begin_tunnel(http::Exchange& exchange, std::string_view first);

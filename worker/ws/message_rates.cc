@@ -11,6 +11,7 @@
 namespace beamgate::ws {
 
 using config::MessageRate;
+using metrics::Metric;
 using record::Record;
 
 MessageRates::MessageRates(Context& context)
@@ -49,8 +50,9 @@ MessageRates::Verdict MessageRates::take(Record& record, const config::WebSocket
     const ipc::RateTable::Rate rate{limit.rate_milli, (limit.burst - 1) * 1'000};
     const auto found = context_.rates->take(kWindow, key, rate, now_ms);
     if (!found.admitted && limit.policy != MessageRate::Policy::Delay) {
-      context_.metrics.add(metrics::Metric::WebSocketRateExceeded);
-      return limit.policy == MessageRate::Policy::Close ? Verdict::Close : Verdict::Drop;
+      const bool closes = limit.policy == MessageRate::Policy::Close;
+      context_.metrics.add(closes ? Metric::RateExceededClosed : Metric::RateExceededDropped);
+      return closes ? Verdict::Close : Verdict::Drop;
     }
     // The next message has to find room for itself.
     const int64_t above_milli = int64_t{found.excess_milli} + 1'000 - int64_t{rate.burst_milli};
@@ -63,7 +65,7 @@ MessageRates::Verdict MessageRates::take(Record& record, const config::WebSocket
 }
 
 void MessageRates::pause(Record& record, int64_t delay_ms) {
-  context_.metrics.add(metrics::Metric::WebSocketRateExceeded);
+  context_.metrics.add(Metric::RateExceededDelayed);
   context_.connections.pause(record, record::kPauseLayer);
   const int64_t at_ms = monotonic_ms() + delay_ms;
   const bool first = paused_.empty() || at_ms < paused_.begin()->first;

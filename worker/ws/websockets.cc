@@ -47,7 +47,19 @@ record::Protocol protocol_of(WebSocketAction::Mode mode) {
 std::string_view view_of(std::span<const char> bytes) { return {bytes.data(), bytes.size()}; }
 
 Metric failure_metric(uint16_t code) {
-  return code == kCloseMessageTooBig ? Metric::ClosesMessageTooBig : Metric::ClosesProtocolError;
+  if (code == kCloseMessageTooBig) return Metric::ClosesMessageTooBig;
+  return code == kCloseTryAgainLater ? Metric::ClosesMemory : Metric::ClosesProtocolError;
+}
+
+Metric metric_of(Cause cause) {
+  switch (cause) {
+    case Cause::Shutdown:
+    case Cause::Restart: return Metric::ClosesDraining;
+    case Cause::SlowReader: return Metric::ClosesSlowReader;
+    case Cause::Silence: return Metric::ClosesIdle;
+    case Cause::TooFast: break;
+  }
+  return Metric::ClosesTooFast;
 }
 
 Metric gauge_of(record::Protocol protocol) {
@@ -221,19 +233,13 @@ void WebSockets::on_end(Record& record) { context_.connections.close_gracefully(
 
 void WebSockets::on_deadline(Record& record) {
   if (record.ws.close != CloseState::Open) return context_.connections.close_now(record);
-  if (drain_.active) {
-    context_.metrics.add(Metric::ClosesDraining);
-    return close_for(record, drain_.cause);
-  }
+  if (drain_.active) return close_for(record, drain_.cause);
   const bool reading = (record.pauses & ~record::kPauseOutbound) == 0;
   const int64_t heard_ms = context_.connections.last_received_ms(record);
   const std::string_view heartbeat = application_of(record).heartbeat();
   const Pulse pulse =
       check_pulse(action_of(record), context_.connections.now_ms(), heard_ms, reading, !heartbeat.empty());
-  if (pulse.due == Pulse::Due::Close) {
-    context_.metrics.add(Metric::ClosesIdle);
-    return close_for(record, Cause::Silence);
-  }
+  if (pulse.due == Pulse::Due::Close) return close_for(record, Cause::Silence);
   context_.connections.set_deadline(record, pulse.next_ms);
   // A ping that finds no room is not missed: output is waiting for the peer all the same.
   if (pulse.due != Pulse::Due::Ping) return;
@@ -364,8 +370,9 @@ void WebSockets::begin_closing(Record& record, uint16_t code, bool by_peer) {
   reader_.forget(record);
 }
 
-void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
+void WebSockets::close(Record& record, Metric why, uint16_t code, std::string_view reason) {
   if (!is_open(record)) return;
+  context_.metrics.add(why);
   context_.connections.touch(record);
   begin_closing(record, code, false);
   send_close(record, code, reason);
@@ -378,7 +385,7 @@ void WebSockets::close(Record& record, uint16_t code, std::string_view reason) {
 
 void WebSockets::close_for(Record& record, Cause cause) {
   const CloseText text = application_of(record).closes_with(cause);
-  close(record, text.code, text.reason);
+  close(record, metric_of(cause), text.code, text.reason);
 }
 
 void WebSockets::drain(Cause cause, int64_t after_ms, int64_t over_ms) {
@@ -416,21 +423,24 @@ bool WebSockets::may_drop(const Record& record) const {
   return !takeover && action_of(record).slow_reader == WebSocketAction::SlowReader::DropOldest;
 }
 
-// Tries; when the queue is full, does what websocket_slow_reader says.
+// Tries; when the queue is full, does what websocket_slow_reader says.  Where it has room, the arena has none: that isn't
+// the reader's fault, but leaves nothing else to be done.
 template <typename Try>
 bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to_send) {
   if (try_to_send()) return true;
+  const size_t room = context_.connections.outbound_room(record);
+  const bool no_memory = bytes <= room;
   if (may_drop(record)) {
-    const size_t room = context_.connections.outbound_room(record);
+    const Metric why = no_memory ? Metric::MessagesDroppedMemory : Metric::MessagesDroppedSlowReader;
     const uint32_t dropped = context_.connections.drop_oldest(record, bytes - std::min(bytes, room));
-    context_.metrics.add(Metric::MessagesDroppedSlowReader, dropped);
+    context_.metrics.add(why, dropped);
     if (dropped > 0 && try_to_send()) return true;
-    context_.metrics.add(Metric::MessagesDroppedSlowReader);
+    context_.metrics.add(why);
     return false;
   }
-  context_.metrics.add(Metric::ClosesSlowReader);
   context_.connections.drop_oldest(record, SIZE_MAX);
-  close_for(record, Cause::SlowReader);
+  const CloseText text = application_of(record).closes_with(Cause::SlowReader);
+  close(record, no_memory ? Metric::ClosesMemory : Metric::ClosesSlowReader, text.code, text.reason);
   return false;
 }
 

@@ -79,8 +79,8 @@ class WebSockets final : public net::PhaseHandler, public http::Handler {
   }
 
   // Starts the closing handshake; the connection goes when the peer has answered or after
-  // websocket_close_timeout.  reason: UTF-8, cut to 123 bytes.  Idempotent.
-  void close(record::Record& record, uint16_t code, std::string_view reason = {});
+  // websocket_close_timeout.  why: what it is counted as; reason: UTF-8, cut to 123 bytes.  Idempotent.
+  void close(record::Record& record, metrics::Metric why, uint16_t code, std::string_view reason = {});
 
   // Closes every connection for this cause, spread evenly over `over_ms`, which begin in `after_ms`.
   void drain(Cause cause, int64_t after_ms, int64_t over_ms);

@@ -70,6 +70,7 @@ void Dashboard::handle(http::Exchange& exchange) {
   const std::vector<Secret>& tokens = request.location->dashboard.tokens;
   if (tokens.empty()) {
     if (const char* why = why_not_local(request, exchange.record())) {
+      context_.metrics.add(metrics::Metric::RequestsRefusedAccess);
       return refuse(exchange, 403, "This dashboard has no token and is answered on this machine only: " + std::string(why) + '.');
     }
   }
@@ -80,7 +81,10 @@ void Dashboard::handle(http::Exchange& exchange) {
   if (below.empty()) return answer_page(exchange, open);
   if (below != "overview" && !below.starts_with(kApi)) return answer_file(exchange, below);
 
-  if (!open) return refuse(exchange, 401, "No session, or one that has ended.");
+  if (!open) {
+    context_.metrics.add(metrics::Metric::RequestsRefusedToken);
+    return refuse(exchange, 401, "No session, or one that has ended.");
+  }
   if (!from_own_script(request)) return refuse(exchange, 403, "For the dashboard's own page.");
   if (below == "overview") return answer_overview(exchange);
   call_api(exchange, below.substr(kApi.size()));
@@ -115,7 +119,9 @@ void Dashboard::answer_overview(http::Exchange& exchange) {
                    {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
   };
   exchange.attach(std::make_unique<http::Attachment>());
-  if (!overview_.ask(done)) refuse(exchange, 503, "The bus is full.");
+  if (overview_.ask(done)) return;
+  context_.metrics.add(metrics::Metric::RequestsRefusedBus);
+  refuse(exchange, 503, "The bus is full.");
 }
 
 void Dashboard::call_api(http::Exchange& exchange, std::string_view below) {
@@ -151,6 +157,7 @@ void Dashboard::log_in(http::Exchange& exchange, std::string_view shown) {
   const http::Request& request = exchange.request();
   const std::string connection = record::format_uid(exchange.record().uid);
   if (!guard_.admits(request)) {
+    context_.metrics.add(metrics::Metric::RequestsRefusedToken);
     context_.log.warn("dashboard_login_refused",
                       {{"connection", connection}, {"client", request.remote_address}, {"reason", "too many attempts"}});
     return show_login(exchange, 429, "Too many wrong tokens. Wait a minute, then try again.");
@@ -158,6 +165,7 @@ void Dashboard::log_in(http::Exchange& exchange, std::string_view shown) {
   const std::string* token = find_token(shown, request.location->dashboard.tokens);
   if (token == nullptr) {
     guard_.failed(request);
+    context_.metrics.add(metrics::Metric::RequestsRefusedToken);
     context_.log.warn("dashboard_login_refused",
                       {{"connection", connection}, {"client", request.remote_address}, {"reason", "wrong token"}});
     return show_login(exchange, 403, "That is not the token.");

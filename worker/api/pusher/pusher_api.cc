@@ -96,10 +96,15 @@ void PusherApi::on_body(http::Exchange& exchange, const Route& route, const std:
   const SignedRequest signed_request{request.method, request.target.substr(0, request.target.find('?')), request.path,
                                      request.query, body};
   const char* refusal = app == nullptr ? "Unknown app id.\n" : refuse_request(*app, signed_request, wall_ms() / 1000);
-  if (refusal != nullptr) return exchange.respond(401, "text/plain", refusal);
+  if (refusal != nullptr) {
+    context_.metrics.add(metrics::Metric::RequestsRefusedToken);
+    return exchange.respond(401, "text/plain", refusal);
+  }
   Done done = [this, id = exchange.id()](Answer&& answer) {
     http::Exchange* open = exchanges_.find(id);
-    if (open != nullptr) respond(*open, answer);
+    if (open == nullptr) return;
+    if (answer.status == 503) context_.metrics.add(metrics::Metric::RequestsRefusedBus);
+    respond(*open, answer);
   };
   const Info info = parse_info(argument(request, "info"));
   switch (route.kind) {

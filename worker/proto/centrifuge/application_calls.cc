@@ -11,6 +11,7 @@
 namespace beamgate::proto::centrifuge {
 namespace {
 
+using metrics::Metric;
 using record::Record;
 
 Command command_of(const HookQueue::Message& message) {
@@ -153,10 +154,14 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
                                                                   const HookQueue::Message& message,
                                                                   const hook::Reply& reply) {
   const Command command = command_of(message);
-  if (command.method == Method::Send) return std::nullopt;
+  if (command.method == Method::Send) {
+    if (error_of(reply, command.method) == ErrorCode::Internal) context_.metrics.add(Metric::MessagesDroppedApplication);
+    return std::nullopt;
+  }
   const ErrorCode code = error_of(reply, command.method);
   const bool allowed = code == ErrorCode::Internal && command.method != Method::Rpc &&
                        endpoint_for(record.uid, endpoint, command)->on_error == config::Webhook::OnError::Allow;
+  if (!allowed) count_refused(command.method, code);
   if (allowed && command.method == Method::Subscribe) {
     subscriptions_.subscribe_allowed(record, command);
   } else if (allowed) {
@@ -167,6 +172,17 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
     sender_.error(record, command.id, code);
   }
   return std::nullopt;
+}
+
+void ApplicationCalls::count_refused(Method method, ErrorCode code) {
+  const bool unreachable = code == ErrorCode::Internal;
+  if (method == Method::Subscribe) {
+    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable : Metric::SubscriptionsRefusedApplication);
+  } else if (method == Method::Publish) {
+    context_.metrics.add(unreachable ? Metric::PublicationsRefusedUnreachable : Metric::PublicationsRefusedApplication);
+  } else if (unreachable) {
+    context_.metrics.add(Metric::MessagesDroppedApplication);
+  }
 }
 
 // Nobody is there to be subscribed or answered; what was sent was sent.

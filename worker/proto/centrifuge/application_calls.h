@@ -43,6 +43,7 @@ class ApplicationCalls final : public MessageDialect {
   bool outlives_client(const record::Record& record, const HookQueue::Message& message) override;
 
  private:
+  void count_refused(Method method, ErrorCode code);
   Endpoint endpoint_for(uint64_t uid, const Endpoint& first, const Command& command) const;
 
   Context& context_;

@@ -9,6 +9,7 @@
 
 namespace beamgate::proto::centrifuge {
 
+using metrics::Metric;
 using record::Record;
 
 Centrifuge::Centrifuge(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops,
@@ -49,11 +50,12 @@ void Centrifuge::let_in(http::Exchange& exchange, Record& record, SharedActions 
   for (const config::Template& name : exchange.request().location->websocket.subscribe) {
     http::expand(name, exchange.request(), record, channels.emplace_back());
     if (!hub::Hub::valid_channel(channels.back())) {
-      return admission_.refuse(exchange, record, *this, 400, "This is no name of a channel to subscribe to.\n");
+      return admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 400,
+                               "This is no name of a channel to subscribe to.\n");
     }
     const bool named_by_client = !name.constant() && exchange.request().location->websocket.webhook == nullptr;
     if (named_by_client && !access_.is_open(record, channels.back())) {
-      return admission_.refuse(exchange, record, *this, 403, "This channel is not open.\n");
+      return admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 403, "This channel is not open.\n");
     }
   }
   runner_.prepare(record, *rest);
@@ -67,7 +69,7 @@ void Centrifuge::accept(http::ExchangeId id, SharedActions actions, const std::v
   http::Exchange* exchange = exchanges_.find(id);
   if (exchange == nullptr) return;
   if (!channels.empty() && !save_session(context_.arena, exchange->record(), {.channels = channels})) {
-    return admission_.refuse(*exchange, exchange->record(), *this, 503, "No memory.\n");
+    return admission_.refuse(*exchange, exchange->record(), *this, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
   }
   if (!websockets_.accept(*exchange, fields)) return;
   Record* open = ops_.find_open(id.connection);
@@ -83,7 +85,7 @@ void Centrifuge::on_open(Record& record) {
 // --- Commands.
 
 void Centrifuge::on_message(Record& record, ws::Opcode opcode, std::span<char> payload) {
-  if (opcode == ws::Opcode::Binary) return sender_.close(record, kInappropriateProtocol);
+  if (opcode == ws::Opcode::Binary) return sender_.close(record, Metric::ClosesProtocolError, kInappropriateProtocol);
   run_commands(record, {payload.data(), payload.size()});
 }
 
@@ -105,7 +107,7 @@ void Centrifuge::run_commands(Record& record, std::string_view frame) {
   while (record.ws.close == record::CloseState::Open) {
     const auto outcome = reader.next(command);
     if (outcome == CommandReader::Outcome::End) return;
-    if (outcome == CommandReader::Outcome::Malformed) return sender_.close(record, kBadRequest);
+    if (outcome == CommandReader::Outcome::Malformed) return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
     // What follows "connect" waits until it is done.
     if (command.method == Method::Connect) return connecting_.connect(record, command, reader.rest());
     run(record, command);
@@ -116,7 +118,7 @@ void Centrifuge::run_commands(Record& record, std::string_view frame) {
 void Centrifuge::run(Record& record, const Command& command) {
   if (command.method == Method::Pong) return;
   if (load_session(context_.arena, record).state != Session::State::Connected) {
-    return sender_.close(record, kBadRequest);
+    return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
   }
   std::shared_ptr<const config::Webhook> webhook;
   switch (command.method) {
@@ -163,7 +165,7 @@ void Centrifuge::on_joined(Record& record, std::string_view tag, const ipc::Chan
 void Centrifuge::on_alarm(record::ConnId id) {
   Record* record = ops_.find_open(id);
   if (record == nullptr) return;
-  if (load_session(context_.arena, *record).state == Session::State::Fresh) return sender_.close(*record, kStale);
+  if (load_session(context_.arena, *record).state == Session::State::Fresh) return sender_.close(*record, Metric::ClosesIdle, kStale);
   subscriptions_.check_expiry(*record);
   connecting_.check_expiry(*record);
 }
@@ -179,7 +181,7 @@ void Centrifuge::on_adopted(Record& record) {
     case Session::State::Fresh:
       return alarms_.set(context_.connections.id_of(record), wall_ms() + kStaleMs);
     case Session::State::Connecting:
-      return sender_.close(record, kForceReconnect);
+      return sender_.close(record, Metric::ClosesMissed, kForceReconnect);
     case Session::State::Connected:
       break;
   }

@@ -29,6 +29,13 @@ Grant ChannelAccess::may_subscribe(const record::Record& record, std::string_vie
   return {.refused = ErrorCode::PermissionDenied};
 }
 
+void ChannelAccess::count_refused(std::string_view channel, std::string_view token, ErrorCode code) {
+  using Verdict = ChannelPolicy::Subscribing;
+  if (code == ErrorCode::LimitExceeded) return policy_.refused(Verdict::Full);
+  const bool of_token = !token.empty() || rules(channel).access == config::ChannelRules::Access::Token;
+  policy_.refused(of_token ? Verdict::Token : Verdict::Denied);
+}
+
 bool ChannelAccess::is_open(const record::Record& record, std::string_view channel) const {
   const bool is_asked_about = rules(channel).access == config::ChannelRules::Access::Webhook;
   return !is_asked_about && !may_subscribe(record, channel, {}).refused;
@@ -48,6 +55,7 @@ std::optional<ErrorCode> ChannelAccess::refuse_publish(const record::Record& rec
                                                        size_t bytes) {
   using Verdict = ChannelPolicy::Publishing;
   if (channel.starts_with(hub::kUserChannelPrefix) || !context_.hub.is_subscribed(record, channel)) {
+    policy_.refused(Verdict::Denied);
     return ErrorCode::PermissionDenied;
   }
   switch (policy_.may_publish(channel, bytes)) {

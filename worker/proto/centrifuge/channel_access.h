@@ -35,6 +35,8 @@ class ChannelAccess {
 
   // Without the webhook's word, which is asked for where the rules say so.
   Grant may_subscribe(const record::Record& record, std::string_view channel, std::string_view token) const;
+  // Counts a subscription that is refused.
+  void count_refused(std::string_view channel, std::string_view token, ErrorCode code);
   // To whoever asks, without a token and without anybody's word.
   bool is_open(const record::Record& record, std::string_view channel) const;
   // By its token alone.

@@ -12,12 +12,13 @@
 
 namespace beamgate::proto::centrifuge {
 
+using metrics::Metric;
 using record::ConnId;
 using record::Record;
 
 void Connecting::connect(Record& record, const Command& command, std::string_view rest) {
   Session session = load_session(context_.arena, record);
-  if (session.state != Session::State::Fresh) return sender_.close(record, kBadRequest);
+  if (session.state != Session::State::Fresh) return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
   if (!read_token(record, command, session)) return;
 
   const ConnId id = context_.connections.id_of(record);
@@ -26,7 +27,7 @@ void Connecting::connect(Record& record, const Command& command, std::string_vie
   if (const json::Value* positions = command.params.find("subs")) under_way.positions = *positions;
   session.channels.clear();
   session.state = Session::State::Connecting;
-  if (!save_session(context_.arena, record, session)) return sender_.close(record, kServerError);
+  if (!save_session(context_.arena, record, session)) return sender_.close(record, Metric::ClosesMemory, kServerError);
   alarms_.clear(id);
   check_expiry(record);
   context_.connections.pause(record, record::kPauseBus);
@@ -37,7 +38,7 @@ void Connecting::connect(Record& record, const Command& command, std::string_vie
 
 bool Connecting::read_token(Record& record, const Command& command, Session& session) {
   const config::WebSocketAction* action = access_.action_of(record);
-  if (action == nullptr) return sender_.close(record, kServerError), false;
+  if (action == nullptr) return sender_.close(record, Metric::ClosesNotConfigured, kServerError), false;
   if (action->token == nullptr) return true;
   const std::string_view token = command.params.get_string("token").value_or("");
   if (token.empty()) return sender_.error(record, command.id, ErrorCode::Unauthorized), false;
@@ -48,13 +49,13 @@ bool Connecting::read_token(Record& record, const Command& command, Session& ses
   if (!jwt.valid()) {
     context_.log.info("token_refused",
                       {{"connection", record::format_uid(record.uid)}, {"reason", text_of(jwt.status)}});
-    return sender_.close(record, kInvalidToken), false;
+    return sender_.close(record, Metric::ClosesToken, kInvalidToken), false;
   }
   const std::string user = crypto::claim_text(jwt.claims, action->token->user_claim);
   if (command.method == Method::Refresh && user != ops_.user_of(record)) {
-    return sender_.close(record, kInvalidToken), false;
+    return sender_.close(record, Metric::ClosesToken, kInvalidToken), false;
   }
-  if (!ops_.set_user(record, user)) return sender_.close(record, kInvalidToken), false;
+  if (!ops_.set_user(record, user)) return sender_.close(record, Metric::ClosesToken, kInvalidToken), false;
   session.expires_s = jwt.expires_s;
   if (const json::Value* info = jwt.claims.find("info")) session.info = info->dump();
   if (const json::Value::Array* channels = jwt.claims.get_array("channels")) {
@@ -74,7 +75,7 @@ void Connecting::refresh(Record& record, const Command& command) {
   }
   if (!read_token(record, command, session)) return;
   session.channels.clear();  // Only when it connects.
-  if (!save_session(context_.arena, record, session)) return sender_.close(record, kServerError);
+  if (!save_session(context_.arena, record, session)) return sender_.close(record, Metric::ClosesMemory, kServerError);
   alarms_.clear(context_.connections.id_of(record));
   subscriptions_.check_expiry(record);
   check_expiry(record);
@@ -89,10 +90,10 @@ void Connecting::refresh(Record& record, const Command& command) {
 }
 
 void Connecting::refresh_by_server(Record& record, bool expired, int64_t expires_s) {
-  if (expired) return sender_.close(record, kExpired);
+  if (expired) return sender_.close(record, Metric::ClosesApi, kExpired);
   Session session = load_session(context_.arena, record);
   session.expires_s = expires_s;
-  if (!save_session(context_.arena, record, session)) return sender_.close(record, kServerError);
+  if (!save_session(context_.arena, record, session)) return sender_.close(record, Metric::ClosesMemory, kServerError);
   check_expiry(record);
   std::string object = "{";
   if (expires_s != 0) {
@@ -106,7 +107,7 @@ void Connecting::check_expiry(Record& record) {
   const Session session = load_session(context_.arena, record);
   if (session.expires_s == 0) return;
   const int64_t at_ms = session.expires_s * 1000 + Subscriptions::kExpiryGraceMs;
-  if (at_ms <= wall_ms()) return sender_.close(record, kExpired);
+  if (at_ms <= wall_ms()) return sender_.close(record, Metric::ClosesToken, kExpired);
   alarms_.set(context_.connections.id_of(record), at_ms);
 }
 
@@ -162,7 +163,7 @@ void Connecting::on_history(ConnId id, const SubscriptionTag& tag, const std::st
   UnderWay* under_way = find(id);
   Record* record = ops_.find_open(id);
   if (under_way == nullptr || record == nullptr) return;
-  if (!state.answered) return sender_.close(*record, kServerError);
+  if (!state.answered) return sender_.close(*record, Metric::ClosesMissed, kServerError);
   std::string result = subscriptions_.result_of(tag, state, tag.recover && state.recovered);
   // What the reply has no room for can't be recovered.
   if (under_way->result_bytes + result.size() > context_.connections.outbound_room(*record) / 2) {
@@ -193,7 +194,7 @@ void Connecting::finish(Record& record) {
   session.state = Session::State::Connected;
   if (!save_session(context_.arena, record, session)) {
     release(under_way);
-    return sender_.close(record, kServerError);
+    return sender_.close(record, Metric::ClosesMemory, kServerError);
   }
   sender_.reply(record, under_way.command, Method::Connect, result(record, session, under_way));
   for (const auto& [channel, tag] : under_way.to_join) {

@@ -25,7 +25,10 @@ class Sender {
     send(record, make_error(id, code, message));
   }
   void send(record::Record& record, std::string_view text) { websockets_.send(record, ws::Opcode::Text, text); }
-  void close(record::Record& record, const Ending& why) { websockets_.close(record, why.code, why.reason); }
+  // why: what it is counted as.
+  void close(record::Record& record, metrics::Metric why, const Ending& ending) {
+    websockets_.close(record, why, ending.code, ending.reason);
+  }
 
  private:
   ws::WebSockets& websockets_;

@@ -31,6 +31,7 @@ void append_ttl(std::string& out, int64_t expires_s) {
 std::shared_ptr<const config::Webhook> Subscriptions::subscribe(Record& record, const Command& command) {
   const std::string_view channel = command.channel();
   if (!hub::Hub::valid_channel(channel)) {
+    access_.count_refused(channel, {}, ErrorCode::BadRequest);
     sender_.error(record, command.id, ErrorCode::BadRequest, "not a channel name");
     return nullptr;
   }
@@ -38,8 +39,10 @@ std::shared_ptr<const config::Webhook> Subscriptions::subscribe(Record& record, 
     sender_.error(record, command.id, ErrorCode::AlreadySubscribed);
     return nullptr;
   }
-  const Grant grant = access_.may_subscribe(record, channel, command.params.get_string("token").value_or(""));
+  const std::string_view token = command.params.get_string("token").value_or("");
+  const Grant grant = access_.may_subscribe(record, channel, token);
   if (grant.refused) {
+    access_.count_refused(channel, token, *grant.refused);
     sender_.error(record, command.id, *grant.refused);
     return nullptr;
   }
@@ -62,7 +65,9 @@ void Subscriptions::begin(Record& record, const Command& command, const Grant& g
   tag.epoch = params.get_string("epoch").value_or("");
   tag.strict = (params.get_uint("flag").value_or(0) & kFlagRejectUnrecovered) != 0;
   const auto joined = join(record, command.channel(), tag, grant.info);
-  if (!joined) sender_.error(record, command.id, error_of(joined.error()), joined.error().text);
+  if (joined) return;
+  access_.count_refused(command.channel(), {}, error_of(joined.error()));
+  sender_.error(record, command.id, error_of(joined.error()), joined.error().text);
 }
 
 Result<void> Subscriptions::join(Record& record, std::string_view channel, const SubscriptionTag& tag,

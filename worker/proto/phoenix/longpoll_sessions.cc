@@ -178,6 +178,7 @@ void LongPollSessions::sweep() {
   for (const record::ConnId id : silent) {
     record::Record* record = context_.connections.find(id);
     if (record == nullptr) continue;
+    context_.metrics.add(metrics::Metric::ClosesIdle);
     context_.connections.serve(*record, ipc::Doing::Application,
                                [&] { context_.connections.close_now(*record); });
   }

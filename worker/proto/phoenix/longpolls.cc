@@ -15,6 +15,9 @@
 #include "worker/ws/handshake.h"
 
 namespace beamgate::proto::phoenix {
+
+using metrics::Metric;
+
 namespace {
 
 constexpr std::string_view kPath = "/longpoll";
@@ -96,7 +99,10 @@ void LongPolls::respond(http::Exchange& exchange, std::string_view body,
 
 void LongPolls::handle(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
-  if (!ws::origin_allowed(request, request.location->websocket)) return respond(exchange, status_answer(403));
+  if (!ws::origin_allowed(request, request.location->websocket)) {
+    context_.metrics.add(Metric::WebSocketHandshakesOrigin);
+    return respond(exchange, status_answer(403));
+  }
   if (request.method == "GET") return poll(exchange, session_token(request));
   if (request.method == "POST") {
     exchange.attach(
@@ -121,9 +127,12 @@ void LongPolls::handle(http::Exchange& exchange) {
 
 void LongPolls::open(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
-  if (!speaks_version(request)) return respond(exchange, status_answer(403));
-  const Credentials credentials = credentials_of(request);
-  if (!credentials.accepted) return respond(exchange, status_answer(403));
+  const bool speaks = speaks_version(request);
+  const Credentials credentials = speaks ? credentials_of(request) : Credentials();
+  if (!speaks || !credentials.accepted) {
+    context_.metrics.add(speaks ? Metric::WebSocketHandshakesToken : Metric::WebSocketHandshakesMalformed);
+    return respond(exchange, status_answer(403));
+  }
   record::Record* record = sessions_.create(exchange.record());
   if (record == nullptr) return respond(exchange, status_answer(500));
   record->location_id = request.location->id;

@@ -13,6 +13,7 @@
 
 namespace beamgate::proto::phoenix {
 
+using metrics::Metric;
 using record::Record;
 
 Phoenix::Phoenix(Context& context, http::Exchanges& exchanges, ws::WebSockets& websockets, ConnectionOps& ops,
@@ -55,9 +56,11 @@ bool Phoenix::on_request(http::Exchange& exchange) {
 void Phoenix::on_handshake(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   if (!speaks_version(request))
-    return admission_.refuse(exchange, exchange.record(), *this, 403, kVersionText);
+    return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesMalformed, 403, kVersionText);
   const Credentials credentials = credentials_of(request);
-  if (!credentials.accepted) return admission_.refuse(exchange, exchange.record(), *this, 403, kTokenText);
+  if (!credentials.accepted) {
+    return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesToken, 403, kTokenText);
+  }
   admission_.begin(exchange, exchange.record(), *this,
                    {.user = credentials.user, .connect_fields = token_fields(credentials.token)});
 }
@@ -136,7 +139,7 @@ void Phoenix::on_message(Record& record, ws::Opcode opcode, std::span<char> payl
   const bool binary = opcode == ws::Opcode::Binary;
   const std::string_view bytes(payload.data(), payload.size());
   const Result<Message> message = parse_message(binary, bytes);
-  if (!message) return ops_.close(record, ws::kCloseProtocolError, message.error().text);
+  if (!message) return ops_.close(record, Metric::ClosesProtocolError, ws::kCloseProtocolError, message.error().text);
   if (message.value().topic == kHeartbeatTopic && message.value().event == kHeartbeat) {
     return topics_.reply(record, message.value(), Status::Ok, "{}");
   }
@@ -144,7 +147,7 @@ void Phoenix::on_message(Record& record, ws::Opcode opcode, std::span<char> payl
   if (endpoint != nullptr) return messages_.on_message(record, endpoint, binary, bytes);
   if (record.hook_messages == 0 && handle(record, {binary, 0, bytes})) return;
   if (!queue_.push(record, binary, ++record.hook_sequence, bytes)) {
-    return ops_.close(record, ws::kCloseTryAgainLater, "no memory");
+    return ops_.close(record, Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory");
   }
   if (record.hook_messages == 1) wait_for_bus(record);
 }
@@ -326,9 +329,20 @@ std::optional<MessageDialect::CloseWith> Phoenix::refuse(Record& record, const E
   } else if (allowed && topics_.rules().is_publication(record, message)) {
     publish_allowed(record, message, "{}");
   } else {
+    count_refused(record, message, unusable);
     topics_.reply(record, message, Status::Error, refusal_of(reply));
   }
   return std::nullopt;
+}
+
+void Phoenix::count_refused(const Record& record, const Message& message, bool unreachable) {
+  if (message.event == kJoin) {
+    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable : Metric::SubscriptionsRefusedApplication);
+  } else if (topics_.rules().is_publication(record, message)) {
+    context_.metrics.add(unreachable ? Metric::PublicationsRefusedUnreachable : Metric::PublicationsRefusedApplication);
+  } else if (unreachable) {
+    context_.metrics.add(Metric::MessagesDroppedApplication);
+  }
 }
 
 void Phoenix::publish_allowed(Record& record, const Message& message, std::string_view response) {

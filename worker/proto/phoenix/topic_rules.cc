@@ -35,26 +35,19 @@ bool TopicRules::is_publication(const record::Record& record, const Message& mes
 
 const char* TopicRules::refuse_join(const record::Record& record, const Message& message, bool asked) const {
   using Subscribing = ChannelPolicy::Subscribing;
-  if (message.topic == kHeartbeatTopic) return "invalid topic";
+  Subscribing verdict = policy_.may_subscribe(message.topic);
   if (message.topic.starts_with(hub::kUserChannelPrefix)) {
     const std::string_view user = record::text_of(context_.arena, record.user);
-    return !user.empty() && message.topic == hub::user_channel(user) ? nullptr : kUnauthorized;
+    const bool own = !user.empty() && message.topic == hub::user_channel(user);
+    verdict = own ? Subscribing::Open : Subscribing::Denied;
   }
-  switch (policy_.may_subscribe(message.topic)) {
-    case Subscribing::Open:
-      return nullptr;
-    case Subscribing::Token:
-      return asked || shows_token(record, message) ? nullptr : kUnauthorized;
-    case Subscribing::Webhook:
-      return asked ? nullptr : kUnauthorized;
-    case Subscribing::Denied:
-      return kUnauthorized;
-    case Subscribing::Full:
-      return "too many subscribers";
-    case Subscribing::NoName:
-      break;
-  }
-  return "invalid topic";
+  if (message.topic == kHeartbeatTopic) verdict = Subscribing::NoName;
+  const bool lets_in = verdict == Subscribing::Open || (asked && verdict == Subscribing::Webhook) ||
+                       (verdict == Subscribing::Token && (asked || shows_token(record, message)));
+  if (lets_in) return nullptr;
+  policy_.refused(verdict);
+  if (verdict == Subscribing::Full) return "too many subscribers";
+  return verdict == Subscribing::NoName ? "invalid topic" : kUnauthorized;
 }
 
 bool TopicRules::shows_token(const record::Record& record, const Message& message) const {

@@ -20,7 +20,8 @@ class TopicRules {
  public:
   TopicRules(Context& context, ChannelPolicy& policy) : context_(context), policy_(policy) {}
 
-  // A reason for the client; null: it may.  asked: there is an application that decides what is not denied to all.
+  // A reason for the client, and counted; null: it may.  asked: there is an application that decides what is not denied
+  // to all.
   const char* refuse_join(const record::Record& record, const Message& message, bool asked) const;
   const char* refuse_publish(const Message& message) const;  // Takes from the channel's rate.
 

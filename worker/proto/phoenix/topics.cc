@@ -55,7 +55,10 @@ bool Topics::may_join(Record& record, const Message& message, bool asked) {
   end(record, message.topic, kClose, kEmpty);
   if (!is_open(record)) return false;
   const char* reason = rules_.refuse_join(record, message, asked);
-  if (record.subscription_count >= kTopicsMax) reason = "too many channels joined";
+  if (reason == nullptr && record.subscription_count >= kTopicsMax) {
+    context_.metrics.add(metrics::Metric::SubscriptionsRefusedChannel);
+    reason = "too many channels joined";
+  }
   if (reason == nullptr) return true;
   reply(record, message, Status::Error, reason_json(reason));
   return false;
@@ -76,7 +79,9 @@ void Topics::join(Record& record, const Message& message, std::string_view respo
     return reply(record, message, Status::Ok, response);
   }
   const Result<void> joined = context_.hub.join(record, message.topic, options);
-  if (!joined) reply(record, message, Status::Error, reason_json(joined.error().text));
+  if (joined) return;
+  context_.metrics.add(metrics::Metric::SubscriptionsRefusedFull);
+  reply(record, message, Status::Error, reason_json(joined.error().text));
 }
 
 void Topics::joined(Record& record, std::string_view text, const ipc::ChannelState& state) {

@@ -10,9 +10,14 @@ namespace beamgate::pusher {
 using record::Record;
 
 void ClientEvents::send(Record& record, const config::App& app, const ClientFrame& frame) {
+  using Verdict = proto::ChannelPolicy::Publishing;
   const std::string on_node = config::channel_on_node(app, frame.channel);
-  if (const char* why = refusal(record, app, frame, on_node)) return clients_.error(record, kErrorClientEvent, why);
+  if (const char* why = refusal(record, app, frame, on_node)) {
+    policy_.refused(Verdict::Denied);
+    return clients_.error(record, kErrorClientEvent, why);
+  }
   if (!clients_.admit_event(record, app.client_events_per_second)) {
+    policy_.refused(Verdict::TooFast);
     return clients_.error(record, kErrorClientEvent, "Too many client events.");
   }
   hub::Hub& hub = clients_.context().hub;
@@ -28,9 +33,9 @@ void ClientEvents::send(Record& record, const config::App& app, const ClientFram
   publication.user = presence ? hub.tag_of(record, on_node) : clients_.ops().user_of(record);
   if (name && name->cache) publication.flags = ipc::kPublishNoHistory;  // The cached one is the application's.
   if (publication.data.size() > kDataBytesMax) {
+    policy_.refused(Verdict::TooLarge);
     return clients_.warn(record, kErrorClientEvent, "The data of a client event is too big.");
   }
-  using Verdict = proto::ChannelPolicy::Publishing;
   switch (policy_.may_publish(publication.channel, publication.data.size())) {
     case Verdict::Allowed: break;
     case Verdict::TooFast: return clients_.error(record, kErrorClientEvent, "Too many client events in this channel.");

@@ -54,16 +54,16 @@ void Clients::error(Record& record, uint16_t code, std::string_view message) con
   send(record, error_frame(code, message));
 }
 
-void Clients::end(Record& record, uint16_t code, std::string_view message) const {
+void Clients::end(Record& record, metrics::Metric why, uint16_t code, std::string_view message) const {
   BG_ASSERT(code < 4300);
   const record::ConnId id = context_.connections.id_of(record);
   error(record, code, message);
-  if (context_.connections.find(id) != nullptr) ops_.close(record, code, message);
+  if (context_.connections.find(id) != nullptr) ops_.close(record, why, code, message);
 }
 
 void Clients::warn(Record& record, uint16_t code, std::string_view message) {
   Conduct& conduct = conduct_of(record);
-  if (conduct.warned) return end(record, kErrorOverCapacity, message);
+  if (conduct.warned) return end(record, metrics::Metric::ClosesProtocolError, kErrorOverCapacity, message);
   conduct.warned = true;
   error(record, code, message);
 }

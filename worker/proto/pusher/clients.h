@@ -42,8 +42,9 @@ class Clients {
   // The frame may be empty: nothing is sent.
   void send(record::Record& record, std::string_view frame) const;
   void error(record::Record& record, uint16_t code, std::string_view message) const;
-  // pusher:error and a Close with the same code.  REQUIRES: code < 4300, those above keep clients away for good.
-  void end(record::Record& record, uint16_t code, std::string_view message) const;
+  // pusher:error and a Close with the same code.  why: what it is counted as.
+  // REQUIRES: code < 4300, those above keep clients away for good.
+  void end(record::Record& record, metrics::Metric why, uint16_t code, std::string_view message) const;
   // It has sent what it may not: the first time it is told so, with this code; then it is closed with 4100.
   void warn(record::Record& record, uint16_t code, std::string_view message);
 

@@ -8,6 +8,9 @@
 #include "worker/proto/pusher/socket_id.h"
 
 namespace beamgate::pusher {
+
+using metrics::Metric;
+
 namespace {
 
 constexpr uint64_t kProtocolMin = 5;
@@ -62,8 +65,15 @@ void Greeting::begin(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   const auto app = clients_.app_of_key(request.location->websocket, key_in_path(request.path));
   uint16_t code = refuse_protocol(request);
-  if (code == kErrorNone && app == nullptr) code = kErrorUnknownApp;
-  if (code != kErrorNone) return end(exchange, code);
+  Metric reason = Metric::WebSocketHandshakesMalformed;
+  if (code == kErrorNone && app == nullptr) {
+    code = kErrorUnknownApp;
+    reason = Metric::WebSocketHandshakesToken;
+  }
+  if (code != kErrorNone) {
+    clients_.context().metrics.add(reason);
+    return end(exchange, code);
+  }
   const std::string session = session_text({.app = app->id, .user = {}, .user_info = {}});
   admission_.begin(exchange, exchange.record(), *this, {.user = {}, .publish_channel = {}, .session = session, .connect_fields = {}});
 }
@@ -93,7 +103,7 @@ void Greeting::accept(http::ExchangeId id, const proto::SharedActions& actions,
   if (open == nullptr) return;
   const auto app = clients_.app_of(*open);
   if (app != nullptr && !clients_.count(*open, *app)) {
-    return clients_.end(*open, kErrorOverCapacity, "This app has as many connections as it may have.");
+    return clients_.end(*open, Metric::ClosesConnectionsMax, kErrorOverCapacity, "This app has as many connections as it may have.");
   }
   clients_.send(*open, established_frame(format_socket_id(open->uid), timeout_s));
   open = clients_.ops().find_open(id.connection);
@@ -109,7 +119,7 @@ void Greeting::end(http::Exchange& exchange, uint16_t code) {
   const record::ConnId id = exchange.id().connection;
   if (!websockets_.accept(exchange)) return;
   record::Record* open = clients_.ops().find_open(id);
-  if (open != nullptr) clients_.end(*open, code, text_of(code));
+  if (open != nullptr) clients_.end(*open, Metric::ClosesHandshake, code, text_of(code));
 }
 
 }  // namespace beamgate::pusher

@@ -38,7 +38,7 @@ void PusherEncoder::encode(const ipc::PresenceChange& change, std::vector<proto:
 }
 
 void PusherEncoder::on_gap(record::Record& record, std::string_view, uint64_t) {
-  clients_.ops().close(record, kErrorOverCapacity, "messages were lost");
+  clients_.ops().close(record, metrics::Metric::ClosesMissed, kErrorOverCapacity, "messages were lost");
 }
 
 }  // namespace beamgate::pusher

@@ -14,12 +14,12 @@ using record::Record;
 void SignIn::run(Record& record, const config::App& app, const json::Value& data) {
   const std::string user_data(data.get_string("user_data").value_or(""));
   if (!verify_user(app, format_socket_id(record.uid), user_data, data.get_string("auth").value_or(""))) {
-    return clients_.end(record, kErrorUnauthorized, "Connection not authorized.");
+    return clients_.end(record, metrics::Metric::ClosesToken, kErrorUnauthorized, "Connection not authorized.");
   }
   const auto parsed = json::parse(user_data);
   const json::Value* id = parsed ? parsed.value().find("id") : nullptr;
   const std::string user = id == nullptr ? std::string() : user_text(*id);
-  if (user.empty()) return clients_.end(record, kErrorUnauthorized, "user_data has no id.");
+  if (user.empty()) return clients_.end(record, metrics::Metric::ClosesToken, kErrorUnauthorized, "user_data has no id.");
   Session session = clients_.session_of(record);
   session.user = user;
   const json::Value* info = parsed.value().find("user_info");
@@ -29,7 +29,7 @@ void SignIn::run(Record& record, const config::App& app, const json::Value& data
   const config::Http& http = clients_.context().settings.current().http;
   const bool own = config::app_prefix_of(http, on_node) == app.channel_prefix;
   if (!own || !clients_.ops().set_user(record, on_node).ok() || !write_session(clients_.context().arena, record, session)) {
-    return clients_.end(record, kErrorUnauthorized, "This id can't be taken.");
+    return clients_.end(record, metrics::Metric::ClosesToken, kErrorUnauthorized, "This id can't be taken.");
   }
   json::Value success;
   success.set("user_data", user_data);

@@ -111,8 +111,10 @@ std::optional<proto::MessageDialect::CloseWith> SubscribeCalls::refuse(Record& r
   if (unusable && endpoint->on_error == config::Webhook::OnError::Allow) {
     allow(record, asked.data);
   } else if (unusable) {
+    clients_.context().metrics.add(metrics::Metric::SubscriptionsRefusedUnreachable);
     subscribing_.refuse(record, asked.channel, "Overloaded", "Try again.", 503);
   } else {
+    clients_.context().metrics.add(metrics::Metric::SubscriptionsRefusedApplication);
     subscribing_.refuse(record, asked.channel, "AuthError", "The application doesn't let clients into this channel.",
                         reply.status);
   }

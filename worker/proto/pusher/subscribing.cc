@@ -12,6 +12,7 @@
 namespace beamgate::pusher {
 
 using record::Record;
+using Verdict = proto::ChannelPolicy::Subscribing;
 
 // Nothing: the client has been told what is wrong.
 std::optional<Subscribing::Wanted> Subscribing::read(Record& record, const config::App& app, const json::Value& data) {
@@ -22,6 +23,7 @@ std::optional<Subscribing::Wanted> Subscribing::read(Record& record, const confi
   }
   const auto name = parse_channel(*channel);
   if (name) return Wanted{*channel, config::channel_on_node(app, *channel), *name};
+  policy_.refused(Verdict::NoName);
   refuse(record, *channel, "InvalidChannel", "This is no name of a channel.", 400);
   return std::nullopt;
 }
@@ -45,7 +47,10 @@ void Subscribing::enter(Record& record, const config::App& app, const Wanted& wa
   Member member;
   if (wanted.name.kind == ChannelKind::Presence) {
     auto found = member_of(record, app, data);
-    if (!found) return refuse(record, wanted.channel, "AuthError", "channel_data names no user.", 400);
+    if (!found) {
+      policy_.refused(Verdict::Token);
+      return refuse(record, wanted.channel, "AuthError", "channel_data names no user.", 400);
+    }
     member = std::move(*found);
   }
   hub::Hub& hub = clients_.context().hub;
@@ -71,10 +76,10 @@ bool Subscribing::shows_token(const Record& record, std::string_view on_node, co
 }
 
 bool Subscribing::admit(Record& record, const config::App& app, const Wanted& wanted, const json::Value& data) {
-  using Verdict = proto::ChannelPolicy::Subscribing;
   if (wanted.name.kind == ChannelKind::User) {
     const std::string user = config::user_on_node(app, user_of_channel(wanted.channel));
     if (user == clients_.ops().user_of(record)) return true;
+    policy_.refused(Verdict::Denied);
     refuse(record, wanted.channel, "AuthError", "This channel is for a user who has signed in.", 401);
     return false;
   }
@@ -83,12 +88,18 @@ bool Subscribing::admit(Record& record, const config::App& app, const Wanted& wa
   if (wants_auth || verdict == Verdict::Token) {
     const bool good = has_signature(record, app, wanted.channel, data) ||
                       (!wants_auth && shows_token(record, wanted.on_node, data));
-    if (!good) refuse(record, wanted.channel, "AuthError", "The connection is unauthorized.", 401);
-    if (!good) return false;
+    if (!good) {
+      policy_.refused(Verdict::Token);
+      refuse(record, wanted.channel, "AuthError", "The connection is unauthorized.", 401);
+      return false;
+    }
   }
-  if (verdict == Verdict::Full) refuse(record, wanted.channel, "LimitReached", "This channel is full.", 429);
-  if (verdict == Verdict::Full) return false;
-  if (wants_auth || (verdict != Verdict::Denied && verdict != Verdict::NoName)) return true;
+  if (verdict != Verdict::Full && (wants_auth || (verdict != Verdict::Denied && verdict != Verdict::NoName))) return true;
+  policy_.refused(verdict);
+  if (verdict == Verdict::Full) {
+    refuse(record, wanted.channel, "LimitReached", "This channel is full.", 429);
+    return false;
+  }
   refuse(record, wanted.channel, "AuthError", "Clients are not let into this channel.", 403);
   return false;
 }
@@ -132,7 +143,9 @@ void Subscribing::join(Record& record, const Wanted& wanted, const Member& membe
   policy_.prepare(record, wanted.on_node, user, options);
   context.connections.touch(record);
   const auto joined = context.hub.join(record, wanted.on_node, options);
-  if (!joined.ok()) refuse(record, wanted.channel, "LimitReached", joined.error().text, 429);
+  if (joined.ok()) return;
+  policy_.refused(Verdict::Full);
+  refuse(record, wanted.channel, "LimitReached", joined.error().text, 429);
 }
 
 void Subscribing::tell_again(Record& record, const Wanted& wanted, const Member& member) {

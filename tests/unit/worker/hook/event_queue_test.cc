@@ -216,6 +216,8 @@ TEST_F(EventQueueTest, WhatIsLeftGoesBehindWhatIsOnItsWayAndNotAboveTheLimit) {
   const std::string body = queue_->leave(events);
   ASSERT_TRUE(other->take(body, [&](std::string_view) { return config_; }));
   EXPECT_EQ(page_.get(Metric::WebhookEventsDropped), 1u);
+  ASSERT_TRUE(other->take(body, [](std::string_view) { return nullptr; }));
+  EXPECT_EQ(page_.get(Metric::WebhookEventsOrphaned), 2u) << "nobody knows their webhook";
   answer(1, 500);
   EXPECT_EQ(next_batch(2).id, own);
   answer(2, 200);

@@ -118,7 +118,7 @@ TEST_F(MovingTest, ABatchThatIsLargeGoesThroughAMemfd) {
 
 TEST_F(MovingTest, AClosingHandshakeGoesOn) {
   Client client = connect("/echo");
-  source_->websockets.close(at(*source_, client), 4001, "bye");
+  source_->websockets.close(at(*source_, client), metrics::Metric::ClosesApplication, 4001, "bye");
   EXPECT_EQ(said(client), "close 4001\n");
   const int64_t deadline = source_->connections.deadline_ms(at(*source_, client));
   move_all();

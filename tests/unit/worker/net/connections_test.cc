@@ -2,6 +2,7 @@
 // every path, back-pressure holds, and closing loses no answer.
 #include "worker/net/connections.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -289,6 +290,14 @@ TEST_F(ConnectionsTest, LimitsPerWorkerAndPerAddressRefuse) {
   EXPECT_EQ(connect(), nullptr) << "a fourth on this worker";
   EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedAddress), 1u);
   EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedFull), 1u);
+}
+
+// As when the kernel has no room for one more watch.
+TEST_F(ConnectionsTest, WhatCantBeWatchedIsRefusedAndCounted) {
+  EXPECT_EQ(connections_->adopt(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)), Peer(), 1), nullptr);
+  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsRefusedMemory), 1u);
+  EXPECT_EQ(page_.get(metrics::Metric::ConnectionsAccepted), 0u);
+  EXPECT_EQ(connections_->active(), 0u);
 }
 
 TEST_F(ConnectionsTest, AConnectionCountsForItsKeysUntilItGoes) {

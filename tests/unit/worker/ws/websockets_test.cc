@@ -75,7 +75,7 @@ class Observer final : public Application {
   void on_message(record::Record& record, Opcode opcode, std::span<char> payload) override {
     const std::string_view text(payload.data(), payload.size());
     ++messages;
-    if (text == "close me") return websockets_.close(record, 4001, "as you wish");
+    if (text == "close me") return websockets_.close(record, Metric::ClosesApplication, 4001, "as you wish");
     if (text == "drop me") return connections_.close_now(record);
     if (text == "pause") return connections_.pause(record, record::kPauseWebhook);
     websockets_.send(record, opcode, text);
@@ -238,6 +238,7 @@ TEST_F(WebSocketsTest, AnEmptyCloseIsAnsweredEmpty) {
 TEST_F(WebSocketsTest, WeCloseFirst) {
   connect();
   EXPECT_EQ(said(client_frame(kText, "close me") + client_frame(kText, "ignored")), "close 4001 as you wish\n");
+  EXPECT_EQ(page_.get(Metric::ClosesApplication), 1u);
   EXPECT_FALSE(websockets_->send(record(), Opcode::Text, "too late"));
   EXPECT_EQ(said(client_frame(kText, "ignored too") + client_frame(kPing, "also")), "");
   EXPECT_EQ(observer_->messages, 1);
@@ -388,6 +389,21 @@ TEST_F(WebSocketsTest, ASlowReaderIsClosedWith1008) {
   EXPECT_EQ(all.substr(all.size() - 20), "close 1008 too slow\n");
   said(close_frame(1008));
   EXPECT_EQ(observer_->log, "open\ngone 1008 by us\n");
+}
+
+// A block that the arena can't have is as good as an arena that is full.
+TEST_F(WebSocketsTest, WhatFindsNoMemoryIsNotTheReadersFault) {
+  const std::string large(record::Arena::kBlockBytesMax + 1, 'a');
+  connect("websocket_send_queue 200m; websocket_slow_reader drop_oldest;");
+  EXPECT_FALSE(websockets_->send(record(), Opcode::Binary, large));
+  EXPECT_EQ(page_.get(Metric::MessagesDroppedMemory), 1u);
+  EXPECT_EQ(said(client_frame(kText, "still")), "text still\n");
+  said(close_frame(1000));
+  connect("websocket_send_queue 200m;");
+  EXPECT_FALSE(websockets_->send(record(), Opcode::Binary, large));
+  EXPECT_EQ(page_.get(Metric::ClosesMemory), 1u);
+  EXPECT_EQ(page_.get(Metric::ClosesSlowReader) + page_.get(Metric::MessagesDroppedSlowReader), 0u);
+  said(close_frame(1008));
 }
 
 TEST_F(WebSocketsTest, OrLosesTheOldestMessages) {

@@ -1,0 +1,58 @@
+#include "common/config/places.h"
+
+#include <unistd.h>
+
+#include <string_view>
+#include <vector>
+
+#include "common/config/statement.h"
+
+namespace beamgate::config {
+namespace {
+
+constexpr std::string_view kUnix = "unix:";
+
+std::string first_that_exists(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (access(path.c_str(), F_OK) == 0) return path;
+  }
+  return {};
+}
+
+std::vector<Statement> read_what_can_be(const LoadOptions& options) {
+  const std::string path = configuration_path(options);
+  std::vector<Source> sources;
+  Diagnostics diagnostics;
+  std::vector<Statement> statements;
+  StatementReader reader(sources, diagnostics, path.substr(0, path.rfind('/') + 1));
+  if (!options.global_directives.empty()) reader.read_text("command line", options.global_directives + ';', statements);
+  if (!path.empty()) reader.read_file(path, {}, statements);
+  return statements;
+}
+
+}  // namespace
+
+Places find_places(const LoadOptions& options) {
+  const std::string prefix = prefix_of(options);
+  std::vector<std::string> control_paths{prefix + "control.sock"};
+  std::vector<std::string> pid_paths{prefix + "beamgate.pid"};
+  if (options.path.empty() && options.prefix.empty()) {  // Or it would be another gateway's.
+    control_paths.insert(control_paths.end(), {"/run/beamgate/control.sock", "/run/beamgate.sock"});
+    pid_paths.insert(pid_paths.end(), {"/run/beamgate/beamgate.pid", "/run/beamgate.pid"});
+  }
+  Places found{first_that_exists(control_paths), first_that_exists(pid_paths)};
+  const auto absolute = [&prefix](std::string_view path) {
+    return path.starts_with('/') ? std::string(path) : prefix + std::string(path);
+  };
+  for (const Statement& statement : read_what_can_be(options)) {
+    if (statement.block || statement.args.size() != 1) continue;
+    const std::string_view value = statement.args[0].text;
+    if (statement.name.text == "pid") found.pid_path = value == "off" ? std::string() : absolute(value);
+    if (statement.name.text != "control") continue;
+    if (value == "off") found.control_path.clear();
+    if (value.starts_with(kUnix)) found.control_path = absolute(value.substr(kUnix.size()));
+  }
+  return found;
+}
+
+}  // namespace beamgate::config

@@ -1,0 +1,395 @@
+"""Whatever the gateway refuses, closes or drops is counted: once, and with the reason that is its own."""
+
+import re
+import time
+from signal import SIGHUP
+
+import beamgate
+import event_stream
+import h2_client
+import http_client
+import jwt_token
+import ws_client
+from backend import Hang, Reply
+from wire import Wire, open_socket
+
+SECRET = "a secret of thirty-two bytes or more"
+MAIN = "line { listen 127.0.0.1:0; line_max 1k; line_idle_timeout 0; }"
+HTTP = """
+webhook app {{ url {url}/app; timeout 10s; }}
+webhook lax {{ url {url}/lax; timeout 1s; on_error allow; }}
+webhook away {{ url http://127.0.0.1:1/; }}
+token people {{ secret "{secret}"; }}
+app shop {{ id 1; key key; secret 0123456789abcdef; connections_max 1; }}
+{till}
+channels closed {{ subscribe denied; publish off; }}
+channels small {{ subscribers_max 1; }}
+channels asked {{ subscribe webhook; webhook app; }}
+channels unasked {{ subscribe webhook; webhook away; }}
+channels slow {{ rate 1r/m burst=1; }}
+channels newest {{ conflate 1h; }}
+channels members {{ subscribe token; }}
+channels told {{ webhook app; }}
+channels untold {{ webhook away; }}
+server {{
+    listen 127.0.0.1:0;
+    http2 on;
+    client_header_timeout 60s;
+    location = /deny {{ deny all; sse room; }}
+    location = /upload {{ client_max_body_size 10; proxy_pass {url}; }}
+    location = /any {{ sse argument=channel; }}
+    location = /poll {{ longpoll argument=channel; longpoll_timeout 60s; }}
+    location = /sse-token {{ sse closed; sse_token people; }}
+    location = /sse-ours {{ sse room; sse_origins https://a.example; }}
+    location ~ "^/raw/(?<name>.+)$" {{ websocket raw; websocket_subscribe $name; websocket_publish $name;
+        websocket_message_max 1k; }}
+    location = /deaf {{ websocket raw; websocket_subscribe room; }}
+    location = /raw-token {{ websocket raw; websocket_token people; websocket_subscribe room; }}
+    location = /app {{ websocket raw; webhook app; }}
+    location = /lax {{ websocket raw; webhook lax; }}
+    location = /away {{ websocket raw; webhook away; }}
+    location = /rate {{ websocket echo; websocket_rate connection 1r/m burst=1 close; }}
+    location = /drop {{ websocket echo; websocket_rate connection 1r/m burst=1 drop; }}
+    location = /delay {{ websocket echo; websocket_rate connection 10r/s burst=1; }}
+    location = /centrifuge {{ websocket centrifuge; websocket_token people; }}
+    location /app/ {{ websocket pusher; }}
+    location /phoenix {{ websocket phoenix; websocket_token people; }}
+    location /api/ {{ api on; api_key good; }}
+    location /apps/ {{ pusher_api on; }}
+    location = /gone {{ proxy_pass http://127.0.0.1:1; }}
+    location = /metrics {{ metrics; }}
+}}
+server {{
+    listen 127.0.0.2:0;
+    client_header_timeout 500ms;
+    location / {{ return 200; }}
+}}
+"""
+TILL = "app till { id 2; key till; secret 0123456789abcdef; client_events on; channel_prefix off; }"
+COUNTED = re.compile(r'beamgate_(\w+)_total\{(?:reason|action)="(\w+)"\}')
+
+
+class Reasons(beamgate.TestCase):
+    def setUp(self):
+        self.app = self.backend(Reply(204))
+        self.running = self.gateway(HTTP.format(url=self.app.url, secret=SECRET, till=TILL), main=MAIN, workers=1)
+        self.http, self.hasty, self.line = self.running.addresses()
+        self.before = self.counts()
+
+    def counts(self):
+        rows = self.running.metrics()
+        return {f"{found[1]} {found[2]}": int(number) for found, number in
+                ((COUNTED.fullmatch(key), number) for key, number in rows.items()) if found}
+
+    def grown(self):
+        now = self.counts()
+        return {key: number - self.before[key] for key, number in now.items() if number != self.before[key]}
+
+    def check(self, **expected):
+        """Exactly this has been counted since the last check: family=reason, or a list of them."""
+        wanted = {}
+        for family, reasons in expected.items():
+            for reason in [reasons] if isinstance(reasons, str) else reasons:
+                wanted[f"{family} {reason}"] = wanted.get(f"{family} {reason}", 0) + 1
+        beamgate.until(lambda: sum(self.grown().values()) >= sum(wanted.values()), 10, f"{wanted}, and not {self.grown()}")
+        self.assertEqual(self.grown(), wanted)
+        self.before = self.counts()
+
+    def connect(self, target, **options):
+        return self.track(ws_client.connect(self.http, target, **options))
+
+    def refused(self, target, status, **options):
+        with self.assertRaises(ws_client.Refused) as refused:
+            ws_client.connect(self.http, target, **options)
+        self.assertEqual(refused.exception.response.status, status)
+
+    def api(self, method, body):
+        return http_client.post(self.http, f"/api/{method}", body, {"X-API-Key": "good"}).json()
+
+    def client(self, room):
+        wire = self.track(Wire(open_socket(self.line)))
+        wire.send(f"JOIN {room}\n".encode())
+        self.assertEqual(wire.read_until(b"\n"), f"OK joined {room}\n".encode())
+        return wire
+
+    def raw(self, request, address=None):
+        wire = self.track(Wire(open_socket(address or self.http)))
+        wire.send(request)
+        return wire
+
+    # Requests.
+
+    def test_requests(self):
+        self.assertEqual(http_client.get(self.http, "/deny").status, 403)
+        self.check(requests_refused="access")
+        self.assertEqual(http_client.get(self.http, "/gone").status, 502)
+        self.check(requests_refused="unreachable")
+        for request, status, reason in ((b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400", "malformed"),
+                                        (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414", "too_large"),
+                                        (b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", b"413", "too_large"),
+                                        (b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", b"400",
+                                         "malformed")):
+            self.assertEqual(self.raw(request).read_until(b"\r\n")[9:12], status)
+            self.check(requests_refused=reason)
+
+    def test_requests_that_do_not_come(self):
+        self.assertEqual(self.raw(b"GET / HT", self.hasty).read_until(b"\r\n")[9:12], b"408")
+        self.check(requests_refused="timeout")
+        self.raw(b"", self.hasty)
+        self.check(connections_refused="timeout")
+        with http_client.Connection(self.hasty) as idle:  # Which is no refusal, however long it stays.
+            self.assertEqual(idle.request("GET", "/").status, 200)
+        self.check()
+
+    def test_keys_of_the_api(self):
+        for headers in ({}, {"X-API-Key": "bad"}):
+            self.assertEqual(http_client.post(self.http, "/api/info", {}, headers).status, 401)
+            self.check(requests_refused="token")
+        self.assertEqual(http_client.post(self.http, "/apps/1/events?auth_key=key", {}).status, 401)
+        self.check(requests_refused="token")
+
+    def test_event_streams_and_polls(self):
+        self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.subscribe" else 204))
+        reader = self.track(event_stream.Reader(self.http, "/any?channel=small")).wait_joined()
+        for path, status, reason in (("channel=closed", 403, "channel"), ("channel=%23ann", 403, "channel"),
+                                     ("", 400, "channel"), ("channel=small", 503, "channel_full"),
+                                     ("channel=asked", 403, "application"), ("channel=unasked", 503, "unreachable")):
+            for location in ("/any", "/poll"):
+                self.assertEqual(http_client.get(self.http, f"{location}?{path}").status, status, path)
+                self.check(requests_refused=reason)
+        self.assertEqual(http_client.get(self.http, "/sse-token").status, 401)
+        self.check(requests_refused="token")
+        self.assertEqual(http_client.get(self.http, "/sse-ours", {"Origin": "https://b.example"}).status, 403)
+        self.check(requests_refused="origin")
+        reader.close()
+
+    def test_http2(self):
+        with h2_client.Frames(self.http) as client:
+            client.headers(1, [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/"), ("Upper", "x")])
+            self.assertEqual(client.outcome(1), ("reset", 1))
+        self.check(requests_refused="malformed")
+        with h2_client.Frames(self.http) as client:
+            client.send(0, 0, 0, b"DATA of no stream")
+            client.wait_goaway()
+        self.check(connections_closed="protocol_error")
+
+    # Handshakes.
+
+    def test_handshakes(self):
+        self.assertEqual(http_client.get(self.http, "/deaf").status, 426)
+        self.check(websocket_handshakes_refused="malformed")
+        self.refused("/raw-token", 401)
+        self.check(websocket_handshakes_refused="token")
+        self.refused("/phoenix?vsn=2.0.0", 403)
+        self.check(websocket_handshakes_refused="token")
+        self.refused("/phoenix?vsn=9.0.0", 403)
+        self.check(websocket_handshakes_refused="malformed")
+        self.refused("/raw/closed", 403)
+        self.check(websocket_handshakes_refused="channel")
+        self.connect("/raw/small")
+        self.refused("/raw/small", 503)
+        self.check(websocket_handshakes_refused="channel_full")
+        self.refused("/away", 503)
+        self.check(websocket_handshakes_refused="unreachable")
+        self.app.on("/app", Reply(403, "no"))
+        self.refused("/app", 403)
+        self.check(websocket_handshakes_refused="application")
+
+    def test_handshakes_of_pusher(self):
+        other = self.connect("/app/none?protocol=7")
+        self.assertEqual(other.recv_close(), 4001)
+        self.check(websocket_handshakes_refused="token", connections_closed="handshake")
+        old = self.connect("/app/key?protocol=1")
+        self.assertEqual(old.recv_close(), 4007)
+        self.check(websocket_handshakes_refused="malformed", connections_closed="handshake")
+        self.connect("/app/key?protocol=7").recv()
+        second = self.connect("/app/key?protocol=7")
+        self.assertEqual(second.recv_close(), 4100)
+        self.check(connections_closed="connections_max")
+
+    # Ends.
+
+    def test_the_api_ends_it(self):
+        self.app.on("/app", lambda request: Reply(204, headers=[("beamgate-user", "ann")]))
+        socket = self.connect("/app")
+        self.api("disconnect", {"user": "ann"})
+        socket.recv_close()
+        self.check(connections_closed="api")
+        line, poll = self.client("room"), self.track(http_client.Connection(self.http))
+        stream = self.track(event_stream.Reader(self.http, "/any?channel=room")).wait_joined()
+        poll.send_request("GET", "/poll?channel=room")
+        beamgate.until(lambda: self.api("channels", {})["result"]["channels"].get("room", {}).get("num_clients") == 3)
+        ids = [each["id"] for each in
+               http_client.get(self.http, "/api/connections?channel=room", {"X-API-Key": "good"}).json()["result"]["connections"]]
+        for uid in ids:
+            answer = http_client.request(self.http, "DELETE", f"/api/connections/{uid}", {"X-API-Key": "good"})
+            self.assertEqual(answer.status, 200)
+        self.check(connections_closed=["api"] * 3)
+        self.assertEqual(line.read_until(b"\n"), b"BYE closed by the application\n")
+        stream.wait_end()
+
+    def test_the_application_ends_it(self):
+        self.app.on("/app", lambda request: Reply(204 if request.header("ce-type") != "beamgate.message" else 200,
+                                                  headers=[("beamgate-close", "4001")]
+                                                  if request.header("ce-type") == "beamgate.message" else []))
+        socket = self.connect("/app")
+        socket.send("x")
+        self.assertEqual(socket.recv_close(), 4001)
+        self.check(connections_closed="application")
+
+    def test_the_application_refuses_or_is_away(self):
+        self.app.on("/app", lambda request: Reply(403 if request.text == "refuse" else 500 if request.text == "fail" else 204))
+        for word, code, reason in (("refuse", 1008, "application"), ("fail", 1011, "unreachable")):
+            socket = self.connect("/app")
+            socket.send(word)
+            self.assertEqual(socket.recv_close(), code)
+            self.check(connections_closed=reason, messages_dropped="application")
+        self.app.on("/lax", lambda request: Hang() if request.text == "lost" else Reply(200, request.body, {"Content-Type": "text/plain"}))
+        socket = self.connect("/lax")
+        socket.send("lost")
+        socket.send("kept")
+        self.assertEqual(socket.recv(), "kept")
+        self.check(messages_dropped="application")
+
+    def test_tokens_end(self):
+        token = jwt_token.sign(SECRET, {"sub": "ann", "channels": ["closed", "mine"], "exp": int(time.time()) + 3})
+        stream = self.track(event_stream.Reader(self.http, f"/sse-token?token={token}"))
+        stream.wait_end(timeout=20)
+        self.check(connections_closed="token")
+        socket = self.connect("/centrifuge")
+        socket.send('{"id":1,"connect":{"token":"a.b.c"}}')
+        self.assertEqual(socket.recv_close(), 3500)
+        self.check(connections_closed="token")
+        client = self.connect("/app/till?protocol=7")
+        client.recv()
+        client.send('{"event":"pusher:signin","data":{"auth":"till:00","user_data":"{}"}}')
+        self.assertEqual(client.recv_close(), 4009)
+        self.check(connections_closed="token")
+
+    def test_what_a_reload_takes_away(self):
+        client = self.connect("/app/till?protocol=7")
+        client.recv()
+        self.running.write_config(http=HTTP.format(url=self.app.url, secret=SECRET, till=""))
+        self.running.signal(SIGHUP)
+        self.running.wait_log("configuration_in_force generation=2")
+        self.before = self.counts()
+        client.send('{"event":"client-x","channel":"private-y","data":{}}')
+        self.assertEqual(client.recv_close(), 4001)
+        self.check(connections_closed="not_configured")
+
+    def test_protocols_that_are_broken(self):
+        token = jwt_token.sign(SECRET, {"sub": "ann"})
+        for target, message, code in (("/centrifuge", "{", 3501), (f"/phoenix?vsn=2.0.0&token={token}", "{", 1002)):
+            socket = self.connect(target)
+            socket.send(message)
+            self.assertEqual(socket.recv_close(), code)
+            self.check(connections_closed="protocol_error")
+        socket = self.connect("/app/till?protocol=7")
+        socket.send("no frame")
+        socket.send("no frame")
+        self.assertEqual(socket.recv_close(), 4100)
+        self.check(connections_closed="protocol_error")
+        socket = self.connect("/raw/room")
+        socket.send("x" * 2000)
+        self.assertEqual(socket.recv_close(), 1009)
+        self.check(connections_closed="message_too_big")
+        line = self.client("room")
+        line.send(b"x" * 2000 + b"\n")
+        self.assertEqual(line.read_until(b"\n"), b"ERR line too long\n")
+        self.check(connections_closed="message_too_big")
+
+    # Messages.
+
+    def test_rates(self):
+        for target, action in (("/rate", "closed"), ("/drop", "dropped"), ("/delay", "delayed")):
+            socket = self.connect(target)
+            socket.send("one")
+            self.assertEqual(socket.recv(), "one")
+            socket.send("two")
+            if action == "closed":
+                self.assertEqual(socket.recv_close(), 1008)
+                self.check(websocket_rate_exceeded="closed", connections_closed="rate")
+            elif action == "dropped":
+                self.check(websocket_rate_exceeded="dropped")
+            else:
+                self.assertEqual(socket.recv(), "two")
+                beamgate.until(lambda: self.grown().get("websocket_rate_exceeded delayed", 0) > 0, 10, "a delay")
+                self.assertEqual(set(self.grown()), {"websocket_rate_exceeded delayed"})
+
+    def test_publications(self):
+        self.connect("/deaf").send("into nowhere")
+        self.check(publications_refused="denied")
+        slow = self.client("slow")
+        slow.send(b"one\ntwo\n")
+        self.assertEqual(slow.read_until(b"\n"), b"ERR too fast\n")
+        self.check(publications_refused="rate")
+        self.in_pusher().send('{"event":"client-x","channel":"private-y","data":{}}')
+        self.check(publications_refused="denied")
+        client = self.in_centrifuge()
+        client.send('{"id":2,"publish":{"channel":"room","data":{}}}')
+        self.assertIn('"error"', client.recv())
+        self.check(publications_refused="denied")
+
+    def test_subscriptions(self):
+        self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.subscribe" else 204))
+        self.client("small")
+        wanted = {"closed": "channel", "small": "channel_full", "members": "token", "asked": "application",
+                  "unasked": "unreachable"}
+        centrifuge, phoenix, pusher = self.in_centrifuge(), self.in_phoenix(), self.in_pusher()
+        for channel, reason in wanted.items():
+            centrifuge.send('{"id":2,"subscribe":{"channel":"%s"}}' % channel)
+            self.assertIn('"error"', centrifuge.recv())
+            self.check(subscriptions_refused=reason)
+            phoenix.send('["1","1","%s","phx_join",{}]' % channel)
+            self.assertIn('"error"', phoenix.recv())
+            self.check(subscriptions_refused=reason)
+            pusher.send('{"event":"pusher:subscribe","data":{"channel":"%s"}}' % channel)
+            self.assertIn("pusher:subscription_error", pusher.recv())
+            self.check(subscriptions_refused=reason)
+        line = self.track(Wire(open_socket(self.line)))
+        for channel, reason in (("closed", "channel"), ("small", "channel_full"), ("members", "token")):
+            line.send(f"JOIN {channel}\n".encode())
+            self.assertTrue(line.read_until(b"\n").startswith(b"ERR "))
+            self.check(subscriptions_refused=reason)
+        pusher.send('{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"till:00"}}')
+        self.assertIn("pusher:subscription_error", pusher.recv())
+        self.check(subscriptions_refused="token")
+
+    def in_centrifuge(self):
+        client = self.connect("/centrifuge")
+        client.send('{"id":1,"connect":{"token":"%s"}}' % jwt_token.sign(SECRET, {"sub": "ann"}))
+        self.assertIn('"connect"', client.recv())
+        return client
+
+    def in_phoenix(self):
+        return self.connect(f"/phoenix?vsn=2.0.0&token={jwt_token.sign(SECRET, {'sub': 'ann'})}")
+
+    def in_pusher(self):
+        client = self.connect("/app/till?protocol=7")
+        client.recv()
+        return client
+
+    def test_the_application_refuses_publications(self):
+        self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.publish" else 204))
+        for channel, reason in (("told", "application"), ("untold", "unreachable")):
+            centrifuge, phoenix = self.in_centrifuge(), self.in_phoenix()
+            centrifuge.send('{"id":2,"subscribe":{"channel":"%s"}}' % channel)
+            self.assertNotIn('"error"', centrifuge.recv())
+            centrifuge.send('{"id":3,"publish":{"channel":"%s","data":{}}}' % channel)
+            self.assertIn('"error"', centrifuge.recv())
+            self.check(publications_refused=reason)
+            phoenix.send('["1","1","%s","phx_join",{}]' % channel)
+            self.assertIn('"ok"', phoenix.recv())
+            phoenix.send('["1","2","%s","said",{}]' % channel)
+            self.assertIn('"error"', phoenix.recv())
+            self.check(publications_refused=reason)
+
+    def test_publications_that_give_way(self):
+        self.client("newest")
+        for number in range(4):
+            self.api("publish", {"channel": "newest", "data": number})
+        self.check(messages_dropped=["conflated"] * 2)  # The first has gone at once, the last one waits.
+
+
+if __name__ == "__main__":
+    beamgate.main()
