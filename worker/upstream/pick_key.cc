@@ -18,9 +18,8 @@ uint32_t address_key(std::string_view address) {
 }
 
 uint32_t pick_key(const config::Balancing& balancing, const http::Request& request, const record::Record& record) {
-  using Method = config::Balancing::Method;
-  if (balancing.method == Method::IpHash) return address_key(request.remote_address);
-  if (balancing.method != Method::Hash) return 0;
+  if (balancing.method == config::Balancing::Method::IpHash) return address_key(request.remote_address);
+  if (balancing.method != config::Balancing::Method::Hash) return 0;
   std::string key;
   http::expand(balancing.key, request, record, key);
   return key_hash(key);
