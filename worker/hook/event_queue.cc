@@ -112,7 +112,8 @@ bool EventQueue::take(std::string_view body, const Webhooks::FindWebhook& find) 
   metrics_.add(Metric::WebhookEventsOrphaned, orphaned);
   if (dropped + orphaned > 0) {
     log_.warn("webhook_events_dropped",
-              {{"events", dropped + orphaned}, {"reason", "left by another worker: no room, or their webhook is not configured"}});
+              {{"events", dropped + orphaned},
+               {"reason", "left by another worker: no room, or their webhook is not configured"}});
   }
   return true;
 }

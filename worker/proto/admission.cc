@@ -74,7 +74,8 @@ class Admission::Cancel final : public http::Attachment {
 
 void Admission::begin(http::Exchange& exchange, record::Record& record, Door& door, const Applicant& applicant) {
   forget(record);  // Of an earlier handshake on this connection that was refused.
-  if (!remember(exchange, record, applicant)) return refuse(exchange, record, door, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
+  if (!remember(exchange, record, applicant))
+    return refuse(exchange, record, door, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
   auto cancel = std::make_unique<Cancel>(context_.webhooks);
   Cancel& attached = *cancel;
   exchange.attach(std::move(cancel));
@@ -132,8 +133,8 @@ void Admission::on_reply(http::ExchangeId id, record::ConnId connection, Door& d
 }
 
 void Admission::pass_on(http::Exchange& exchange, record::Record& record, Door& door, const hook::Reply& reply) {
-  turn_away(exchange, record, door, Metric::WebSocketHandshakesApplication, reply.status, reply.content_type, reply.body,
-            passed_fields(reply));
+  turn_away(exchange, record, door, Metric::WebSocketHandshakesApplication, reply.status, reply.content_type,
+            reply.body, passed_fields(reply));
 }
 
 void Admission::refuse(http::Exchange& exchange, record::Record& record, Door& door, Metric why, uint16_t status,

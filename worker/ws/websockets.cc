@@ -54,10 +54,14 @@ Metric failure_metric(uint16_t code) {
 Metric metric_of(Cause cause) {
   switch (cause) {
     case Cause::Shutdown:
-    case Cause::Restart: return Metric::ClosesDraining;
-    case Cause::SlowReader: return Metric::ClosesSlowReader;
-    case Cause::Silence: return Metric::ClosesIdle;
-    case Cause::TooFast: break;
+    case Cause::Restart:
+      return Metric::ClosesDraining;
+    case Cause::SlowReader:
+      return Metric::ClosesSlowReader;
+    case Cause::Silence:
+      return Metric::ClosesIdle;
+    case Cause::TooFast:
+      break;
   }
   return Metric::ClosesTooFast;
 }
@@ -423,8 +427,8 @@ bool WebSockets::may_drop(const Record& record) const {
   return !takeover && action_of(record).slow_reader == WebSocketAction::SlowReader::DropOldest;
 }
 
-// Tries; when the queue is full, does what websocket_slow_reader says.  Where it has room, the arena has none: that isn't
-// the reader's fault, but leaves nothing else to be done.
+// Tries; when the queue is full, does what websocket_slow_reader says.  Where it has room, the arena has none: that
+// isn't the reader's fault, but leaves nothing else to be done.
 template <typename Try>
 bool WebSockets::send_or_apply_policy(Record& record, size_t bytes, Try&& try_to_send) {
   if (try_to_send()) return true;

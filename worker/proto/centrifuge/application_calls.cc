@@ -155,7 +155,8 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
                                                                   const hook::Reply& reply) {
   const Command command = command_of(message);
   if (command.method == Method::Send) {
-    if (error_of(reply, command.method) == ErrorCode::Internal) context_.metrics.add(Metric::MessagesDroppedApplication);
+    if (error_of(reply, command.method) == ErrorCode::Internal)
+      context_.metrics.add(Metric::MessagesDroppedApplication);
     return std::nullopt;
   }
   const ErrorCode code = error_of(reply, command.method);
@@ -177,7 +178,8 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
 void ApplicationCalls::count_refused(Method method, ErrorCode code) {
   const bool unreachable = code == ErrorCode::Internal;
   if (method == Method::Subscribe) {
-    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable : Metric::SubscriptionsRefusedApplication);
+    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable
+                                     : Metric::SubscriptionsRefusedApplication);
   } else if (method == Method::Publish) {
     context_.metrics.add(unreachable ? Metric::PublicationsRefusedUnreachable : Metric::PublicationsRefusedApplication);
   } else if (unreachable) {

@@ -55,7 +55,8 @@ void Centrifuge::let_in(http::Exchange& exchange, Record& record, SharedActions 
     }
     const bool named_by_client = !name.constant() && exchange.request().location->websocket.webhook == nullptr;
     if (named_by_client && !access_.is_open(record, channels.back())) {
-      return admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 403, "This channel is not open.\n");
+      return admission_.refuse(exchange, record, *this, Metric::WebSocketHandshakesChannel, 403,
+                               "This channel is not open.\n");
     }
   }
   runner_.prepare(record, *rest);
@@ -69,7 +70,8 @@ void Centrifuge::accept(http::ExchangeId id, SharedActions actions, const std::v
   http::Exchange* exchange = exchanges_.find(id);
   if (exchange == nullptr) return;
   if (!channels.empty() && !save_session(context_.arena, exchange->record(), {.channels = channels})) {
-    return admission_.refuse(*exchange, exchange->record(), *this, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
+    return admission_.refuse(*exchange, exchange->record(), *this, Metric::WebSocketHandshakesMemory, 503,
+                             "No memory.\n");
   }
   if (!websockets_.accept(*exchange, fields)) return;
   Record* open = ops_.find_open(id.connection);
@@ -107,7 +109,8 @@ void Centrifuge::run_commands(Record& record, std::string_view frame) {
   while (record.ws.close == record::CloseState::Open) {
     const auto outcome = reader.next(command);
     if (outcome == CommandReader::Outcome::End) return;
-    if (outcome == CommandReader::Outcome::Malformed) return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
+    if (outcome == CommandReader::Outcome::Malformed)
+      return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
     // What follows "connect" waits until it is done.
     if (command.method == Method::Connect) return connecting_.connect(record, command, reader.rest());
     run(record, command);
@@ -165,7 +168,8 @@ void Centrifuge::on_joined(Record& record, std::string_view tag, const ipc::Chan
 void Centrifuge::on_alarm(record::ConnId id) {
   Record* record = ops_.find_open(id);
   if (record == nullptr) return;
-  if (load_session(context_.arena, *record).state == Session::State::Fresh) return sender_.close(*record, Metric::ClosesIdle, kStale);
+  if (load_session(context_.arena, *record).state == Session::State::Fresh)
+    return sender_.close(*record, Metric::ClosesIdle, kStale);
   subscriptions_.check_expiry(*record);
   connecting_.check_expiry(*record);
 }

@@ -56,7 +56,8 @@ bool Phoenix::on_request(http::Exchange& exchange) {
 void Phoenix::on_handshake(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   if (!speaks_version(request))
-    return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesMalformed, 403, kVersionText);
+    return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesMalformed, 403,
+                             kVersionText);
   const Credentials credentials = credentials_of(request);
   if (!credentials.accepted) {
     return admission_.refuse(exchange, exchange.record(), *this, Metric::WebSocketHandshakesToken, 403, kTokenText);
@@ -337,7 +338,8 @@ std::optional<MessageDialect::CloseWith> Phoenix::refuse(Record& record, const E
 
 void Phoenix::count_refused(const Record& record, const Message& message, bool unreachable) {
   if (message.event == kJoin) {
-    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable : Metric::SubscriptionsRefusedApplication);
+    context_.metrics.add(unreachable ? Metric::SubscriptionsRefusedUnreachable
+                                     : Metric::SubscriptionsRefusedApplication);
   } else if (topics_.rules().is_publication(record, message)) {
     context_.metrics.add(unreachable ? Metric::PublicationsRefusedUnreachable : Metric::PublicationsRefusedApplication);
   } else if (unreachable) {

@@ -103,7 +103,8 @@ void Greeting::accept(http::ExchangeId id, const proto::SharedActions& actions,
   if (open == nullptr) return;
   const auto app = clients_.app_of(*open);
   if (app != nullptr && !clients_.count(*open, *app)) {
-    return clients_.end(*open, Metric::ClosesConnectionsMax, kErrorOverCapacity, "This app has as many connections as it may have.");
+    return clients_.end(*open, Metric::ClosesConnectionsMax, kErrorOverCapacity,
+                        "This app has as many connections as it may have.");
   }
   clients_.send(*open, established_frame(format_socket_id(open->uid), timeout_s));
   open = clients_.ops().find_open(id.connection);

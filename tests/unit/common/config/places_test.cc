@@ -36,7 +36,8 @@ class PlacesTest : public ::testing::Test {
 
 TEST_F(PlacesTest, LinesAreTakenAsTheyStand) {
   const std::string lines = "pid run/me.pid;\ncontrol unix:/a/b.sock;\n";
-  for (const char* rest : {"", "nonsense on;", "http {", "http { server { listen \"", "}", "include none.conf;", "pid"}) {
+  for (const char* rest :
+       {"", "nonsense on;", "http {", "http { server { listen \"", "}", "include none.conf;", "pid"}) {
     write("beamgate.conf", lines + rest);
     EXPECT_EQ(found(), "/a/b.sock run/me.pid") << rest;
   }
