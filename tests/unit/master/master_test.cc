@@ -548,7 +548,7 @@ TEST_F(MasterUpgradeTest, GoesBackWhenClientsCannotMove) {
   start();
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=")) << text_;
-  hold_clients(10);
+  for (int round = 0; round < 20 && served().size() < 2; ++round) hold_clients(10);  // By chance, one may have all.
   EXPECT_EQ(served().size(), 2u) << "the old workers accept again";
   EXPECT_EQ(stop(), 0);
 }
