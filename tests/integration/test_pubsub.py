@@ -128,7 +128,7 @@ class Names(beamgate.TestCase):
                 ws_client.connect(address, f"/{way}/{name}")
             self.assertEqual(refused.exception.status, 403)
             self.track(ws_client.connect(address, f"/{way}/a{name}"))
-        self.assertEqual(gateway.metrics()['beamgate_websocket_handshakes_refused_total{reason="application"}'], 2)
+        self.assertEqual(gateway.metrics()['beamgate_websocket_handshakes_refused_total{reason="channel"}'], 2)
         own = self.track(ws_client.connect(address, "/own/ann"))
         http_client.post(address, "/api/publish", {"channel": "#server-to-user-ann", "data": 1})
         self.assertEqual(own.recv(), "1")
