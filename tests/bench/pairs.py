@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Measures what a protection costs: BeamGate with it beside BeamGate without, in the same run, and prints ratios.
+"""Measures what a protection or a look costs: BeamGate with it beside BeamGate without, in the same run, and prints ratios.
 
     cmake --preset release && cmake --build build/release --target beamgate bench
     tests/bench/pairs.py --against OTHER/beamgate     # this build beside another one
     tests/bench/pairs.py                              # worker_sandbox on beside off; a location that is a regular
-                                                      # expression beside one that is a path
+                                                      # expression beside one that is a path; a channel that is tapped
+                                                      # beside one that is not
 
 One worker of each serves on the first core, the load runs on the others.  Both take turns within every round; a ratio is
 the median of the rounds' ratios.  CPU is what the gateway's processes took for one answer: unlike the answers per second
@@ -17,6 +18,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import edge
@@ -44,6 +46,7 @@ PATH, PATTERN = "/users/4711/orders", "/members/4711/orders"
 class Pair:
     def __init__(self, options, origin):
         self.options, self.origin = options, origin
+        self.lines = []  # How many each tap has told.
 
     def start(self, binary, main=""):
         os.environ["BEAMGATE_BINARY"] = str(binary)
@@ -51,7 +54,10 @@ class Pair:
                                    log_level="notice", main=main).start()
         pids = [gateway.pid, *gateway.worker_pids()]
         run.pin(pids)
-        return run.Server("BeamGate", int(gateway.address().rpartition(":")[2]), lambda: pids, gateway.close)
+        port = next(int(address.rpartition(":")[2]) for address in gateway.addresses() if not address.startswith("unix:"))
+        server = run.Server("BeamGate", port, lambda: pids, gateway.close)
+        server.control = gateway.path("control.sock")
+        return server
 
     def load(self, server, *arguments):
         command = ["taskset", "-c", run.LOAD_CORES, str(self.options.wsload), *map(str, arguments), "--port", str(server.port)]
@@ -100,6 +106,24 @@ class Pair:
         binary = self.options.binary
         self.compare("worker_sandbox", self.start(binary, "worker_sandbox on;"), self.start(binary, "worker_sandbox off;"))
 
+    def tap(self):
+        binary, control = self.options.binary, "control unix:control.sock;"
+        tapped, other = self.start(binary, control), self.start(binary, control)
+        tap = subprocess.Popen(["taskset", "-c", run.LOAD_CORES, str(binary), "ctl", "-s", str(tapped.control), "tap", "bench"],
+                               stdout=subprocess.PIPE, text=True)
+        reader = threading.Thread(target=lambda: self.lines.append(sum(1 for _ in tap.stdout)))
+        reader.start()
+        try:
+            fanout = self.loads()["fan-out, 64 B to 500"]
+            self.table("a tapped channel: fan-out, 64 B to 500", (tapped, *fanout), (other, *fanout))
+        finally:
+            tap.terminate()
+            tap.wait()
+            reader.join()
+            print(f"the tap has told of {self.lines[-1]:,} messages")
+            tapped.close()
+            other.close()
+
     def regex(self):
         server = self.start(self.options.binary)
         try:
@@ -114,6 +138,7 @@ def main():
     parser.add_argument("--binary", type=Path, default=run.ROOT / "build" / "release" / "beamgate")
     parser.add_argument("--wsload", type=Path, default=run.ROOT / "build" / "release" / "tests" / "wsload")
     parser.add_argument("--against", type=Path, help="another build")
+    parser.add_argument("--only", choices=("sandbox", "regex", "tap"), help="one of these")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
@@ -127,8 +152,8 @@ def main():
             if options.against:
                 pair.builds()
             else:
-                pair.sandbox()
-                pair.regex()
+                for what in [options.only] if options.only else ["sandbox", "regex", "tap"]:
+                    getattr(pair, what)()
         finally:
             origin.close()
 
