@@ -84,7 +84,7 @@ bool slots_are_sane(const std::vector<uint16_t>& slots) {
 
 bool is_sane(const HandoverState::Process& process) {
   return process.columns > 0 && process.columns <= ipc::kWorkersMax && process.next_worker > 0 && process.pages > 2 &&
-         process.lives > 2 && process.log >= -1;
+         process.lives > 2 && (process.log == -1 || process.log > 2);
 }
 
 bool is_sane(const HandoverState::Kin& kin) {

@@ -239,6 +239,7 @@ class Desk(Publisher):
     """Publishes steadily, not as fast as it can: each key is remembered for a while, and memory is to be flat."""
 
     PAUSE_S = 0.02
+    repeats_unavailable = True  # A master that is killed has not confirmed what it was just given.
 
     def publish(self, connection, sequence):
         self.stopping.wait(self.PAUSE_S)

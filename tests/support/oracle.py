@@ -390,6 +390,8 @@ class Publisher(threading.Thread):
     """Publishes 1, 2, 3, ... to a channel through the API.  A request whose connection breaks before the answer is
     sent again with the same idempotency key, so each is published once, whatever happens."""
 
+    repeats_unavailable = False  # Whether one that is answered with 503 is sent again, too.
+
     def __init__(self, oracle, channel, name="http"):
         super().__init__(daemon=True)
         self.oracle = oracle
@@ -420,6 +422,10 @@ class Publisher(threading.Thread):
                     "POST", f"/api/publish?channel={self.channel}",
                     {"Content-Type": "text/plain", "Idempotency-Key": f"{self.source.decode()}-{sequence}"},
                     publication(self.source, sequence))
+                if response.status == 503 and self.repeats_unavailable and time.monotonic() < deadline:
+                    self.repeated += 1
+                    self.stopping.wait(int(response.header("retry-after")))
+                    continue
                 if response.status != 200:
                     raise AssertionError(response)
                 if response.header("connection", "").lower() != "close":

@@ -43,10 +43,11 @@ bool parse_authority(std::string_view text, Authority& out) {
   const std::string_view rest = text.substr(host_end);
   if (!rest.empty() && rest[0] != ':') return false;
   out.host = to_lower(text.substr(0, host_end));
-  if (out.host.size() > 1 && out.host.back() == '.') out.host.pop_back();
   out.port = rest.empty() ? rest : rest.substr(1);
   if (out.host.empty() || !valid_port(out.port)) return false;
-  return literal ? valid_literal(out.host) : valid_name(out.host);
+  if (!(literal ? valid_literal(out.host) : valid_name(out.host))) return false;
+  if (out.host.size() > 1 && out.host.back() == '.') out.host.pop_back();
+  return true;
 }
 
 }  // namespace beamgate::http
