@@ -3,17 +3,12 @@
 #include "common/base/utf8.h"
 #include "worker/api/body_kind.h"
 #include "worker/api/named_resources.h"
-#include "worker/api/reply.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::api {
 namespace {
 
 using Outcome = ConnectionCalls::Outcome;
-
-ResourceAnswer failure(uint16_t status, ErrorCode code, std::string_view detail) {
-  return {status, to_json(Reply::failed(code, detail)).dump()};
-}
 
 ResourceAnswer success(json::Value result) {
   Reply reply;
@@ -34,6 +29,10 @@ ResourceAnswer answer_of(ConnectionOp op, const Outcome& outcome) {
 }
 
 }  // namespace
+
+ResourceAnswer failure(uint16_t status, ErrorCode code, std::string_view detail) {
+  return {status, to_json(Reply::failed(code, detail)).dump()};
+}
 
 void run_resource(ConnectionCalls& calls, const Route& route, const http::Request& request, std::string_view body,
                   uint64_t bytes_max, std::function<void(ResourceAnswer&&)> done) {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "worker/api/connection_calls.h"
+#include "worker/api/reply.h"
 #include "worker/api/route.h"
 #include "worker/http/exchange.h"
 
@@ -25,6 +26,9 @@ struct ResourceAnswer {
   uint16_t status = 200;
   std::string body;
 };
+
+// With the JSON that says why.
+ResourceAnswer failure(uint16_t status, ErrorCode code, std::string_view detail);
 
 // Runs a request on a connection and calls done once, at once or later.
 // REQUIRES: route names one; the method is POST, GET, HEAD or DELETE.

@@ -9,16 +9,11 @@
 #include "common/base/utf8.h"
 #include "common/config/channel_rules.h"
 #include "worker/api/body_kind.h"
-#include "worker/api/reply.h"
 #include "worker/hub/hub.h"
 #include "worker/settings.h"
 
 namespace beamgate::api {
 namespace {
-
-ResourceAnswer failed(uint16_t status, ErrorCode code, std::string_view detail) {
-  return {status, to_json(Reply::failed(code, detail)).dump()};
-}
 
 uint16_t status_of(ErrorCode error) {
   switch (error) {
@@ -35,7 +30,7 @@ ResourceAnswer answer_of(Reply&& reply) {
   return {status, to_json(std::move(reply)).dump()};
 }
 
-ResourceAnswer bus_is_full() { return failed(503, ErrorCode::TooManyRequests, "the bus is full"); }
+ResourceAnswer bus_is_full() { return failure(503, ErrorCode::TooManyRequests, "the bus is full"); }
 
 // Their texts are JSON already.
 std::string list_of(const std::vector<std::string>& looks) {
@@ -118,14 +113,14 @@ void NamedResources::run(const Route& route, const http::Request& request, std::
 void NamedResources::close(ConnectionCall call, const http::Request& request, OnAnswer done) {
   std::string reason;
   if (!read_close(request, call.code, reason)) {
-    return done(failed(400, ErrorCode::BadRequest, "not a close code or reason"));
+    return done(failure(400, ErrorCode::BadRequest, "not a close code or reason"));
   }
   call.op = ConnectionOp::Close;
   call.reason = reason;
   const bool by_user = !call.user.empty();
   connections_.run(call, [done, by_user](ConnectionCalls::Outcome&& outcome) {
     if (!outcome.asked) return done(bus_is_full());
-    if (by_user && outcome.matched == 0) return done(failed(404, ErrorCode::NotFound, "no such connection"));
+    if (by_user && outcome.matched == 0) return done(failure(404, ErrorCode::NotFound, "no such connection"));
     Reply reply;
     reply.result.set("num_clients", outcome.matched - outcome.refused);
     done(answer_of(std::move(reply)));
@@ -150,7 +145,7 @@ void NamedResources::look_at_all(const http::Request& request, OnAnswer done) {
 void NamedResources::run_user(const std::string& user, const http::Request& request, std::string&& body,
                               uint64_t bytes_max, OnAnswer done) {
   if (user.size() > proto::ConnectionOps::kUserBytesMax || !hub::Hub::valid_channel(hub::user_channel(user))) {
-    return done(failed(404, ErrorCode::NotFound, "no such user"));
+    return done(failure(404, ErrorCode::NotFound, "no such user"));
   }
   if (request.method == "DELETE") {
     ConnectionCall call;
@@ -160,7 +155,7 @@ void NamedResources::run_user(const std::string& user, const http::Request& requ
   if (request.method != "POST") return look_at_user(user, std::move(done));
   Payload payload;
   const char* problem = nullptr;
-  if (!read_body(request, std::move(body), payload, problem)) return done(failed(400, ErrorCode::BadRequest, problem));
+  if (!read_body(request, std::move(body), payload, problem)) return done(failure(400, ErrorCode::BadRequest, problem));
   send_to_user(user, std::move(payload), bytes_max, std::move(done));
 }
 
@@ -170,7 +165,7 @@ void NamedResources::look_at_user(const std::string& user, OnAnswer done) {
   const std::string name = user;
   connections_.run(call, [done, name](ConnectionCalls::Outcome&& outcome) {
     if (!outcome.asked) return done(bus_is_full());
-    if (outcome.matched == 0) return done(failed(404, ErrorCode::NotFound, "no such connection"));
+    if (outcome.matched == 0) return done(failure(404, ErrorCode::NotFound, "no such connection"));
     done({200, describe_user(name, outcome)});
   });
 }
@@ -178,12 +173,12 @@ void NamedResources::look_at_user(const std::string& user, OnAnswer done) {
 // Nobody there, and nothing kept: the sender should know.
 void NamedResources::send_to_user(const std::string& user, Payload&& payload, uint64_t bytes_max, OnAnswer done) {
   const std::string channel = hub::user_channel(user);
-  if (payload.bytes.size() > bytes_max) return done(failed(413, ErrorCode::LimitExceeded, "body too big"));
+  if (payload.bytes.size() > bytes_max) return done(failure(413, ErrorCode::LimitExceeded, "body too big"));
   const bool kept = config::rules_of(context_.settings.current().http, channel).history > 0;
   auto shared = std::make_shared<Payload>(std::move(payload));
   const auto answer = [this, channel, kept, shared, bytes_max, done](const ipc::ChannelState& state) {
     if (!state.answered) return done(bus_is_full());
-    if (state.connections == 0 && !kept) return done(failed(404, ErrorCode::NotFound, "no such connection"));
+    if (state.connections == 0 && !kept) return done(failure(404, ErrorCode::NotFound, "no such connection"));
     publishing_.publish_payload(channel, *shared, {}, bytes_max, [done, n = state.connections](Reply&& reply) {
       if (reply.ok()) reply.result.set("num_clients", n);
       done(answer_of(std::move(reply)));
@@ -197,12 +192,12 @@ void NamedResources::send_to_user(const std::string& user, Payload&& payload, ui
 void NamedResources::run_channel(const std::string& channel, const http::Request& request, std::string&& body,
                                  uint64_t bytes_max, OnAnswer done) {
   const auto on_reply = [done](Reply&& reply) { done(answer_of(std::move(reply))); };
-  if (!hub::Hub::valid_channel(channel)) return done(failed(404, ErrorCode::NotFound, "not a channel name"));
+  if (!hub::Hub::valid_channel(channel)) return done(failure(404, ErrorCode::NotFound, "not a channel name"));
   if (request.method == "POST") {
     Payload payload;
     const char* problem = nullptr;
     if (!read_body(request, std::move(body), payload, problem)) {
-      return done(failed(400, ErrorCode::BadRequest, problem));
+      return done(failure(400, ErrorCode::BadRequest, problem));
     }
     return publishing_.publish_payload(channel, payload, {}, bytes_max, on_reply);
   }

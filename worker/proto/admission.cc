@@ -74,8 +74,9 @@ class Admission::Cancel final : public http::Attachment {
 
 void Admission::begin(http::Exchange& exchange, record::Record& record, Door& door, const Applicant& applicant) {
   forget(record);  // Of an earlier handshake on this connection that was refused.
-  if (!remember(exchange, record, applicant))
+  if (!remember(exchange, record, applicant)) {
     return refuse(exchange, record, door, Metric::WebSocketHandshakesMemory, 503, "No memory.\n");
+  }
   auto cancel = std::make_unique<Cancel>(context_.webhooks);
   Cancel& attached = *cancel;
   exchange.attach(std::move(cancel));

@@ -54,8 +54,9 @@ void ChannelDoor::open(http::Exchange& exchange, const config::ChannelReaderActi
   const std::vector<RequestedChannel> channels = requested_channels(exchange, action.channels);
   Refusal refusal{};
   if (channels.empty()) refusal = {Metric::RequestsRefusedChannel, 400, "No channel is named.\n", {}};
-  if (channels.size() > Cursor::kChannelsMax)
+  if (channels.size() > Cursor::kChannelsMax) {
     refusal = {Metric::RequestsRefusedChannel, 400, "Too many channels.\n", {}};
+  }
   if (refusal.status == 0 && action.token) refusal = check_tokens(exchange.request(), *action.token, *visit);
   for (const RequestedChannel& channel : channels) {
     if (refusal.status == 0) refusal = check_channel(channel, action.token != nullptr, *visit);
@@ -74,8 +75,9 @@ ChannelDoor::Refusal ChannelDoor::check_tokens(const http::Request& request, con
                                                Visit& visit) const {
   ShownTokens shown = read_tokens(request, rules);
   if (!shown.any) return {Metric::RequestsRefusedToken, 401, "A token is wanted.\n", "Bearer"};
-  if (!shown.valid)
+  if (!shown.valid) {
     return {Metric::RequestsRefusedToken, 401, "The token is not valid.\n", "Bearer error=\"invalid_token\""};
+  }
   visit.guest.user = std::move(shown.user);
   visit.guest.expires_s = shown.expires_s;
   visit.tokens_name = std::move(shown.channels);
@@ -85,8 +87,9 @@ ChannelDoor::Refusal ChannelDoor::check_tokens(const http::Request& request, con
 ChannelDoor::Refusal ChannelDoor::check_channel(const RequestedChannel& channel, bool tokens, Visit& visit) const {
   using Subscribing = ChannelPolicy::Subscribing;
   const Subscribing verdict = policy_.may_subscribe(channel.name);
-  if (verdict == Subscribing::NoName)
+  if (verdict == Subscribing::NoName) {
     return {Metric::RequestsRefusedChannel, 400, "This is no name of a channel.\n", {}};
+  }
   if (verdict == Subscribing::Full) return {Metric::RequestsRefusedChannelFull, 503, "The channel is full.\n", {}};
   if (!channel.by_client) return {};
   if (channel.name.starts_with('#')) return {Metric::RequestsRefusedChannel, 403, "This channel is a user's.\n", {}};
@@ -99,9 +102,10 @@ ChannelDoor::Refusal ChannelDoor::check_channel(const RequestedChannel& channel,
     case Subscribing::Token: {
       const auto& named = visit.tokens_name;
       if (std::find(named.begin(), named.end(), channel.name) != named.end()) return {};
-      if (tokens)
+      if (tokens) {
         return {Metric::RequestsRefusedToken, 403, "No token is for this channel.\n",
                 "Bearer error=\"insufficient_scope\""};
+      }
       break;
     }
     default:

@@ -166,8 +166,9 @@ bool HookMessages::remove_taken(Record& record, UnderWay& under_way) {
   const auto rest = queue_.all(record);
   for (size_t i = 0; i < under_way.offered; ++i) under_way.again += rest[i].bytes.size();
   under_way.again -= left;
-  if (left > 0 && !queue_.cut_front(record, left))
+  if (left > 0 && !queue_.cut_front(record, left)) {
     deny(record, {Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory"});
+  }
   return false;
 }
 

@@ -65,8 +65,9 @@ void Raw::on_message(Record& record, ws::Opcode opcode, std::span<char> payload)
 // --- What was published before it came, of channels with a cache.
 
 void Raw::on_joined(Record& record, std::string_view, const ipc::ChannelState& state) {
-  if (!state.answered)
+  if (!state.answered) {
     return ops_.close(record, Metric::ClosesMissed, ws::kCloseTryAgainLater, "no room for a subscription");
+  }
   send_past(context_.connections.id_of(record), state);
 }
 

@@ -155,8 +155,9 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
                                                                   const hook::Reply& reply) {
   const Command command = command_of(message);
   if (command.method == Method::Send) {
-    if (error_of(reply, command.method) == ErrorCode::Internal)
+    if (error_of(reply, command.method) == ErrorCode::Internal) {
       context_.metrics.add(Metric::MessagesDroppedApplication);
+    }
     return std::nullopt;
   }
   const ErrorCode code = error_of(reply, command.method);

@@ -109,8 +109,9 @@ void Centrifuge::run_commands(Record& record, std::string_view frame) {
   while (record.ws.close == record::CloseState::Open) {
     const auto outcome = reader.next(command);
     if (outcome == CommandReader::Outcome::End) return;
-    if (outcome == CommandReader::Outcome::Malformed)
+    if (outcome == CommandReader::Outcome::Malformed) {
       return sender_.close(record, Metric::ClosesProtocolError, kBadRequest);
+    }
     // What follows "connect" waits until it is done.
     if (command.method == Method::Connect) return connecting_.connect(record, command, reader.rest());
     run(record, command);
@@ -168,8 +169,9 @@ void Centrifuge::on_joined(Record& record, std::string_view tag, const ipc::Chan
 void Centrifuge::on_alarm(record::ConnId id) {
   Record* record = ops_.find_open(id);
   if (record == nullptr) return;
-  if (load_session(context_.arena, *record).state == Session::State::Fresh)
+  if (load_session(context_.arena, *record).state == Session::State::Fresh) {
     return sender_.close(*record, Metric::ClosesIdle, kStale);
+  }
   subscriptions_.check_expiry(*record);
   connecting_.check_expiry(*record);
 }

@@ -168,8 +168,9 @@ bool Topics::publish(Record& record, const Message& message, std::string_view re
 void Topics::receipt(record::ConnId id, const Message& message, const hub::PublishReceipt& receipt,
                      std::string_view response) {
   const auto found = awaited_.find(id.slot);
-  if (found != awaited_.end() && found->second.id == id && --found->second.receipts == 0)
+  if (found != awaited_.end() && found->second.id == id && --found->second.receipts == 0) {
     awaited_.erase(found);
+  }
   Record* record = ops_.find_open(id);
   if (record == nullptr) return;
   context_.connections.touch(*record);

@@ -44,8 +44,9 @@ void Pusher::on_message(record::Record& record, ws::Opcode opcode, std::span<cha
   if (frame->event == "pusher:ping") return clients_.send(record, event_frame("pusher:pong", {}, "{}"));
   if (frame->event == "pusher:pong") return;
   const auto app = clients_.app_of(record);
-  if (app == nullptr)
+  if (app == nullptr) {
     return clients_.end(record, metrics::Metric::ClosesNotConfigured, kErrorUnknownApp, "This app is no longer here.");
+  }
   obey(record, *app, *frame);
 }
 

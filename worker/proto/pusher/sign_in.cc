@@ -19,8 +19,9 @@ void SignIn::run(Record& record, const config::App& app, const json::Value& data
   const auto parsed = json::parse(user_data);
   const json::Value* id = parsed ? parsed.value().find("id") : nullptr;
   const std::string user = id == nullptr ? std::string() : user_text(*id);
-  if (user.empty())
+  if (user.empty()) {
     return clients_.end(record, metrics::Metric::ClosesToken, kErrorUnauthorized, "user_data has no id.");
+  }
   Session session = clients_.session_of(record);
   session.user = user;
   const json::Value* info = parsed.value().find("user_info");

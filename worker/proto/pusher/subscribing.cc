@@ -94,8 +94,9 @@ bool Subscribing::admit(Record& record, const config::App& app, const Wanted& wa
       return false;
     }
   }
-  if (verdict != Verdict::Full && (wants_auth || (verdict != Verdict::Denied && verdict != Verdict::NoName)))
+  if (verdict != Verdict::Full && (wants_auth || (verdict != Verdict::Denied && verdict != Verdict::NoName))) {
     return true;
+  }
   policy_.refused(verdict);
   if (verdict == Verdict::Full) {
     refuse(record, wanted.channel, "LimitReached", "This channel is full.", 429);

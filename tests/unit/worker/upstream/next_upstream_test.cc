@@ -5,7 +5,7 @@
 namespace beamgate::upstream {
 namespace {
 
-constexpr std::string_view kNothing = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+constexpr std::string_view kEmptyAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 constexpr std::string_view kUnavailable = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
 
 class NextUpstream : public ProxyTest {
@@ -26,7 +26,7 @@ TEST_F(NextUpstream, AStatusThatIsListed) {
   write_all(first(client), kUnavailable);
   const UniqueFd socket = accept(*other_);
   EXPECT_TRUE(read_until(socket, "\r\n\r\n").starts_with("GET /a "));
-  write_all(socket, kNothing);
+  write_all(socket, kEmptyAnswer);
   pump_until([&] { return client.finished; });
   EXPECT_EQ(client.head.status, 200);
   EXPECT_EQ(client.body, "");
@@ -72,7 +72,7 @@ TEST_F(NextUpstream, UnlessItMayBe) {
   write_all(socket, kUnavailable);
   socket = accept(*other_);
   EXPECT_TRUE(read_until(socket, "body").starts_with("POST / "));
-  write_all(socket, kNothing);
+  write_all(socket, kEmptyAnswer);
   pump_until([&] { return client.finished; });
   EXPECT_EQ(client.head.status, 200);
 }
@@ -84,7 +84,7 @@ TEST_F(NextUpstream, ATimeout) {
   const UniqueFd socket = accept(*other_);
   read_until(socket, "\r\n\r\n");
   EXPECT_TRUE(reads_end(silent));
-  write_all(socket, kNothing);
+  write_all(socket, kEmptyAnswer);
   pump_until([&] { return client.over; });
   // Its own timeout is as short; whichever comes first, the client gets one whole answer.
   EXPECT_TRUE(client.head.status == 200 || client.head.status == 504);
@@ -117,7 +117,7 @@ TEST_F(NextUpstream, AnInvalidHeaderWhenListed) {
   write_all(first(client), "garbage\r\n\r\n");
   const UniqueFd socket = accept(*other_);
   read_until(socket, "\r\n\r\n");
-  write_all(socket, kNothing);
+  write_all(socket, kEmptyAnswer);
   pump_until([&] { return client.finished; });
   EXPECT_EQ(client.head.status, 200);
 }
@@ -175,7 +175,7 @@ TEST_F(NextUpstream, ALargeBodyIsRepeatedOnlyWhenItIsHeld) {
     pump_until([&] { return read_some(socket, got), got.ends_with("x") && got.size() > body.size(); });
     EXPECT_EQ(got.substr(got.find("\r\n\r\n") + 4), body);
     EXPECT_NE(got.find("Content-Length: 300000\r\n"), std::string::npos);
-    write_all(socket, kNothing);
+    write_all(socket, kEmptyAnswer);
     pump_until([&] { return client.finished; });
   }
 }
@@ -193,7 +193,7 @@ TEST_F(NextUpstream, AHeldBodyInChunksGetsItsLength) {
   EXPECT_NE(got.find("Content-Length: 9\r\n"), std::string::npos) << got;
   EXPECT_EQ(got.find("chunked"), std::string::npos);
   EXPECT_TRUE(got.ends_with("\r\n\r\nsome body"));
-  write_all(socket, kNothing);
+  write_all(socket, kEmptyAnswer);
   pump_until([&] { return client.finished; });
 }
 
