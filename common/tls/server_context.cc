@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/crypto/crypto.h"
 #include "common/tls/material.h"
@@ -89,7 +90,7 @@ bool ServerContext::load(const ServerSettings& settings, std::vector<Problem>& p
   SSL_CTX_set_alpn_select_cb(context, choose_alpn, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, acknowledge_name);
   set_ticket_sealing(context);
-  ServerSession::attend(context);
+  ServerSession::attend(context, settings.movable);
   handshake_timeout_ms_ = settings.handshake_timeout_ms;
   ticket_keys_ = settings.ticket_keys;
   rejects_ = settings.reject_handshake;
@@ -117,8 +118,8 @@ bool ServerContext::load_verification(const ServerSettings& settings, std::vecto
   verify_ = settings.verify;
   verify_depth_ = settings.verify_depth;
   bool good = true;
-  if (settings.client_ca.named()) good = trust(context, settings.client_ca, true, problems) && good;
-  if (settings.trusted_ca.named()) good = trust(context, settings.trusted_ca, false, problems) && good;
+  if (settings.client_ca.named()) good = tls::trust(context, settings.client_ca, true, problems) && good;
+  if (settings.trusted_ca.named()) good = tls::trust(context, settings.trusted_ca, false, problems) && good;
   if (settings.crl.named()) good = use_crl(context, settings.crl, problems) && good;
   SSL_CTX_set_verify(context, mode_of(verify_), accept_any);
   SSL_CTX_set_verify_depth(context, static_cast<int>(verify_depth_));
@@ -192,6 +193,12 @@ void ServerContext::name_sessions(const ServerSettings& settings) {
   session_context_ = crypto::sha256(all);
   SSL_CTX_set_session_id_context(context_.get(), reinterpret_cast<const unsigned char*>(session_context_.data()),
                                  static_cast<unsigned>(session_context_.size()));
+}
+
+Trust ServerContext::trust() const {
+  Trust trust;
+  memcpy(trust.bytes, session_context_.data(), std::min(sizeof trust.bytes, session_context_.size()));
+  return trust;
 }
 
 // SSL_set_SSL_CTX() exchanges the certificates and what is only looked up in the context; what SSL_new() had copied

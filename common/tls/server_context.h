@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/tls/handles.h"
+#include "common/tls/negotiated.h"
 #include "common/tls/settings.h"
 
 namespace beamgate::tls {
@@ -20,8 +21,8 @@ class ServerContext {
   static std::shared_ptr<const ServerContext> make(const ServerSettings& settings, std::vector<Problem>& problems);
 
   Verify verify() const { return verify_; }
-  // Whoever has satisfied us has satisfied the other: the same trust, and the same wish for a certificate.
-  bool trusts_like(const ServerContext& other) const { return session_context_ == other.session_context_; }
+  // Whoever has satisfied one of the same has satisfied this one: the same trust, the same wish for a certificate.
+  Trust trust() const;
   bool rejects() const { return rejects_; }  // Every handshake is refused: unrecognized_name.
   int64_t handshake_timeout_ms() const { return handshake_timeout_ms_; }
   const std::vector<TicketKey>& ticket_keys() const { return ticket_keys_; }  // Empty: the node's.

@@ -1,7 +1,6 @@
 #include "common/tls/server_session.h"
 
-#include <openssl/bn.h>
-#include <openssl/pem.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
 
@@ -29,24 +28,6 @@ std::string name_in(const unsigned char* extension, size_t bytes) {
   return plain ? name : std::string();
 }
 
-std::string text_of(BIO* bio) {
-  char* text = nullptr;
-  const long bytes = BIO_get_mem_data(bio, &text);
-  return bytes > 0 ? std::string(text, static_cast<size_t>(bytes)) : std::string();
-}
-
-std::string text_of(const X509_NAME* name) {
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (bio == nullptr || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
-  return text_of(bio.get());
-}
-
-// What a chain that leads to nobody whom we know looks like: optional_no_ca leaves it to the application.
-bool is_unknown_authority(long result) {
-  return result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT || result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-         result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || result == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
-}
-
 }  // namespace
 
 std::unique_ptr<ServerSession> ServerSession::open(std::shared_ptr<const ServerContext> context, Contexts& contexts,
@@ -58,10 +39,16 @@ std::unique_ptr<ServerSession> ServerSession::open(std::shared_ptr<const ServerC
 bool ServerSession::start() {
   if (!attach(context_->native())) return false;
   SSL_set_accept_state(ssl());
+  stops_when_established_ = true;
   return SSL_set_ex_data(ssl(), server_session_index(), this) == 1;
 }
 
-void ServerSession::attend(SSL_CTX* context) { SSL_CTX_set_client_hello_cb(context, on_client_hello, nullptr); }
+ServerSession::~ServerSession() { OPENSSL_cleanse(&protection_, sizeof protection_); }
+
+void ServerSession::attend(SSL_CTX* context, bool movable) {
+  SSL_CTX_set_client_hello_cb(context, on_client_hello, nullptr);
+  if (movable) SSL_CTX_set_keylog_callback(context, on_secret);
+}
 
 ServerSession* ServerSession::of(const SSL* native) {
   return static_cast<ServerSession*>(SSL_get_ex_data(native, server_session_index()));
@@ -96,78 +83,40 @@ std::vector<TicketKey> ServerSession::ticket_keys() const {
   return tickets_ != nullptr ? tickets_->keys() : std::vector<TicketKey>();
 }
 
-std::string_view ServerSession::protocol() const { return SSL_get_version(ssl()); }
-std::string_view ServerSession::cipher() const { return SSL_get_cipher_name(ssl()); }
-bool ServerSession::chose_http2() const {
-  const unsigned char* chosen = nullptr;
-  unsigned bytes = 0;
-  SSL_get0_alpn_selected(ssl(), &chosen, &bytes);
-  return std::string_view(reinterpret_cast<const char*>(chosen), bytes) == "h2";
+Negotiated ServerSession::negotiated() const {
+  return Negotiated::of(ssl(), server_name_, context_->verify(), context_->trust());
 }
 
-bool ServerSession::resumed() const { return SSL_session_reused(ssl()) == 1; }
+// --- Going on without OpenSSL.
 
-// --- The client's certificate.
+// "SERVER_TRAFFIC_SECRET_0", the client's random, the secret; both in hexadecimal.
+void ServerSession::on_secret(const SSL* native, const char* line) noexcept {
+  ServerSession* self = of(native);
+  const std::string_view text(line);
+  const std::string_view label = text.substr(0, text.find(' '));
+  const bool own = label == "SERVER_TRAFFIC_SECRET_0";
+  if (!own && label != "CLIENT_TRAFFIC_SECRET_0") return;
+  uint8_t* to = own ? self->protection_.own_secret : self->protection_.peer_secret;
+  size_t bytes = 0;
+  const char* hex = line + text.rfind(' ') + 1;
+  const bool read = OPENSSL_hexstr2buf_ex(to, kSecretBytesMax, &bytes, hex, '\0') == 1;
+  (own ? self->has_own_secret_ : self->has_peer_secret_) = read;
+}
 
-CertificatePtr ServerSession::client() const { return CertificatePtr(SSL_get1_peer_certificate(ssl())); }
-
-bool ServerSession::has_client_certificate() const { return SSL_get0_peer_certificate(ssl()) != nullptr; }
-
-const char* ServerSession::client_refusal() const {
-  const Verify verify = context_->verify();
-  if (verify == Verify::Off) return nullptr;
-  if (!has_client_certificate()) {
-    return verify == Verify::On ? "No required SSL certificate was sent" : nullptr;
+std::optional<Protection> ServerSession::take_over() {
+  if (state() != State::Established || SSL_version(ssl()) != TLS1_3_VERSION) return {};
+  const uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl()));
+  if (!is_movable(suite) || !has_peer_secret_ || !has_own_secret_ || SSL_has_pending(ssl()) != 0) return {};
+  // What ended the handshake on our side are session tickets: the first records that these secrets have protected.
+  std::string_view flight = std::string_view(wire.output).substr(wire.output.size() - last_flight_bytes_);
+  uint64_t records = 0;
+  for (; !flight.empty(); ++records) {
+    if (!RecordLayer::holds_record(flight) || flight[0] != 23) return {};
+    flight.remove_prefix(RecordLayer::kHeaderBytes + load_be<uint16_t>(flight.data() + 3));
   }
-  const long result = SSL_get_verify_result(ssl());
-  if (result == X509_V_OK || (verify == Verify::OptionalNoCa && is_unknown_authority(result))) return nullptr;
-  return "The SSL certificate error";
-}
-
-std::string ServerSession::client_verify() const {
-  if (!has_client_certificate()) return "NONE";
-  const long result = SSL_get_verify_result(ssl());
-  if (result == X509_V_OK) return "SUCCESS";
-  return std::string("FAILED:") + X509_verify_cert_error_string(result);
-}
-
-std::string ServerSession::client_subject() const {
-  const CertificatePtr shown = client();
-  return shown == nullptr ? std::string() : text_of(X509_get_subject_name(shown.get()));
-}
-
-std::string ServerSession::client_issuer() const {
-  const CertificatePtr shown = client();
-  return shown == nullptr ? std::string() : text_of(X509_get_issuer_name(shown.get()));
-}
-
-std::string ServerSession::client_serial() const {
-  const CertificatePtr shown = client();
-  if (shown == nullptr) return {};
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (bio == nullptr || i2a_ASN1_INTEGER(bio.get(), X509_get0_serialNumber(shown.get())) < 0) return {};
-  return text_of(bio.get());
-}
-
-std::string ServerSession::client_fingerprint() const {
-  const CertificatePtr shown = client();
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int bytes = 0;
-  if (shown == nullptr || X509_digest(shown.get(), EVP_sha1(), digest, &bytes) != 1) return {};
-  std::string out;
-  for (unsigned int i = 0; i < bytes; ++i) {
-    out += "0123456789abcdef"[digest[i] >> 4];
-    out += "0123456789abcdef"[digest[i] & 15];
-  }
-  return out;
-}
-
-std::string ServerSession::client_certificate() const {
-  const CertificatePtr shown = client();
-  if (shown == nullptr) return {};
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (bio == nullptr || PEM_write_bio_X509(bio.get(), shown.get()) != 1) return {};
-  return text_of(bio.get());
+  protection_.suite = static_cast<Suite>(suite);
+  protection_.progress.sealed = records;
+  return protection_;
 }
 
 }  // namespace beamgate::tls

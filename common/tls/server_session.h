@@ -1,15 +1,20 @@
-// ServerSession: one client's TLS, and what a request may want to know of it.
+// ServerSession: one client's TLS handshake, and its records when they are not taken over (record_layer.h).
 //
 // Owner      net::TlsLinks, by the connection's slot.
 // Thread     Worker loop thread only.
+// Secrets    OpenSSL tells those of the traffic as it would for a log of keys (SSL_CTX_set_keylog_callback(3)); they
+//            are overwritten with the session.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/tls/negotiated.h"
+#include "common/tls/record_layer.h"
 #include "common/tls/server_context.h"
 #include "common/tls/session.h"
 
@@ -29,32 +34,22 @@ class Contexts {
 
 class ServerSession final : public Session {
  public:
+  ~ServerSession();
   // Null: there is no memory.  tickets may be null: then only keys from files seal tickets.
   static std::unique_ptr<ServerSession> open(std::shared_ptr<const ServerContext> context, Contexts& contexts,
                                              uint32_t listen_id, const TicketKeyPage* tickets);
 
-  // Texts are empty where there is nothing to say.
-  std::string_view protocol() const;        // "TLSv1.3"
-  std::string_view cipher() const;          // "TLS_AES_256_GCM_SHA384"
-  std::string_view server_name() const { return server_name_; }  // As the client has sent it, in lower case.
-  bool resumed() const;
+  // Of a handshake that is done.
+  Negotiated negotiated() const;
+  // Right behind the handshake: what its records are protected with from now on, so that the session may go.
+  // Nothing: it stays with OpenSSL, and receive() goes on with what is unread.
+  std::optional<Protection> take_over();
+
   bool offers_http2() const { return contexts_.speaks_http2(listen_id_, server_name_); }
-  bool chose_http2() const;  // By ALPN.
-  const ServerContext& context() const { return *context_; }
-
-  // What is wrong with the client's certificate, or that there is none where one is required; null: all is well.
-  const char* client_refusal() const;
-  std::string client_verify() const;        // "SUCCESS", "FAILED:reason", "NONE"
-  std::string client_subject() const;       // RFC 2253
-  std::string client_issuer() const;
-  std::string client_serial() const;        // Hexadecimal, upper case.
-  std::string client_fingerprint() const;   // SHA-1, hexadecimal, lower case.
-  std::string client_certificate() const;   // PEM.
-  bool has_client_certificate() const;
-
   std::vector<TicketKey> ticket_keys() const;
   static ServerSession* of(const SSL* native);
-  static void attend(SSL_CTX* context);  // Its sessions are ServerSessions.
+  // Its sessions are ServerSessions; movable: their secrets are listened to.
+  static void attend(SSL_CTX* context, bool movable);
 
  private:
   ServerSession(std::shared_ptr<const ServerContext> context, Contexts& contexts, uint32_t listen_id,
@@ -62,14 +57,17 @@ class ServerSession final : public Session {
       : context_(std::move(context)), contexts_(contexts), listen_id_(listen_id), tickets_(tickets) {}
   bool start();
   static int on_client_hello(SSL* hello, int* alert, void*) noexcept;
+  static void on_secret(const SSL* native, const char* line) noexcept;
   bool choose_context();
-  CertificatePtr client() const;
 
   std::shared_ptr<const ServerContext> context_;
   Contexts& contexts_;
   const uint32_t listen_id_;
   const TicketKeyPage* tickets_;
   std::string server_name_;
+  Protection protection_;
+  bool has_peer_secret_ = false;
+  bool has_own_secret_ = false;
 };
 
 }  // namespace beamgate::tls

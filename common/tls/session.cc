@@ -25,9 +25,11 @@ void Session::fail() {
 }
 
 void Session::shake_hands() {
+  const size_t before = wire.output.size();
   const int done = SSL_do_handshake(ssl_.get());
   if (done == 1) {
     state_ = State::Established;
+    last_flight_bytes_ = wire.output.size() - before;
   } else if (SSL_get_error(ssl_.get(), done) != SSL_ERROR_WANT_READ) {
     fail();
   }
@@ -37,7 +39,10 @@ size_t Session::receive(std::span<const char> ciphertext, std::span<char> into) 
   wire.input = ciphertext;
   size_t got = 0;
   ERR_clear_error();
-  if (state_ == State::Handshaking) shake_hands();
+  if (state_ == State::Handshaking) {
+    shake_hands();
+    if (state_ == State::Established && stops_when_established_) return 0;
+  }
   while (state_ == State::Established) {
     size_t now = 0;
     const int read = SSL_read_ex(ssl_.get(), into.data() + got, into.size() - got, &now);

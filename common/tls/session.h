@@ -27,8 +27,9 @@ class Session {
   State state() const { return state_; }
 
   // Takes all of `ciphertext`; plaintext goes to `into`, which must have room for as much and a record more.
-  // Returns how much came.
+  // Returns how much came.  One that stops behind its handshake leaves what follows that: unread().
   size_t receive(std::span<const char> ciphertext, std::span<char> into);
+  std::span<const char> unread() const { return wire.input; }
   // False: it can't be sent (any more).
   [[nodiscard]] bool send(std::string_view plaintext);
   void close();  // Says close_notify, once.
@@ -45,6 +46,9 @@ class Session {
   bool attach(SSL_CTX* context);
   SSL* ssl() const { return ssl_.get(); }
   void fail();
+
+  bool stops_when_established_ = false;
+  size_t last_flight_bytes_ = 0;  // Of what the handshake has written when it ended.
 
  private:
   void shake_hands();

@@ -36,6 +36,7 @@ struct ServerSettings {
   std::string ciphers;             // Of TLS 1.2, in OpenSSL's syntax.
   std::string groups;              // Of the key exchange, in the order of preference.
   bool prefer_server_ciphers = false;
+  bool movable = true;             // Records of TLS 1.3 are taken over from OpenSSL (record_layer.h).
   File dh_parameters;
   std::vector<std::pair<std::string, std::string>> commands;  // SSL_CONF_cmd(3)
   bool tickets = true;
