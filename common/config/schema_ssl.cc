@@ -52,6 +52,13 @@ void set_verify(Setting& setting) {
   setting.fail(0, "expected \"on\", \"off\", \"optional\" or \"optional_no_ca\"");
 }
 
+void set_engine(Setting& setting) {
+  if (setting.arg() != "movable" && setting.arg() != "openssl") {
+    return setting.fail(0, "expected \"movable\" or \"openssl\"");
+  }
+  setting.frame.server->tls_settings.movable = setting.arg() == "movable";
+}
+
 void add_command(Setting& setting) {
   auto& commands = setting.frame.server->tls_settings.commands;
   if (setting.first(setting.row.name)) commands.clear();
@@ -158,6 +165,14 @@ constexpr Directive kRows[] = {
      .fallback = "off",
      .help = "Refuses every handshake for the server with the alert unrecognized_name: for a default server that "
              "has no certificate of its own."},
+    {.name = "tls_engine",
+     .scopes = kHttpServer,
+     .set = set_engine,
+     .syntax = "movable | openssl",
+     .fallback = "movable",
+     .help = "Who seals and opens the records of TLS 1.3 once OpenSSL has made the handshake.  movable: the gateway, so "
+             "that the connection outlives its worker as one without TLS does: upgrades, reloads and crashes.  openssl: "
+             "OpenSSL, and the connection ends with its worker, as those with TLS 1.2 do."},
     {.name = "ssl_verify_client",
      .scopes = kHttpServer,
      .set = set_verify,

@@ -101,6 +101,7 @@ class Decoder {
   // Everything read, nothing left over.
   bool finished() const { return ok_ && in_.empty(); }
   bool ok() const { return ok_; }
+  void fail() { ok_ = false; }  // What was read makes no sense to whoever reads it.
 
  private:
   template <typename T>

@@ -143,7 +143,7 @@ bool Dispatcher::check_transport(ServedExchange& exchange, const Record& record)
   }
   if (request.tls == nullptr) return true;
   if (request.server->tls_settings.verify == tls::Verify::Off || request.server->tls == nullptr) return true;
-  if (!request.tls->context().trusts_like(*request.server->tls)) {
+  if (request.tls->trust() != request.server->tls->trust()) {
     // The handshake was with another server, which has asked for other certificates.
     metrics_.add(Metric::RequestsRefusedTls);
     exchange.respond_status(421);

@@ -22,7 +22,7 @@
 #include "worker/record/record.h"
 
 namespace beamgate::tls {
-class ServerSession;  // common/tls/server_session.h
+class Negotiated;  // common/tls/negotiated.h
 }
 
 namespace beamgate::http {
@@ -61,7 +61,7 @@ struct Request {
   const char* limit_req_status = "";   // PASSED, DELAYED, REJECTED, and the last two with _DRY_RUN.
   const char* limit_conn_status = "";  // PASSED, REJECTED, REJECTED_DRY_RUN.
 
-  const tls::ServerSession* tls = nullptr;  // The connection's; null: it is plain.
+  const tls::Negotiated* tls = nullptr;  // The connection's; null: it is plain.
 
   // What matched; alive as long as `config`.
   std::shared_ptr<const config::Config> config;

@@ -271,8 +271,7 @@ void HttpLayer::on_deadline(Record& record) {
     return connections_.close_now(record);
   }
   if (record.carry_bytes > 0) return refuse_head(record, {}, 408);
-  const tls::ServerSession* tls = connections_.tls_of(record);
-  if (tls != nullptr && tls->state() == tls::ServerSession::State::Handshaking) {
+  if (connections_.handshaking(record)) {
     metrics_.add(Metric::TlsHandshakesFailed);
     on_insecure(record, "it was not completed in time");
   } else if (record.keepalive_count == 0) {
@@ -309,8 +308,7 @@ void HttpLayer::end_turn() {
 void HttpLayer::drain() {
   connections_.for_each([this](Record& record) {
     if (record.phase != record::Phase::Http || record.carry_bytes > 0) return;
-    const tls::ServerSession* tls = connections_.tls_of(record);
-    if (tls != nullptr && tls->state() == tls::ServerSession::State::Handshaking) return;
+    if (connections_.handshaking(record)) return;
     if (session_of(connections_.id_of(record)) == nullptr) connections_.close_gracefully(record);
   });
 }

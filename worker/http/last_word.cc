@@ -12,7 +12,8 @@ using record::Record;
 
 void leave_last_word(net::Connections& connections, Record& record, const std::vector<ResponseField>& fields,
                      std::string_view body) {
-  if (record.transport != record::Transport::Plain || record.phase != record::Phase::Http) return;
+  const bool outlives = record.transport == record::Transport::Plain || record.tls != record::kNull;
+  if (!outlives || record.phase != record::Phase::Http) return;
   take_back_last_word(connections, record);
   connections.touch(record);
   std::string text;

@@ -11,7 +11,7 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "common/crypto/crypto.h"
-#include "common/tls/server_session.h"
+#include "common/tls/negotiated.h"
 #include "common/version.h"
 #include "worker/http/client_address.h"
 #include "worker/http/document.h"
@@ -271,7 +271,7 @@ void append_document(const Scope& scope, std::string& out) {
   if (scope.request.location != nullptr) append(*scope.request.location, scope.request.path, out);
 }
 
-using Session = tls::ServerSession;
+using Negotiated = tls::Negotiated;
 using Append = void (*)(const Scope&, std::string&);
 
 struct Row {
@@ -368,7 +368,7 @@ constexpr Row kRows[] = {
      [](const Scope& s, std::string& out) {
        if (!s.request.method.empty()) out += protocol_of(s.request);
      }},
-    {"ssl_cipher", append_tls<&Session::cipher>},
+    {"ssl_cipher", append_tls<&Negotiated::cipher>},
     {"ssl_client_cert",
      [](const Scope& s, std::string& out) {
        if (s.request.tls != nullptr) append_folded(s.request.tls->client_certificate(), out);
@@ -377,14 +377,14 @@ constexpr Row kRows[] = {
      [](const Scope& s, std::string& out) {
        if (s.request.tls != nullptr) append_escaped(s.request.tls->client_certificate(), out);
      }},
-    {"ssl_client_fingerprint", append_tls<&Session::client_fingerprint>},
-    {"ssl_client_i_dn", append_tls<&Session::client_issuer>},
-    {"ssl_client_raw_cert", append_tls<&Session::client_certificate>},
-    {"ssl_client_s_dn", append_tls<&Session::client_subject>},
-    {"ssl_client_serial", append_tls<&Session::client_serial>},
-    {"ssl_client_verify", append_tls<&Session::client_verify>},
-    {"ssl_protocol", append_tls<&Session::protocol>},
-    {"ssl_server_name", append_tls<&Session::server_name>},
+    {"ssl_client_fingerprint", append_tls<&Negotiated::client_fingerprint>},
+    {"ssl_client_i_dn", append_tls<&Negotiated::client_issuer>},
+    {"ssl_client_raw_cert", append_tls<&Negotiated::client_certificate>},
+    {"ssl_client_s_dn", append_tls<&Negotiated::client_subject>},
+    {"ssl_client_serial", append_tls<&Negotiated::client_serial>},
+    {"ssl_client_verify", append_tls<&Negotiated::client_verify>},
+    {"ssl_protocol", append_tls<&Negotiated::protocol>},
+    {"ssl_server_name", append_tls<&Negotiated::server_name>},
     {"ssl_session_reused",
      [](const Scope& s, std::string& out) {
        if (s.request.tls != nullptr) out += s.request.tls->resumed() ? "r" : ".";

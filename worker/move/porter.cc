@@ -85,6 +85,11 @@ Image Porter::take(const Record& record) const {
   image.deadline_ms = context_.connections.deadline_ms(record);
   image.last_received_ms = context_.connections.last_received_ms(record);
   image.extras = record::extras_of(arena, record);
+  if (record.tls != kNull) {
+    image.tls = context_.connections.tls_state(record);
+    image.tls_carry = context_.connections.tls_carry(record);
+    image.negotiated = context_.connections.negotiated_bytes(record);
+  }
   if (record.carry_bytes > 0) image.carry = {arena.at(record.carry), record.carry_bytes};
   if (record.message_bytes > 0) image.message = {arena.at(record.message), record.message_bytes};
   image.user = record::text_of(arena, record.user);
@@ -131,6 +136,7 @@ bool Porter::fill(Record& record, const Image& image) {
     return false;
   }
   if (!context_.connections.restore_extras(record, image.extras)) return false;
+  if (image.tls && !context_.connections.restore_tls(record, *image.tls, image.tls_carry, image.negotiated)) return false;
   for (const std::string_view frame : image.outbound) {
     if (!context_.connections.restore_frame(record, frame)) return false;
   }

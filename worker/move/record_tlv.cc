@@ -49,6 +49,7 @@ enum class Type : uint16_t {
   CountedKey = 0x0011,
   SubscriptionNote = 0x8012,  // Of the subscription before it.
   SubscriptionPresence = 0x0013,
+  Tls = 0x8014,
 };
 
 // Each group of fields is listed once, for the encoder and the decoder.
@@ -91,6 +92,29 @@ void endpoint(V& v, E& e) {
 template <typename V, typename A>
 void announcement(V& v, A& a) {
   endpoint(v, a.peer), endpoint(v, a.source), endpoint(v, a.destination);
+}
+
+// A fixed number of bytes.
+template <typename V, size_t bytes>
+void secret(V& v, const uint8_t (&from)[bytes]) {
+  v(std::string_view(reinterpret_cast<const char*>(from), bytes));
+}
+template <size_t bytes>
+void secret(ipc::Decoder& v, uint8_t (&to)[bytes]) {
+  std::string_view text;
+  v(text);
+  if (text.size() != bytes) return v.fail();
+  memcpy(to, text.data(), bytes);
+}
+template <typename V, typename S>
+void tls_state(V& v, S& s) {
+  auto& progress = s.protection.progress;
+  uint32_t fragment = load_le<uint32_t>(progress.fragment);
+  v(s.protection.suite), v(progress.opened), v(progress.sealed), v(progress.received_close), v(progress.owes_key_update);
+  v(progress.empty_records), v(progress.key_updates), v(progress.fragment_bytes), v(fragment);
+  secret(v, s.protection.peer_secret), secret(v, s.protection.own_secret);
+  v(s.batch), v(s.batch_bytes), v(s.batch_sent), v(s.said_close);
+  if constexpr (!std::is_const_v<S>) store_le(progress.fragment, fragment);
 }
 
 // --- Writing.
@@ -140,6 +164,10 @@ void put_items(std::string& out, const Image& image) {
   put_bytes(out, Type::SentHistory, image.sent_history);
   put_bytes(out, Type::ReceivedHistory, image.received_history);
   put(out, Type::Counters, [&](auto& v) { counters(v, fields); });
+  if (image.tls) {
+    const record::TlsState& tls = *image.tls;
+    put(out, Type::Tls, [&](auto& v) { tls_state(v, tls), v(image.tls_carry), v(image.negotiated); });
+  }
   const record::Extras& extras = image.extras;
   if (extras.announced.present != 0) put(out, Type::Announcement, [&](auto& v) { announcement(v, extras.announced); });
   for (uint32_t i = 0; i < extras.counts; ++i) {
@@ -226,6 +254,10 @@ bool take_item(uint16_t type, std::string_view bytes, Image& image) {
       image.hooks.push_back(message);
       return good;
     }
+    case Type::Tls: {
+      record::TlsState& tls = image.tls.emplace();
+      return take(bytes, [&](auto& v) { tls_state(v, tls), v(image.tls_carry), v(image.negotiated); });
+    }
     case Type::Announcement:
       image.extras.announced.present = 1;
       return take(bytes, [&](auto& v) { announcement(v, image.extras.announced); });
@@ -264,6 +296,14 @@ bool sound_web_socket(const Image& image) {
   return ws.payload_remaining < uint64_t{1} << 63 && sound_deflate(image);
 }
 
+bool sound_tls(const Image& image) {
+  if (!image.tls) return true;
+  const record::TlsState& tls = *image.tls;
+  size_t queued = 0;
+  for (const std::string_view frame : image.outbound) queued += frame.size();
+  return tls.is_sound() && tls.settled_bytes() <= queued - image.fields.outbound_offset;
+}
+
 // Null: whatever code relies on is so.
 const char* unsound(const Image& image) {
   constexpr uint8_t kPausesThatMove = record::kPauseWebhook | record::kPauseOutbound | record::kPauseLayer;
@@ -274,6 +314,7 @@ const char* unsound(const Image& image) {
   if (fields.uid == 0) return "uid";
   if (fields.peer_family != AF_INET && fields.peer_family != AF_INET6 && fields.peer_family != AF_UNIX) return "peer";
   if (image.subscriptions.size() > hub::Hub::kSubscriptionsMax) return "subscriptions";
+  if (!sound_tls(image)) return "TLS";
   if (fields.phase == Phase::WebSocket) return sound_web_socket(image) ? nullptr : "WebSocket state";
   const bool nothing_else = image.message.empty() && image.hooks.empty() && image.sent_history.empty() &&
                             image.received_history.empty();

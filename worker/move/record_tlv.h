@@ -1,6 +1,6 @@
 // Record TLV: the versioned wire format of connections that move between workers, maybe of different builds.
 //
-// Format 1.2 (little endian; text and bytes are u32 length and bytes)
+// Format 1.3 (little endian; text and bytes are u32 length and bytes)
 //
 //   batch       "BGH1" | u16 major | u16 minor | u64 build | u32 batch | u32 connections | u32 total bytes |
 //               u32 crc32c, of the whole with this field zero | connections
@@ -29,6 +29,10 @@
 //                       u64 address, first half | u64 second
 //   0011 CountedKey     u64 key of limit_conn; once per key
 //   8012 SubscriptionNote      text, of the subscription before it
+//   8014 Tls            u16 suite | u64 records opened, sealed | u8 close received, KeyUpdate owed, empty records,
+//                       KeyUpdates, bytes of a fragment | u32 fragment | bytes peer's secret, own secret | u8 batch |
+//                       u32 its plaintext, its ciphertext that is out | u8 close said | bytes ciphertext that is no whole
+//                       record, what was negotiated
 //   0013 SubscriptionPresence  u64 number of the newest change of members that the subscription before it was told
 //
 // Errors     Decoding never reads outside its input and checks every value that code relies on.
@@ -45,7 +49,7 @@
 namespace beamgate::move {
 
 constexpr uint16_t kFormatMajor = 1;
-constexpr uint16_t kFormatMinor = 2;
+constexpr uint16_t kFormatMinor = 3;
 constexpr size_t kBatchConnectionsMax = 64;
 
 class BatchWriter {

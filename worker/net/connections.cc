@@ -244,7 +244,7 @@ void Connections::release_record(Record& record) {
   record::touch(arena_, record);
   if (on_free_) on_free_(record);
   if (in_turn(record)) turn_.bytes = 0;
-  if (record.transport == record::Transport::Tls) tls_.close(slot_of(record));
+  if (record.transport == record::Transport::Tls) release_tls(record);
   if (record.transport == record::Transport::Stream) links_.erase(slot_of(record));
   wheel_.disarm(record);
   drop_carry(record);
@@ -313,11 +313,23 @@ void Connections::read(Record& record) {
     if (turn) commit_turn();
   });
   if (turn) write_turn(id);
-  if (record.transport == record::Transport::Tls && find(id) != nullptr) push_tls(record);
+  push_after_read(id);
+}
+
+// What TLS itself has to say for what it has read.
+void Connections::push_after_read(ConnId id) {
+  Record* record = find(id);
+  if (record == nullptr || record->transport != record::Transport::Tls) return;
+  if (record->tls == kNull) {
+    push_tls(*record);
+  } else if (seals_now(*record)) {
+    flush_records(*record);
+  }
 }
 
 // True: bytes were dispatched, so what they have caused to be written is in the turn.
 bool Connections::receive(Record& record) {
+  if (record.tls != kNull) return receive_records(record);
   if (record.transport == record::Transport::Tls) return receive_tls(record);
   const size_t carried = land_carry(record).size();
   const size_t room = std::min(record::Arena::kLandingBytes - carried, kReadBytes);
@@ -418,7 +430,7 @@ void Connections::resume(Record& record, record::PauseReason reason) {
   if (record.pauses != 0 || record.phase == Phase::Closing) return;
   const bool peer_closed = record.flags & record::kFlagPeerClosed;
   if (!peer_closed) arm(record, true, record.flags & record::kFlagWantWrite);
-  if (record.carry_bytes > 0 || peer_closed || in_turn(record)) mark_ready(record);
+  if (record.carry_bytes > 0 || peer_closed || in_turn(record) || holds_records(record)) mark_ready(record);
 }
 
 // --- Lists of this loop turn, and the epoll set.
@@ -478,13 +490,17 @@ void Connections::go_on(Record& record) {
     record.pauses = static_cast<uint8_t>(record.pauses & ~record::kPauseTurn);
     if (record.pauses != 0 || record.phase == Phase::Closing) return;
     if ((record.flags & record::kFlagPeerClosed) == 0) arm(record, true, record.flags & record::kFlagWantWrite);
-    turn = record.carry_bytes > 0;
-    if (turn) {
+    if (holds_records(record)) {
+      const size_t ciphertext = land_ciphertext(tls_state(record));
+      turn = open_records(record, {arena_.cipher_landing(), ciphertext});
+    } else if (record.carry_bytes > 0) {
+      turn = true;
       dispatch(record, land_carry(record));
-      commit_turn();
     }
+    if (turn) commit_turn();
   });
   if (turn) write_turn(id);
+  push_after_read(id);
   if (find(id) == nullptr || (record.flags & record::kFlagPeerClosed) == 0) return;
   serve(record, ipc::Doing::Reading, [&] { maybe_end(record); });
 }
@@ -494,8 +510,8 @@ void Connections::go_on(Record& record) {
 void Connections::enter_phase(Record& record, Phase phase) {
   BG_ASSERT(phase != Phase::Free && phase != Phase::Closing);
   record::touch(arena_, record);
-  if (phase == Phase::Http2 && record.transport == record::Transport::Plain) ++http2_plain_;
   record.phase = phase;
+  if (roots_by_http2(record)) ++http2_rooted_;
   const ConnId id = id_of(record);
   handler_of(record).on_enter(record);
   if (find(id) != nullptr && record.carry_bytes > 0 && !in_turn(record)) mark_ready(record);
@@ -528,12 +544,16 @@ void Connections::tick(int64_t now_ms) {
   });
 }
 
+// It can't leave the process, for its HTTP/2 alone.
+bool Connections::roots_by_http2(const Record& record) const {
+  return record.phase == Phase::Http2 && (record.transport == record::Transport::Plain || record.tls != kNull);
+}
+
 // The layer lets go; afterwards the connection is only a socket with bytes to flush.
 void Connections::leave_phase(Record& record) {
   record::touch(arena_, record);
   PhaseHandler& handler = handler_of(record);
-  const bool http2_plain = record.phase == Phase::Http2 && record.transport == record::Transport::Plain;
-  if (http2_plain && http2_plain_ > 0) --http2_plain_;  // A dead worker's was never counted.
+  if (roots_by_http2(record) && http2_rooted_ > 0) --http2_rooted_;  // A dead worker's was never counted.
   record.phase = Phase::Closing;
   handler.on_gone(record);
 }

@@ -18,8 +18,10 @@
 //            that the kernel has moved and the record doesn't know of; the kernel's counters tell how many.
 // Streams    A connection of Transport::Stream has no socket but a stream of an HTTP/2 connection (stream_link.h,
 //            connections_streams.cc); everything else about it is as for the others.
-// TLS        A connection of Transport::Tls reads and writes through its session (tls_links.h, connections_tls.cc):
-//            its carry, turn and queue are plaintext, which is sealed when the kernel has room for it.
+// TLS        A connection of Transport::Tls reads and writes through its session (tls_links.h): its carry, turn and
+//            queue are plaintext, which is sealed when the kernel has room for it.  With a Record::tls its records are
+//            ours and all of this holds for it too (connections_records.cc); otherwise they are OpenSSL's, and it lives
+//            and dies with its process (connections_tls.cc).
 // Limits     Record::outbound_limit bytes: send() refuses above it and the caller applies its policy.
 #pragma once
 
@@ -48,6 +50,7 @@
 #include "worker/record/arena.h"
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
+#include "worker/record/tls_state.h"
 
 namespace beamgate::net {
 
@@ -123,9 +126,13 @@ class Connections final : public PollTarget {
   uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
   // Those of them that can't leave this process.
-  uint32_t rooted() const { return tls_.count() + static_cast<uint32_t>(links_.size()) + http2_plain_; }
-  const tls::ServerSession* tls_of(const record::Record& record) const {
-    return record.transport == record::Transport::Tls ? &tls_.at(slot_of(record)) : nullptr;
+  uint32_t rooted() const { return tls_.sessions() + static_cast<uint32_t>(links_.size()) + http2_rooted_; }
+  // Null without TLS, and until the handshake is done.
+  const tls::Negotiated* tls_of(const record::Record& record) const {
+    return record.transport == record::Transport::Tls ? tls_.negotiated(slot_of(record)) : nullptr;
+  }
+  bool handshaking(const record::Record& record) const {
+    return record.transport == record::Transport::Tls && tls_.handshaking(slot_of(record));
   }
   uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
@@ -225,6 +232,12 @@ class Connections final : public PollTarget {
   [[nodiscard]] bool restore_frame(record::Record& record, std::string_view bytes);
   void restore_begun(record::Record& record, uint32_t offset);  // So much of the first frame is out already.
   [[nodiscard]] bool restore_extras(record::Record& record, const record::Extras& extras);
+  // Of a record with a Record::tls.
+  record::TlsState& tls_state(const record::Record& record) const;
+  std::string_view tls_carry(const record::Record& record) const;
+  std::string_view negotiated_bytes(const record::Record& record) const;
+  [[nodiscard]] bool restore_tls(record::Record& record, const record::TlsState& state, std::string_view carry,
+                                 std::string_view negotiated);
 
   // --- The worker's loop.
   void tick(int64_t now_ms);  // Expires deadlines; every TimerWheel::kTickMs.
@@ -307,6 +320,7 @@ class Connections final : public PollTarget {
   void commit_turn();
   void write_turn(record::ConnId id);
   void turn_written(record::Record& record, size_t written);
+  void turn_left(record::Record& record);
   bool spill_turn(record::Record& record);
   bool queue_copy(record::Record& record, std::string_view head, std::string_view body);
   bool append_frame(record::Record& record, record::Ref frame);  // The caller marks the record.
@@ -316,17 +330,47 @@ class Connections final : public PollTarget {
   void flush(record::Record& record);
   void flushed(record::Record& record, bool awaited);
 
-  // Counts what a write has moved: on a TLS connection not its plaintext but what went to the kernel.
+  // Counts what a write has moved: of a session of OpenSSL not its plaintext but what went to the kernel.
   void count_sent(record::Record& record, size_t bytes);
+  void count_moved(record::Record& record, size_t bytes);
   ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count);
   ssize_t receive_some(const record::Record& record, char* into, size_t room);
   bool receive_tls(record::Record& record);
   bool receive_plain_on_tls(record::Record& record, std::span<const char> bytes);
-  void after_tls(record::Record& record, tls::ServerSession::State before);
+  bool dispatch_tls(record::Record& record, std::span<const char> ciphertext);
+  bool secured(record::Record& record);
+  void after_tls(record::Record& record, bool shook_hands);
+  void push_after_read(record::ConnId id);
   bool push_tls(record::Record& record);
   bool tls_waits(const record::Record& record) const;
   bool tls_ended(record::Record& record);
   ssize_t send_file_tls(const record::Record& record, int file, off_t& offset, size_t count);
+
+  record::TlsState& touch_tls(const record::Record& record);
+  bool keep_tls(record::Record& record, const record::TlsState& state, std::string_view negotiated);
+  void release_tls(record::Record& record);
+  bool take_over_tls(record::Record& record);
+  bool receive_records(record::Record& record);
+  size_t land_ciphertext(const record::TlsState& state);
+  bool open_records(record::Record& record, std::span<const char> ciphertext);
+  bool keep_ciphertext(record::TlsState& state, std::span<const char> rest);
+  bool holds_records(const record::Record& record) const;
+  bool seals_now(const record::Record& record) const;
+  void end_insecurely(record::Record& record, const tls::RecordLayer::Opened& opened);
+  bool settle_turn(const record::Record& record, size_t bytes);
+  bool settle_batch(const record::Record& record);
+  bool seal_batch(const record::Record& record, std::string_view turn, std::string& out);
+  TlsLinks::Push push_batch(const record::Record& record, std::string_view turn, size_t& moved);
+  void batch_moved(record::Record& record, size_t moved, bool done);
+  void end_batch(const record::Record& record, record::TlsState& state);
+  void flush_records(record::Record& record);
+  void write_turn_records(record::Record& record, std::string_view turn);
+  size_t write_through(record::Record& record, std::string_view bytes);
+  bool send_through_records(record::Record& record, std::string_view bytes);
+  Result<size_t> send_file_records(record::Record& record, int file, off_t& offset, size_t count);
+  bool records_ended(record::Record& record);
+  bool copy_tls(const record::Arena& from, const record::Record& old, record::Record& record);
+  bool reconcile_records(const record::Arena& from, record::Record& record);
 
   StreamLink* link_of(const record::Record& record) const;
   void serve_streams();
@@ -367,7 +411,8 @@ class Connections final : public PollTarget {
   TlsLinks tls_;
   std::unordered_map<uint32_t, std::unique_ptr<StreamLink>> links_;  // By slot.
   std::vector<record::ConnId> changed_streams_;
-  uint32_t http2_plain_ = 0;  // Connections in phase Http2 that neither of the two counts.
+  bool roots_by_http2(const record::Record& record) const;
+  uint32_t http2_rooted_ = 0;  // Connections in phase Http2 that neither of the two counts.
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;
   std::vector<record::ConnId> shared_;

@@ -56,9 +56,11 @@ bool plausible(const Record& record) {
 }
 
 // What makes sense of its bytes was in the heap of its worker.
-bool is_rootless(const Record& record) {
-  return record.transport == record::Transport::Tls || record.transport == record::Transport::Stream ||
-         record.phase == Phase::Http2;
+bool is_rootless(const Arena& from, const Record& record) {
+  if (record.transport == record::Transport::Stream || record.phase == Phase::Http2) return true;
+  if (record.transport != record::Transport::Tls) return false;
+  const auto* state = record.tls == kNull ? nullptr : from.look<record::TlsState>(record.tls);
+  return state == nullptr || state->batch == record::TlsBatch::Through;
 }
 
 }  // namespace
@@ -98,7 +100,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     }
     const bool is_served = now.uid != 0 && now.slot == slot && now.uid == old.uid;
     const bool whole = copy_record(from, old, record, fill);
-    if (is_rootless(old)) rootless.insert(slot);
+    if (is_rootless(from, old)) rootless.insert(slot);
     ++active_;
     metrics_.add(metrics::Metric::ConnectionsActive);
     if (is_served) served = id_of(record);
@@ -146,14 +148,16 @@ bool Connections::copy_record(const Arena& from, const Record& old, Record& reco
   record.carry = record.outbound_head = record.outbound_tail = kNull;
   record.message = record.user = record.app_state = record.handshake = kNull;
   record.ws.sent_history = record.ws.received_history = kNull;
-  record.subscriptions = record.hook_head = record.hook_tail = record.extras = kNull;
+  record.subscriptions = record.hook_head = record.hook_tail = record.extras = record.tls = kNull;
   record.subscription_count = 0;
   record.hook_messages = 0;
   record.flags = static_cast<uint8_t>(old.flags & ~kListFlags);
   record.pauses = static_cast<uint8_t>(old.pauses & ~(record::kPauseTurn | record::kPauseBus));
+  if (old.pauses & record::kPauseMove) record.deadline_tick = old.move_deadline_tick;
   record.timer_next = record.timer_previous = 0;
+  const bool has_tls = record.transport == record::Transport::Tls && !is_rootless(from, old);
   if (record.transport == record::Transport::Tls) record.transport = record::Transport::Plain;
-  return copy_block(from, old.carry, old.carry_bytes, arena_, record.carry) &&
+  return (!has_tls || copy_tls(from, old, record)) && copy_block(from, old.carry, old.carry_bytes, arena_, record.carry) &&
          copy_block(from, old.message, old.message_bytes, arena_, record.message) &&
          copy_text(from, old.user, arena_, record.user) && copy_text(from, old.app_state, arena_, record.app_state) &&
          copy_text(from, old.handshake, arena_, record.handshake) &&
@@ -171,9 +175,9 @@ bool Connections::copy_extras(const Arena& from, const Record& old, Record& reco
 // A move that nobody goes on with: the connection is in no set and on no wheel.
 void Connections::unfreeze(Record& record) {
   record.pauses = static_cast<uint8_t>(record.pauses & ~record::kPauseMove);
-  record.deadline_tick = record.move_deadline_tick;
-  record.move_page = record.move_place = record.move_deadline_tick = 0;
-  if (record.outbound_head == kNull) record.flags = static_cast<uint8_t>(record.flags & ~record::kFlagWantWrite);
+  record.move_page = record.move_place = 0;
+  const bool seals = record.tls != kNull && tls_state(record).wants_to_seal();
+  if (record.outbound_head == kNull && !seals) record.flags = static_cast<uint8_t>(record.flags & ~record::kFlagWantWrite);
   register_again(record);
 }
 
@@ -206,6 +210,7 @@ bool Connections::copy_outbound(const Arena& from, const Record& old, Record& re
 
 // What the kernel has moved for the connection that was served, and the record doesn't know of.
 bool Connections::reconcile(const Arena& from, Record& record) {
+  if (record.tls != kNull) return reconcile_records(from, record);
   const auto counts = tcp_counts(record.fd);
   if (!counts) return false;
   // What a closing connection gets is thrown away, and not counted.
@@ -234,7 +239,8 @@ bool Connections::reconcile(const Arena& from, Record& record) {
     }
   }
   if (written > record.outbound_bytes) return false;
-  if (written > 0) consume_outbound(record, static_cast<size_t>(written));
+  record.bytes_sent += written;
+  consume_outbound(record, static_cast<size_t>(written));
   return true;
 }
 
@@ -244,8 +250,8 @@ void Connections::index_record(Record& record) {
   if (deadline != 0) wheel_.arm(record, std::max(deadline, wheel_.now_tick() + 1));
   // A deadline that was about to be dealt with is none any more.
   if (deadline == 0 && record.phase == Phase::Closing) set_deadline(record, monotonic_ms() + kFlushStallMs);
-  if (record.outbound_head != kNull) mark_dirty(record);
-  const bool goes_on = record.carry_bytes > 0 || record.flags & record::kFlagPeerClosed;
+  if (record.outbound_head != kNull || (record.tls != kNull && tls_state(record).wants_to_seal())) mark_dirty(record);
+  const bool goes_on = record.carry_bytes > 0 || holds_records(record) || record.flags & record::kFlagPeerClosed;
   if (goes_on && record.phase != Phase::Closing) mark_ready(record);
 }
 

@@ -1,5 +1,6 @@
 // The moving part of Connections: records that are frozen, given away and taken in.
 #include <algorithm>
+#include <utility>
 
 #include "worker/net/connections.h"
 
@@ -13,7 +14,8 @@ using record::Record;
 bool Connections::movable(const Record& record) {
   if (record.phase == Phase::Free || record.phase == Phase::Closing) return false;
   if (record.phase == Phase::Announced || record.phase == Phase::Http2) return false;
-  if (record.transport == record::Transport::Tls || record.transport == record::Transport::Stream) return false;
+  if (record.transport == record::Transport::Stream) return false;
+  if (record.transport == record::Transport::Tls && (record.tls == kNull || tls_state(record).batch == record::TlsBatch::Through)) return false;
   // Whoever waits for the bus or for an exchange has state outside the record.
   if (record.pauses & (record::kPauseMove | record::kPauseExchange | record::kPauseBus)) return false;
   return !in_turn(record) && handler_of(record).may_move(record);
@@ -36,8 +38,9 @@ void Connections::freeze(Record& record, uint32_t page, uint32_t place) {
   BG_ASSERT((record.pauses & record::kPauseMove) == 0);
   record::touch(arena_, record);
   poller_.remove_client(record.fd);
-  record.move_deadline_tick = record.deadline_tick;
+  const uint32_t deadline = record.deadline_tick;
   wheel_.disarm(record);
+  record.move_deadline_tick = deadline;
   record.move_page = page;
   record.move_place = place;
   record.flags |= record::kFlagWantWrite;
@@ -57,13 +60,14 @@ void Connections::on_touch(Record& record) {
 // Back into the epoll set and the wheel; the peer may have written, or gone, in the meantime.
 bool Connections::watch(Record& record) {
   record::touch(arena_, record);
-  const bool write = record.outbound_head != kNull;
+  const bool write = record.outbound_head != kNull || (record.tls != kNull && tls_state(record).wants_to_seal());
   const bool read = record.flags & record::kFlagReadArmed;
   const uint64_t token = token_for(slot_of(record), record.generation);
   if (!poller_.add_client(record.fd, token, (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u)).ok()) return false;
   if (!write) record.flags = static_cast<uint8_t>(record.flags & ~record::kFlagWantWrite);
-  if (record.move_deadline_tick != 0) set_deadline(record, wheel_.time_of(record.move_deadline_tick));
-  record.move_page = record.move_place = record.move_deadline_tick = 0;
+  const uint32_t deadline = std::exchange(record.move_deadline_tick, 0);
+  if (deadline != 0) set_deadline(record, wheel_.time_of(deadline));
+  record.move_page = record.move_place = 0;
   resume(record, record::kPauseMove);
   return true;
 }

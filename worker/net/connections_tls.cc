@@ -1,4 +1,4 @@
-// The TLS part of Connections: what differs where a session stands between the socket and the connection's bytes.
+// The TLS part of Connections: handshakes, and connections whose records stay with OpenSSL.
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,18 +32,38 @@ bool Connections::receive_tls(Record& record) {
   record.bytes_received += bytes.size();
   record.last_received_tick = wheel_.now_tick();
   metrics_.add(Metric::BytesReceived, bytes.size());
+  const uint32_t slot = slot_of(record);
+  if (!tls_.handshaking(slot)) return dispatch_tls(record, bytes);
+  tls_.receive(slot, bytes, {});
+  if (tls_.handshaking(slot)) return false;
+  if (tls_.session(slot).state() != State::Failed) return secured(record);
+  after_tls(record, true);
+  return false;
+}
+
+// The handshake is done; what has come behind it is handled.
+bool Connections::secured(Record& record) {
+  const ConnId id = id_of(record);
+  const std::span<const char> unread = tls_.session(id.slot).unread();
+  tls_.agree(id.slot);
+  metrics_.add(Metric::TlsHandshakes);
+  if (tls_.negotiated(id.slot)->resumed()) metrics_.add(Metric::TlsSessionsResumed);
+  const bool ours = take_over_tls(record);
+  handler_of(record).on_secured(record);
+  if (find(id) == nullptr) return false;
+  if (!ours) return dispatch_tls(record, unread);
+  arena_.stage().ciphertext = 0;
+  memcpy(arena_.cipher_landing(), unread.data(), unread.size());
+  return open_records(record, {arena_.cipher_landing(), unread.size()});
+}
+
+bool Connections::dispatch_tls(Record& record, std::span<const char> ciphertext) {
   const ConnId id = id_of(record);
   const size_t carried = land_carry(record).size();
-  const State before = tls_.at(id.slot).state();
-  const size_t got = tls_.receive(id.slot, bytes, {arena_.landing() + carried, record::Arena::kLandingBytes - carried});
-  if (before == State::Handshaking) {
-    const State now = tls_.at(id.slot).state();
-    if (now == State::Established || now == State::Closed) handler_of(record).on_secured(record);
-  }
-  const bool dispatches = got > 0 && find(id) != nullptr;
-  if (dispatches) dispatch(record, {arena_.landing(), carried + got});
-  if (find(id) != nullptr) after_tls(record, before);
-  return dispatches;
+  const size_t got = tls_.receive(id.slot, ciphertext, {arena_.landing() + carried, record::Arena::kLandingBytes - carried});
+  if (got > 0) dispatch(record, {arena_.landing(), carried + got});
+  if (find(id) != nullptr) after_tls(record, false);
+  return got > 0;
 }
 
 // A ClientHello can't begin like this, an HTTP request may: the layer answers it in plain text.
@@ -59,15 +79,14 @@ bool Connections::receive_plain_on_tls(Record& record, std::span<const char> byt
 }
 
 // What the bytes have done to the session, once those that were good are dispatched.
-void Connections::after_tls(Record& record, State before) {
+void Connections::after_tls(Record& record, bool shook_hands) {
   const uint32_t slot = slot_of(record);
-  const State now = tls_.at(slot).state();
-  if (before == State::Handshaking && now != State::Handshaking) {
-    metrics_.add(now == State::Failed ? Metric::TlsHandshakesFailed : Metric::TlsHandshakes);
-    if (now != State::Failed && tls_.at(slot).resumed()) metrics_.add(Metric::TlsSessionsResumed);
-  }
+  const State now = tls_.session(slot).state();
   if (now == State::Failed) {
-    if (before == State::Handshaking) handler_of(record).on_insecure(record, tls_.at(slot).failure());
+    if (shook_hands) {
+      metrics_.add(Metric::TlsHandshakesFailed);
+      handler_of(record).on_insecure(record, tls_.session(slot).failure());
+    }
     static_cast<void>(tls_.push(slot, record.fd));  // An alert says why, if it finds room.
     count_sent(record, 0);
     return close_now(record);
@@ -92,11 +111,13 @@ bool Connections::push_tls(Record& record) {
 }
 
 bool Connections::tls_waits(const Record& record) const {
+  if (record.tls != record::kNull) return tls_state(record).has_batch();
   return record.transport == Transport::Tls && tls_.waits(slot_of(record));
 }
 
 // close_notify comes behind everything else and before FIN.  False: it waits for the kernel.
 bool Connections::tls_ended(Record& record) {
+  if (record.tls != record::kNull) return records_ended(record);
   if (record.flags & record::kFlagWriteShut) return true;
   tls_.say_goodbye(slot_of(record));
   const TlsLinks::Push pushed = tls_.push(slot_of(record), record.fd);

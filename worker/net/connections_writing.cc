@@ -29,9 +29,7 @@ constexpr size_t kThroughBytesMin = 8 << 10;  // Less is copied: it leaves with 
 }  // namespace
 
 void Connections::count_sent(Record& record, size_t bytes) {
-  const uint64_t moved = record.transport == record::Transport::Tls ? tls_.take_written() : bytes;
-  record.bytes_sent += moved;
-  metrics_.add(Metric::BytesSent, moved);
+  count_moved(record, record.transport == record::Transport::Tls ? tls_.take_written() : bytes);
 }
 
 bool Connections::in_turn(const Record& record) const { return turn_.id == id_of(record); }
@@ -77,6 +75,7 @@ size_t Connections::gather_outbound(const Record& record, std::span<iovec> vecto
 }
 
 bool Connections::send_through(Record& record, std::string_view bytes) {
+  if (record.tls != kNull && !in_turn(record)) return send_through_records(record, bytes);
   iovec vectors[kIovecsMax];
   const bool waits = in_turn(record) || (record.flags & record::kFlagWantWrite) != 0 || tls_waits(record);
   const size_t queued = waits ? 0 : gather_outbound(record, vectors);
@@ -87,10 +86,10 @@ bool Connections::send_through(Record& record, std::string_view bytes) {
   const ssize_t sent = write_some(record, vectors, queued + 1);
   // An error other than a full buffer shows again when the queue is written.
   size_t written = sent > 0 ? static_cast<size_t>(sent) : 0;
+  count_sent(record, written);
   const size_t of_queue = std::min<size_t>(written, record.outbound_bytes);
   consume_outbound(record, of_queue);
   written -= of_queue;
-  count_sent(record, written);
   if (written == bytes.size() && !tls_waits(record)) return true;
   if (written < bytes.size() && !queue_copy(record, bytes.substr(written), {})) return false;
   await_writable(record);
@@ -166,8 +165,13 @@ uint32_t Connections::drop_oldest(Record& record, size_t bytes) {
   record::touch(arena_, record);
   uint32_t dropped = 0;
   size_t gone = 0;
-  // A frame that the kernel has begun must be finished, or the stream is broken.
-  Ref keep = record.outbound_offset > 0 ? record.outbound_head : kNull;
+  // A frame that the kernel has begun must be finished, or the stream is broken; and what is settled must be sealed.
+  size_t begun = record.outbound_offset + (record.tls == kNull ? 0 : tls_state(record).settled_bytes());
+  Ref keep = kNull;
+  for (Ref at = record.outbound_head; begun > 0 && at != kNull; at = arena_.at<OutboundNode>(at)->next) {
+    keep = at;
+    begun -= std::min(begun, record::frame_bytes(arena_, arena_.at<OutboundNode>(at)->frame).size());
+  }
   while (gone < bytes) {
     const Ref victim = keep == kNull ? record.outbound_head : arena_.at<OutboundNode>(keep)->next;
     if (victim == kNull) break;
@@ -205,7 +209,8 @@ void Connections::commit_turn() {
   Record* record = find(turn_.id);
   if (record == nullptr) turn_ = {};
   if (turn_.bytes == 0) return;
-  if (record->flags & record::kFlagWantWrite) {
+  const bool waits = record->flags & record::kFlagWantWrite;
+  if (waits || (record->tls != kNull && !settle_turn(*record, turn_.bytes))) {
     if (!spill_turn(*record)) close_for_memory(*record);
     return;
   }
@@ -222,6 +227,7 @@ void Connections::write_turn(ConnId id) {
     if (record->phase != Phase::Closing || record->outbound_head != kNull) return;
     return serve(*record, ipc::Doing::Closing, [&] { begin_linger(*record); });
   }
+  if (record->tls != kNull) return write_turn_records(*record, {arena_.turn_buffer(), bytes});
   say_now(*record, ipc::Doing::Writing);
   const iovec turn{arena_.turn_buffer(), bytes};
   const bool plain = record->transport == record::Transport::Plain;
@@ -247,6 +253,11 @@ void Connections::turn_written(Record& record, size_t written) {
     record.outbound_bytes -= static_cast<uint32_t>(begun);
     return;
   }
+  turn_left(record);
+}
+
+// All of the turn is with the kernel.
+void Connections::turn_left(Record& record) {
   if (record.outbound_head != kNull) return;
   if (tls_waits(record)) return arm(record, record.flags & record::kFlagReadArmed, true);
   if (record.phase == Phase::Closing) return begin_linger(record);
@@ -262,6 +273,7 @@ Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, s
   }
   if (record.outbound_head != kNull) return Error{Code::WouldBlock, 0, "earlier output is still queued"};
   record::touch(arena_, record);
+  if (record.tls != kNull) return send_file_records(record, file, offset, count);
   const bool tls = record.transport == record::Transport::Tls;
   const ssize_t sent = tls ? send_file_tls(record, file, offset, count) : sendfile(record.fd, file, &offset, count);
   const Error failed = system_error("sendfile failed");
@@ -281,6 +293,7 @@ void Connections::await_writable(Record& record) {
 // committed before it leaves.
 void Connections::flush(Record& record) {
   arena_.commit_turn();
+  if (record.tls != kNull) return flush_records(record);
   if (record.transport == record::Transport::Tls && !push_tls(record)) return;
   const bool awaited = record.outbound_head != kNull || record.flags & record::kFlagWantWrite;
   const ConnId id = id_of(record);
@@ -294,6 +307,7 @@ void Connections::flush(Record& record) {
     const bool full = sent < 0 && errno == EAGAIN;
     serve(record, ipc::Doing::Writing, [&] {
       if (sent >= 0) {
+        count_sent(record, static_cast<size_t>(sent));
         consume_outbound(record, static_cast<size_t>(sent));
         if (record.outbound_head == kNull) flushed(record, awaited);
       } else if (full) {
@@ -329,7 +343,6 @@ void Connections::flushed(Record& record, bool awaited) {
 }
 
 void Connections::consume_outbound(Record& record, size_t bytes) {
-  count_sent(record, bytes);
   if (record.phase == Phase::Closing) set_deadline(record, monotonic_ms() + kFlushStallMs);
   while (bytes > 0) {
     const OutboundNode* node = arena_.at<OutboundNode>(record.outbound_head);

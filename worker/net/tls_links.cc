@@ -6,6 +6,19 @@
 #include <cerrno>
 
 namespace beamgate::net {
+namespace {
+
+// Writes until all is written or the kernel has no more room.
+TlsLinks::Push write_all(int fd, std::string_view bytes, size_t& written) {
+  while (written < bytes.size()) {
+    const ssize_t sent = ::send(fd, bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL);
+    if (sent > 0) written += static_cast<size_t>(sent);
+    if (sent < 0 && errno != EINTR) return errno == EAGAIN ? TlsLinks::Push::Full : TlsLinks::Push::Failed;
+  }
+  return TlsLinks::Push::Done;
+}
+
+}  // namespace
 
 // Lends the shared memory for output to a session that has none under way.
 class TlsLinks::Lent {
@@ -34,18 +47,28 @@ std::shared_ptr<const tls::ServerContext> TlsLinks::context_of(uint32_t listen_i
   return contexts_ == nullptr ? nullptr : contexts_->context_of(listen_id);
 }
 
+TlsLinks::Link& TlsLinks::make(uint32_t slot) {
+  if (links_.size() <= slot) links_.resize(slot + 1);
+  links_[slot] = std::make_unique<Link>();
+  return *links_[slot];
+}
+
 bool TlsLinks::open(uint32_t slot, std::shared_ptr<const tls::ServerContext> context, uint32_t listen_id) {
-  if (sessions_.size() <= slot) sessions_.resize(slot + 1);
-  sessions_[slot] = tls::ServerSession::open(std::move(context), *contexts_, listen_id, tickets_);
-  if (sessions_[slot] == nullptr) return false;
-  ++count_;
+  Link& link = make(slot);
+  link.session = tls::ServerSession::open(std::move(context), *contexts_, listen_id, tickets_);
+  if (link.session == nullptr) return links_[slot].reset(), false;
+  ++sessions_;
   return true;
 }
 
 void TlsLinks::close(uint32_t slot) {
-  if (slot >= sessions_.size() || sessions_[slot] == nullptr) return;
-  sessions_[slot].reset();
-  --count_;
+  if (slot >= links_.size() || links_[slot] == nullptr) return;
+  if (links_[slot]->session != nullptr) --sessions_;
+  links_[slot].reset();
+}
+
+void TlsLinks::agree(uint32_t slot) {
+  at(slot).negotiated = std::make_unique<const tls::Negotiated>(session(slot).negotiated());
 }
 
 std::span<char> TlsLinks::landing() {
@@ -55,29 +78,24 @@ std::span<char> TlsLinks::landing() {
 
 // Whoever calls pushes afterwards, so what this has to say stays in the session's own memory but for a moment.
 size_t TlsLinks::receive(uint32_t slot, std::span<const char> ciphertext, std::span<char> into) {
-  tls::ServerSession& session = at(slot);
+  tls::ServerSession& session = this->session(slot);
   const Lent lent(*this, session);
   return session.receive(ciphertext, into);
 }
 
 TlsLinks::Push TlsLinks::push(uint32_t slot, int fd) {
-  tls::ServerSession& session = at(slot);
+  tls::ServerSession& session = this->session(slot);
   if (session.wire.pending().empty()) return Push::Done;
   const Lent lent(*this, session);
   return write_out(session, fd);
 }
 
 TlsLinks::Push TlsLinks::write_out(tls::ServerSession& session, int fd) {
-  while (!session.wire.pending().empty()) {
-    const std::string_view pending = session.wire.pending();
-    const ssize_t sent = ::send(fd, pending.data(), pending.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
-      session.wire.took(static_cast<size_t>(sent));
-      written_ += static_cast<uint64_t>(sent);
-    }
-    if (sent < 0 && errno != EINTR) return errno == EAGAIN ? Push::Full : Push::Failed;
-  }
-  return Push::Done;
+  size_t written = 0;
+  const Push pushed = write_all(fd, session.wire.pending(), written);
+  session.wire.took(written);
+  written_ += written;
+  return pushed;
 }
 
 // The next kSealBytes, in one piece: small frames share a TLS record.
@@ -98,7 +116,7 @@ std::string_view TlsLinks::gather(const iovec*& vector, const iovec* end, size_t
 }
 
 ssize_t TlsLinks::send(uint32_t slot, int fd, const iovec* vectors, size_t count) {
-  tls::ServerSession& session = at(slot);
+  tls::ServerSession& session = this->session(slot);
   const Lent lent(*this, session);
   size_t taken = 0;
   size_t offset = 0;
@@ -117,6 +135,50 @@ ssize_t TlsLinks::send(uint32_t slot, int fd, const iovec* vectors, size_t count
   }
 }
 
-void TlsLinks::say_goodbye(uint32_t slot) { at(slot).close(); }
+void TlsLinks::say_goodbye(uint32_t slot) { session(slot).close(); }
+
+// --- Records of our own.
+
+void TlsLinks::take_over(uint32_t slot, const tls::Protection& protection) {
+  Link& link = at(slot);
+  link.records = std::make_unique<tls::RecordLayer>(protection);
+  link.wire.output = link.session->wire.pending();
+  link.session.reset();
+  --sessions_;
+}
+
+void TlsLinks::restore(uint32_t slot, const tls::Protection& protection, tls::Negotiated negotiated) {
+  Link& link = make(slot);
+  link.records = std::make_unique<tls::RecordLayer>(protection);
+  link.negotiated = std::make_unique<const tls::Negotiated>(std::move(negotiated));
+}
+
+TlsLinks::Push TlsLinks::push_held(uint32_t slot, int fd, size_t& moved) {
+  tls::Wire& wire = at(slot).wire;
+  size_t written = 0;
+  const Push pushed = write_all(fd, wire.pending(), written);
+  wire.took(written);
+  moved += written;
+  if (wire.output.empty()) std::string().swap(wire.output);
+  return pushed;
+}
+
+TlsLinks::Push TlsLinks::push_fresh(uint32_t slot, int fd, std::string_view ciphertext, size_t& moved) {
+  size_t written = 0;
+  const Push pushed = write_all(fd, ciphertext, written);
+  moved += written;
+  at(slot).wire.output = ciphertext.substr(written);
+  return pushed;
+}
+
+std::string& TlsLinks::scratch() {
+  sealed_.clear();
+  return sealed_;
+}
+
+std::string& TlsLinks::plaintext() {
+  gathered_.clear();
+  return gathered_;
+}
 
 }  // namespace beamgate::net

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
-#include "common/tls/server_session.h"
+#include "common/tls/negotiated.h"
 #include "worker/record/text_block.h"
 
 namespace beamgate::proto {
@@ -73,8 +73,8 @@ std::string kept_fields(const http::Request& request, const config::Webhook& web
   return forwarded_fields(request.fields, webhook.forward_headers) + certificate_fields(request.tls);
 }
 
-std::string certificate_fields(const tls::ServerSession* tls) {
-  if (tls == nullptr || tls->context().verify() == tls::Verify::Off) return {};
+std::string certificate_fields(const tls::Negotiated* tls) {
+  if (tls == nullptr || tls->verify() == tls::Verify::Off) return {};
   std::string out;
   const auto add = [&out](std::string_view name, const std::string& value) {
     if (!value.empty() && !has_control_byte(value)) out.append(name).append(": ").append(value).append("\r\n");

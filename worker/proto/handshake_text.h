@@ -38,6 +38,6 @@ std::string address_fields(const http::Request& request);
 std::string kept_fields(const http::Request& request, const config::Webhook& webhook);
 
 // What is known of the client's certificate, as lines of the same kind; empty where none was asked for.
-std::string certificate_fields(const tls::ServerSession* tls);
+std::string certificate_fields(const tls::Negotiated* tls);
 
 }  // namespace beamgate::proto

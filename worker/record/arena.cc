@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -210,14 +211,25 @@ Ref Arena::allocate_run(size_t bytes) {
 }
 
 void Arena::release(Ref ref) {
-  if (ref == kNull || journal_.defer_release(ref)) return;
+  if (ref == kNull || journal_.defer_release(ref, false)) return;
   free_block(ref);
 }
 
+void Arena::release_secret(Ref ref) {
+  if (ref == kNull || journal_.defer_release(ref, true)) return;
+  wipe(ref);
+  free_block(ref);
+}
+
+void Arena::wipe(Ref ref) { explicit_bzero(at(ref), capacity(ref)); }
+
 // What the committed step has let go of.
 void Arena::settle() {
-  std::vector<uint32_t>& released = journal_.released();
-  for (const Ref ref : released) free_block(ref);
+  auto& released = journal_.released();
+  for (const auto& block : released) {
+    if (block.secret) wipe(block.ref);
+    free_block(block.ref);
+  }
   released.clear();
   journal_.close_doomed();
 }

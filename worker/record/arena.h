@@ -37,6 +37,7 @@ struct Record;
 struct Stage {
   uint32_t carried = 0;      // Bytes of the connection's carry in front of what recv() brought.
   uint32_t turn_bytes = 0;   // Committed bytes in the turn buffer, still to be written.
+  uint32_t ciphertext = 0;   // As `carried`, of ciphertext (Arena::cipher_landing()).
   uint32_t accepting = 0;    // Listen::id + 1 while clients are accepted there: the newest may be in no record yet.
 };
 
@@ -68,6 +69,7 @@ class Arena {
   static constexpr size_t kBlockBytesMax = size_t{64} << 20;
 
   static constexpr size_t kLandingBytes = 16 << 20;  // Address space; memory is taken as it is used.
+  static constexpr size_t kCipherLandingBytes = 512 << 10;
   static constexpr size_t kTurnBytes = 64 << 10;
 
   // Maps fd (sized here) for this many connection slots.  An invalid fd makes a private arena; for tests.
@@ -91,6 +93,7 @@ class Arena {
   // At least `bytes` bytes, uninitialised, 16-byte aligned; kNull when full or above kBlockBytesMax.
   Ref allocate(size_t bytes);
   void release(Ref ref);  // kNull is allowed.
+  void release_secret(Ref ref);  // As well; the block is overwritten before anybody else gets it.
 
   // Usable size of a block, at least what was asked for.
   size_t capacity(Ref ref) const;
@@ -108,6 +111,8 @@ class Arena {
   Stage& stage() const;
   Vault& vault() const;
   char* landing() const { return landing_; }
+  // Where ciphertext comes before it is opened: the landing zone's end, which no plaintext reaches.
+  char* cipher_landing() const { return landing_ + kLandingBytes - kCipherLandingBytes; }
   char* turn_buffer() const { return landing_ + kLandingBytes; }
 
   Journal& journal() { return journal_; }
@@ -144,6 +149,7 @@ class Arena {
   static Result<Arena> map_file(UniqueFd fd, uint32_t slots);
   void settle();
   void free_block(Ref ref);
+  void wipe(Ref ref);
   Ref allocate_block(uint8_t size_class);
   Ref allocate_run(size_t bytes);
   uint32_t take_spans(uint8_t order);

@@ -79,13 +79,17 @@ class Journal {
 
   // At the commit; at once when no step is open.  end: the connection ends, whoever else may hold the descriptor.
   void close_descriptor(int fd, bool end);
-  // Takes a block for later release; false: no step is open, release it now.
-  bool defer_release(uint32_t ref) {
+  // Takes a block for later release; false: no step is open, release it now.  secret: it is overwritten then.
+  bool defer_release(uint32_t ref, bool secret) {
     if (!open()) return false;
-    released_.push_back(ref);
+    released_.push_back({ref, secret});
     return true;
   }
-  std::vector<uint32_t>& released() { return released_; }
+  struct Released {
+    uint32_t ref = 0;
+    bool secret = false;
+  };
+  std::vector<Released>& released() { return released_; }
   void close_doomed();
 
   // --- For a successor, over the arena of the dead.
@@ -119,7 +123,7 @@ class Journal {
   bool always_ = false;
   int depth_ = 0;
   uint32_t number_ = 1;
-  std::vector<uint32_t> released_;
+  std::vector<Released> released_;
   struct Doomed {
     int fd = -1;
     bool end = false;

@@ -36,7 +36,7 @@ constexpr Phase kLastPhase = Phase::LongPoll;
 // What is between the socket and the connection's bytes.
 enum class Transport : uint8_t {
   Plain,
-  Tls,         // A session in the worker's heap (net/tls_links.h): the connection can't leave its process.
+  Tls,         // TLS (net/tls_links.h).  Without Record::tls it is in the worker's heap, and can't leave its process.
   PlainOnTls,  // Plain bytes have come where TLS is spoken: the request is answered with 400.
   Stream,      // No socket: a stream of another connection of this process (net/stream_link.h).
 };
@@ -116,7 +116,10 @@ struct alignas(64) Record {
   uint32_t saved_in_step = 0;       // Journal::number() of the step that has saved this record.
 
   // Second line: timers and the message being assembled.
-  uint32_t timer_next = 0;       // Slot + 1 of the neighbours in the wheel.
+  union {
+    uint32_t timer_next = 0;      // Slot + 1 of the neighbours in the wheel.
+    uint32_t move_deadline_tick;  // Of a frozen one, which is in no wheel: its deadline, armed again when it thaws.
+  };
   uint32_t timer_previous = 0;
   Ref message = kNull;           // Payload of the message in progress, unmasked.
   uint32_t message_bytes = 0;
@@ -151,7 +154,7 @@ struct alignas(64) Record {
   // While it is frozen: where its fate is written, for a successor too (move/decisions.h).
   uint32_t move_page = 0;        // Descriptor of the page of decisions, plus 1.
   uint32_t move_place = 0;       // MovePlace, net/connections.h.
-  uint32_t move_deadline_tick = 0;  // Its deadline, armed again when it thaws.
+  Ref tls = kNull;                  // tls_state.h
   Ref extras = kNull;               // What only few connections have: extras.h.
 #ifdef BEAMGATE_RECORD_PADDING
   uint8_t padding[BEAMGATE_RECORD_PADDING] = {};  // Another layout, for tests of an upgrade between layouts.

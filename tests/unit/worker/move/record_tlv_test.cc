@@ -100,6 +100,25 @@ Image told_websocket() {
   return image;
 }
 
+// What version 1.3 has beside that of 1.2.
+Image secured_websocket() {
+  Image image = told_websocket();
+  record::TlsState& tls = image.tls.emplace();
+  tls.protection.suite = tls::Suite::Aes256GcmSha384;
+  tls.protection.progress = {.opened = 7, .sealed = uint64_t{1} << 33, .owes_key_update = 1, .empty_records = 2,
+                             .key_updates = 3, .fragment_bytes = 2, .fragment = {24, 0}};
+  for (size_t i = 0; i < tls::kSecretBytesMax; ++i) {
+    tls.protection.peer_secret[i] = static_cast<uint8_t>(i);
+    tls.protection.own_secret[i] = static_cast<uint8_t>(100 + i);
+  }
+  tls.batch = record::TlsBatch::Queue;
+  tls.batch_bytes = 6;
+  tls.batch_sent = 5;
+  image.tls_carry = "\x17\x03\x03\x01";
+  image.negotiated = "what was agreed on";
+  return image;
+}
+
 std::string batch_of(const std::vector<Image>& images) {
   BatchWriter writer(5, kBuild);
   for (const Image& image : images) writer.add(image);
@@ -184,11 +203,9 @@ TEST(RecordTlvTest, Version11IsReadForEver) {
 }
 
 TEST(RecordTlvTest, Version12IsReadForEver) {
-  const std::string bytes = batch_of({announced_http(), told_websocket()});
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_2.inc"
       ;
-  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.2";
   std::string golden;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   const auto batch = read_batch(golden);
@@ -199,6 +216,47 @@ TEST(RecordTlvTest, Version12IsReadForEver) {
   EXPECT_EQ(image.subscriptions[0].presence, 0u);
   EXPECT_EQ(image.subscriptions[1].presence, 1'000u);
   EXPECT_EQ(image.subscriptions[1].note, "what else");
+}
+
+TEST(RecordTlvTest, Version13IsReadForEver) {
+  const std::string bytes = batch_of({announced_http(), secured_websocket()});
+  const std::string hex =
+#include "tests/unit/worker/move/golden/batch_1_3.inc"
+      ;
+  EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.3";
+  std::string golden;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const auto batch = read_batch(golden);
+  ASSERT_TRUE(batch.ok()) << batch.error().text;
+  ASSERT_EQ(batch.value().connections.size(), 2u);
+  EXPECT_EQ(batch.value().connections[1].refusal, nullptr);
+  const Image& image = batch.value().connections[1].image;
+  expect_same(image, secured_websocket());
+  ASSERT_TRUE(image.tls.has_value());
+  EXPECT_EQ(image.tls->protection.suite, tls::Suite::Aes256GcmSha384);
+  EXPECT_EQ(image.tls->protection.progress.sealed, uint64_t{1} << 33);
+  EXPECT_EQ(image.tls->protection.progress.fragment[0], 24);
+  EXPECT_EQ(image.tls->protection.own_secret[47], 147);
+  EXPECT_EQ(image.tls->batch_bytes, 6u);
+  EXPECT_EQ(image.tls->batch_sent, 5u);
+  EXPECT_EQ(image.tls_carry, std::string_view("\x17\x03\x03\x01"));
+  EXPECT_EQ(image.negotiated, "what was agreed on");
+}
+
+TEST(RecordTlvTest, TlsThatMakesNoSenseIsRefused) {
+  const auto refused = [](auto&& change) {
+    Image image = secured_websocket();
+    change(*image.tls);
+    const std::string bytes = batch_of({image});
+    return read_batch(bytes).value().connections[0].refusal != nullptr;
+  };
+  EXPECT_FALSE(refused([](record::TlsState&) {}));
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.protection.suite = static_cast<tls::Suite>(0x1304); }));
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.batch = record::TlsBatch::Through; }));
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.batch = static_cast<record::TlsBatch>(9); }));
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.batch_bytes = 7; })) << "more than is queued";
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.batch_sent = 6 + 22; })) << "all of it";
+  EXPECT_TRUE(refused([](record::TlsState& tls) { tls.protection.progress.fragment_bytes = 5; }));
 }
 
 TEST(RecordTlvTest, AConnectionCountsForNoMoreKeysThanItCan) {
