@@ -107,6 +107,8 @@ std::optional<Protection> ServerSession::take_over() {
   if (state() != State::Established || SSL_version(ssl()) != TLS1_3_VERSION) return {};
   const uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl()));
   if (!is_movable(suite) || !has_peer_secret_ || !has_own_secret_ || SSL_has_pending(ssl()) != 0) return {};
+  // A client that wants shorter records (RFC 6066 section 4) gets them from OpenSSL.
+  if (SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl())) != TLSEXT_max_fragment_length_DISABLED) return {};
   // What ended the handshake on our side are session tickets: the first records that these secrets have protected.
   std::string_view flight = std::string_view(wire.output).substr(wire.output.size() - last_flight_bytes_);
   uint64_t records = 0;
