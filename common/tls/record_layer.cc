@@ -226,11 +226,7 @@ RecordLayer::Opened RecordLayer::open(Protection& protection, std::span<const ch
   Opened opened;
   Progress& progress = protection.progress;
   std::optional<Cipher> cipher;
-  while (!opened.failure && records.size() - opened.used >= kHeader) {
-    if (progress.received_close) {
-      opened.used = records.size();
-      break;
-    }
+  while (!opened.failure && !progress.received_close && records.size() - opened.used >= kHeader) {
     const char* header = records.data() + opened.used;
     const size_t length = load_be<uint16_t>(header + 3);
     if (static_cast<uint8_t>(header[0]) != kApplicationData) {
@@ -285,6 +281,7 @@ RecordLayer::Opened RecordLayer::open(Protection& protection, std::span<const ch
       fail(opened, Alert::UnexpectedMessage, "a record of a wrong type");
     }
   }
+  if (progress.received_close) opened.used = records.size();
   return opened;
 }
 
@@ -317,6 +314,7 @@ void RecordLayer::take_handshake(Protection& protection, std::string_view conten
 }
 
 void RecordLayer::take_alert(Protection& protection, std::string_view content, Opened& opened) {
+  if (content.empty()) return fail(opened, Alert::UnexpectedMessage, "an empty alert");  // Section 5.4
   if (content.size() != 2) return fail(opened, Alert::DecodeError, "an alert of a wrong length");
   const auto alert = static_cast<Alert>(content[1]);
   if (alert == Alert::CloseNotify) {
