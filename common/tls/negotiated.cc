@@ -144,7 +144,8 @@ std::optional<Negotiated> Negotiated::unpack(std::string_view packed, std::strin
   if (der.empty()) return out;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   out.client_.reset(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  if (out.client_ == nullptr) return ERR_clear_error(), std::nullopt;
+  const bool whole = out.client_ != nullptr && reinterpret_cast<const char*>(at) == der.data() + der.size();
+  if (!whole) return ERR_clear_error(), std::nullopt;
   return out;
 }
 
