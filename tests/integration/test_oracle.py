@@ -4,11 +4,16 @@ The other tests of continuity stand on it: an oracle that is blind would let the
 """
 
 import contextlib
+import os
 import socket
+import ssl
+import tempfile
 import threading
 
 import beamgate
+import tls_client
 import ws_frame
+from certificates import Authority
 from oracle import Oracle, message
 from wire import Ended, Timeout, Wire, reset
 from ws_frame import BINARY, CLOSE, PING, PONG, TEXT
@@ -21,27 +26,35 @@ class FakeServer:
     """Echoes on /echo, publishes to all on /hub, and spoils message `at` of the first connection to get that far.
 
     spoil(server, wire, opcode, payload) sends what it likes instead of the message; false: the stream ends.
+    tls: an ssl.SSLContext to speak TLS with.
     """
 
-    def __init__(self, spoil=None, at=20):
+    def __init__(self, spoil=None, at=20, tls=None):
+        self.tls = tls
         self.spoil = spoil
         self.at = at
         self.lock = threading.Lock()
         self.hub = []
         self.wires = []
+        self.threads = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def accept(self):
         with contextlib.suppress(OSError):
             while True:
                 wire = Wire(self.listener.accept()[0], 30)
                 self.wires.append(wire)
-                threading.Thread(target=self.serve, args=(wire,), daemon=True).start()
+                thread = threading.Thread(target=self.serve, args=(wire,), daemon=True)
+                thread.start()
+                self.threads.append(thread)
 
     def serve(self, wire):
         with contextlib.suppress(Ended, Timeout, OSError):
+            if self.tls:
+                wire.sock = self.tls.wrap_socket(wire.sock, server_side=True)
             head = wire.read_until(b"\r\n\r\n").decode()
             key = next(line.split(": ")[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
             with self.lock:
@@ -88,8 +101,19 @@ class FakeServer:
     def send(self, wire, opcode, payload, **shape):
         wire.send(ws_frame.encode(opcode, payload, mask=False, **shape))
 
-    def close(self):
+    def refuse(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join(10)
         self.listener.close()
+
+    def close(self):
+        self.refuse()
+        for wire in self.wires:
+            with contextlib.suppress(OSError):
+                wire.sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:  # Who still reads must not find another's socket under the same number.
+            thread.join(10)
         for wire in self.wires:
             wire.close()
 
@@ -146,8 +170,14 @@ def half_a_frame(server, wire, opcode, payload):
     return stall(server, wire, opcode, payload)
 
 
+def send_what_is_not_sealed(server, wire, opcode, payload):
+    with socket.socket(fileno=os.dup(wire.sock.fileno())) as raw:
+        raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+    return stall(server, wire, opcode, payload)
+
+
 def refuse_all(server, wire, opcode, payload):
-    server.listener.close()
+    server.refuse()
     server.send(wire, opcode, payload)
     return True
 
@@ -232,6 +262,44 @@ class Seen(beamgate.TestCase):
 
     def test_a_publication_twice_for_one_subscriber(self):
         self.assertIn("repeat", self.kinds(repeat_for_one, connections=0, busy=0, hub=("/hub", 6)))
+
+
+class SeenThroughTls(Seen):
+    """The same clients with TLS: what is altered, lost or cut is seen all the same."""
+
+    @classmethod
+    def setUpClass(cls):
+        place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
+        cls.addClassCleanup(place.cleanup)
+        authority = Authority(place.name)
+        pair = authority.issue("one.test")
+        cls.serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cls.serving.load_cert_chain(pair.certificate, pair.key)
+        cls.trusting = tls_client.Context(authority.certificate)
+        cls.distrusting = tls_client.Context(Authority(place.name, "Somebody Else").certificate)
+
+    def oracle(self, spoil=None, tls=None, **options):
+        options.pop("hub", None)  # Python's sessions can't be written to by one thread while another reads.
+        server = self.track_closing(FakeServer(spoil, tls=self.serving))
+        options = {"connections": 12, "busy": 4, "silence_max": SILENCE_MAX_S, "idle_period": 0.5, **options}
+        oracle = Oracle(server.address, tls=tls or self.trusting, name="one.test", **options)
+        return self.track_closing(oracle).open()
+
+    test_an_idle_connection_that_is_gone_is_found_in_the_end = None
+    test_visitors_refused = None
+    test_a_publication_lost_for_one_subscriber = test_a_publication_twice_for_one_subscriber = None
+
+    def test_keys_change_meanwhile(self):
+        oracle = self.oracle()
+        oracle.wait_for(lambda: oracle.faults or oracle.key_updates > 20, "changes of keys", 30)
+        oracle.finish()
+
+    def test_a_record_that_is_not_sealed(self):
+        self.assertIn("altered", self.kinds(send_what_is_not_sealed))
+
+    def test_a_server_that_nobody_trusts(self):
+        with self.assertRaisesRegex(AssertionError, "certificate verify failed"):
+            self.oracle(tls=self.distrusting)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ location: `busy` of them always `depth` at a time, the others one now and then. 
 byte for byte.  Subscribers of hub=(target, count) must see every talker's 1, 2, 3, ... once and in order; talkers
 are subscribers that publish by their own frames (location with websocket_subscribe and websocket_publish).
 Visitors connect, get one echo, close properly and come again, as fast as they can.
+With tls=(a tls_client.Context), name=... all of them speak TLS, and those that echo change their keys now and then.
 
 A fault is a gap, a repeat, a swap, an altered or foreign message, a close, a refusal, or a silence above
 silence_max seconds while an answer is due.  Silences are kept per connection (longest since the last mark()).
@@ -30,6 +31,7 @@ import time
 from collections import Counter, deque
 
 import http_client
+import tls_client
 import ws_frame
 from wire import Ended, Timeout, reset, split_address
 from ws_frame import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
@@ -37,6 +39,7 @@ from ws_frame import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 SIZES = (24, 60, 125, 126, 200, 500, 1400, 4000)
 FRAGMENTED_EVERY = 13
 LARGE_EVERY, LARGE_BYTES = 97, 70_000
+KEY_UPDATE_EVERY = 31
 BLOCK = random.Random(3).randbytes(LARGE_BYTES + 4096)
 LETTERS = b"abcdefghijklmnopqrstuvwxyz" * 40
 HANDSHAKES_AT_A_TIME = 200
@@ -104,6 +107,8 @@ class Peer:
     def begin(self):
         self.buffer = bytearray()
         self.output = bytearray()
+        self.tls = tls_client.Tls(self.oracle.tls, self.oracle.name) if self.oracle.tls else None
+        self.sealed = bytearray()  # Output as it goes over a wire with TLS.
         self.sock = socket.socket(self.oracle.family, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -174,18 +179,37 @@ class Peer:
     def send_frame(self, opcode, payload, fin=True):
         self.output += ws_frame.encode(opcode, payload, fin=fin)
 
+    def seal(self):
+        """The output so far becomes records."""
+        if self.tls.shake_hands() and self.output:
+            self.tls.write(self.output)
+            self.output.clear()
+        self.sealed += self.tls.take()
+
+    def unseal(self, data):
+        """Plaintext; None: the peer has failed for what came."""
+        try:
+            self.tls.put(data)
+            return self.tls.read() if self.tls.shake_hands() else b""
+        except tls_client.TlsError as error:
+            self.fail("refused" if self.state == "opening" else "altered", f"TLS: {error}")
+            return None
+
     def flush(self):
         if self.state == "ended":
             return
-        while self.output:
+        if self.tls:
+            self.seal()
+        output = self.sealed if self.tls else self.output
+        while output:
             try:
-                sent = self.sock.send(self.output)
+                sent = self.sock.send(output)
             except BlockingIOError:
                 break
             except OSError as error:
                 return self.fail("refused" if self.state == "opening" else "closed", f"send: {error}")
-            del self.output[:sent]
-        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.output else 0)
+            del output[:sent]
+        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if output else 0)
         if mask != self.mask:
             self.mask = mask
             self.oracle.selector.modify(self.sock, mask, self)
@@ -206,6 +230,10 @@ class Peer:
         if not data:
             self.on_end()
             return False
+        if self.tls:
+            data = self.unseal(data)
+            if data is None:
+                return False
         self.buffer += data
         if self.state == "opening" and not self.shake_hands():
             return self.state != "ended"
@@ -215,6 +243,8 @@ class Peer:
                 break
             del self.buffer[: parsed[1]]
             self.on_frame(parsed[0])
+        if self.state == "open" and self.tls and self.tls.ended:
+            self.on_end()
         return self.state != "ended"
 
     def shake_hands(self):
@@ -275,6 +305,10 @@ class Echo(Peer):
     def talk(self):
         """Sends the next message."""
         self.sent += 1
+        if self.tls and self.sent % KEY_UPDATE_EVERY == 0:
+            self.seal()
+            self.tls.key_update(asks=self.sent % 2 == 0)
+            self.oracle.key_updates += 1
         data = message(self.number, self.sent)
         if self.sent % FRAGMENTED_EVERY:
             self.send_frame(BINARY, data)
@@ -417,7 +451,7 @@ class Publisher(threading.Thread):
         deadline = time.monotonic() + self.oracle.silence_max
         while True:
             try:
-                connection = connection or http_client.Connection(self.oracle.address, self.oracle.silence_max)
+                connection = connection or http_client.Connection(self.oracle.api_address, self.oracle.silence_max)
                 response = connection.request(
                     "POST", f"/api/publish?channel={self.channel}",
                     {"Content-Type": "text/plain", "Idempotency-Key": f"{self.source.decode()}-{sequence}"},
@@ -448,11 +482,14 @@ class Publisher(threading.Thread):
 
 
 class Oracle:
-    """first: number of the first connection, where several oracles share the work."""
+    """first: number of the first connection, where several oracles share the work.  tls, name: a tls_client.Context
+    to speak TLS with, and the server's name; api_address: where the API is asked, in the clear."""
 
     def __init__(self, address, target="/echo", connections=100, busy=10, depth=8, idle_period=5.0, hub=None, talkers=2,
-                 visitors=0, silence_max=20.0, sources=SOURCES, first=0):
+                 visitors=0, silence_max=20.0, sources=SOURCES, first=0, tls=None, name=None, api_address=None):
         self.address = address
+        self.api_address = api_address or address
+        self.tls, self.name = tls, name
         self.where = split_address(address)
         self.family = socket.AF_INET6 if ":" in self.where[0] else socket.AF_INET
         self.sources = sources if self.family == socket.AF_INET else 0
@@ -463,7 +500,7 @@ class Oracle:
         self.selector = selectors.DefaultSelector()
         self.faults = []     # (kind, text)
         self.published = {}  # Source to the number of its last publication.
-        self.messages = self.visits = self.opened = 0
+        self.messages = self.visits = self.opened = self.key_updates = 0
         self.finishing = False
         self.settled = self.last_words = False
         self.requests = queue.SimpleQueue()
