@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 from collections import Counter
-from signal import SIGUSR2
 
 import beamgate
 import continuity
@@ -18,11 +17,7 @@ import continuity
 CONNECTIONS, SUBSCRIBERS = 400, 20
 BATCH = 64  # Connections that move together.
 NEW_SLOTS = 128  # From this number on, when the old ones are below.
-STEPS = ("source-frozen", "source-offered", "source-answered", "source-committed", "source-given", "source-told",
-         "destination-offered", "destination-built", "destination-prepared", "destination-committed",
-         "destination-served", "destination-done")
 TIMES = (1, 3) if not beamgate.sanitized() else (2,)  # At which batch.
-UPGRADE_ENDS = r"\bupgraded\b|\bupgrade_failed\b"
 
 
 @continuity.needs_faults
@@ -33,14 +28,6 @@ class Deaths(continuity.TestCase):
                                  sources=0)  # So that a port is one client's.
         self.publisher = self.publish(self.oracle)
         return self.oracle
-
-    def try_upgrade(self):
-        """USR2, until it has ended one way or the other; the lines that it logged."""
-        mark = self.running.log_mark()
-        self.running.signal(SIGUSR2)
-        self.running.wait_log(UPGRADE_ENDS, after=mark, timeout=2 * continuity.SETTLE_S)
-        with self.running.changed:
-            return self.running.lines[mark:]
 
     def holders(self):
         """How many workers have each client's connection."""
@@ -67,7 +54,7 @@ class Deaths(continuity.TestCase):
     def test_at_every_step(self):
         self.begin()
         files = self.open_files()
-        for step in STEPS:
+        for step in continuity.STEPS:
             for time in TIMES:
                 with self.subTest(step=step, time=time):
                     path = self.plan(step, f"kill {time} once")

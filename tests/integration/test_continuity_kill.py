@@ -4,7 +4,6 @@ The control runs the same with worker_keeper off, where the oracle must see conn
 """
 
 import os
-import random
 from signal import SIGKILL, SIGSTOP
 
 import beamgate
@@ -18,23 +17,6 @@ KILLS = 30 if not beamgate.sanitized() else 10
 
 
 class Kill(continuity.TestCase):
-    def kill_workers(self, oracle, kills):
-        """Kills a random worker, again and again.  A successor is let live until it has answered somebody: dying
-        before it serves, several times in a row, counts as its own fault."""
-        dice = random.Random(kills)
-        busy = {peer.name: peer for peer in oracle.echoes if peer.depth}
-        somebody = {worker: busy[end] for end, worker in self.workers_of(busy).items()}
-        for _ in range(kills):
-            victim = dice.choice(sorted(somebody))
-            peer = somebody.pop(victim)
-            before = peer.answered
-            os.kill(victim, SIGKILL)
-            successor, = beamgate.until(lambda: set(self.running.worker_pids()) - set(somebody) - {victim},
-                                        continuity.SETTLE_S, "a successor")
-            oracle.wait_for(lambda: peer.answered > before + 3 * peer.depth or peer.state == "ended",
-                            f"answers for {peer}", continuity.SETTLE_S)
-            somebody[successor] = peer
-
     def test_workers_killed_at_random(self):
         self.start(env=LINGER).expect_deaths()
         oracle = self.watch(connections=300, busy=20, subscribers=20)

@@ -7,6 +7,7 @@ told from those of another slot (kcmp(2)).
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -33,6 +34,10 @@ server {
     location = /metrics { metrics on; }
 }
 """
+STEPS = ("source-frozen", "source-offered", "source-answered", "source-committed", "source-given", "source-told",
+         "destination-offered", "destination-built", "destination-prepared", "destination-committed",
+         "destination-served", "destination-done")  # Of a move: points at which a process may die.
+UPGRADE_ENDS = r"\bupgraded\b|\bupgrade_failed\b"
 SETTLE_S = 30  # Until processes are as they should be again; far above what it takes.
 SYS_KCMP, KCMP_FILES = 312, 2
 
@@ -77,10 +82,10 @@ def end_in_proc(field):
     return socket.inet_ntoa(address.to_bytes(4, "little")), port
 
 
-def workers_of(gateway, clients, workers=None):
-    """A client (its IPv4 address and port) to the process id of the worker (of all, or of those given) that holds
-    its connection."""
-    port = split_address(gateway.address())[1]
+def workers_of(gateway, clients, workers=None, index=0):
+    """A client (its IPv4 address and port) of the index-th address to the process id of the worker (of all, or of
+    those given) that holds its connection."""
+    port = split_address(gateway.address(index))[1]
     inodes = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -99,6 +104,8 @@ def workers_of(gateway, clients, workers=None):
 
 class TestCase(beamgate.TestCase):
     trial = "50ms"  # Of new binaries; as long as users have it only where it matters.
+    index = 0       # Of the address that is watched; the first one answers what is asked of the API.
+    watching = {}   # What all of its oracles are told.
 
     def start(self, http=HTTP, **options):
         options.setdefault("events", "worker_connections 16384;")
@@ -109,7 +116,8 @@ class TestCase(beamgate.TestCase):
     def watch(self, **options):
         """An oracle that watches the gateway from now on; /hub/room is its hub location."""
         hub = options.pop("subscribers", 0)
-        oracle = Oracle(self.running.address(), hub=("/hub/room", hub) if hub else None, **options)
+        oracle = Oracle(self.running.address(self.index), hub=("/hub/room", hub) if hub else None,
+                        api_address=self.running.address(), **self.watching, **options)
         self.addCleanup(oracle.close)
         return oracle.open()
 
@@ -148,7 +156,24 @@ class TestCase(beamgate.TestCase):
                     os.kill(pid, number)
 
     def workers_of(self, clients, workers=None):
-        return workers_of(self.running, clients, workers)
+        return workers_of(self.running, clients, workers, self.index)
+
+    def kill_workers(self, oracle, kills):
+        """Kills a random worker, again and again.  A successor is let live until it has answered somebody: dying
+        before it serves, several times in a row, counts as its own fault."""
+        dice = random.Random(kills)
+        busy = {peer.name: peer for peer in oracle.echoes if peer.depth}
+        somebody = {worker: busy[end] for end, worker in self.workers_of(busy).items()}
+        for _ in range(kills):
+            victim = dice.choice(sorted(somebody))
+            peer = somebody.pop(victim)
+            before = peer.answered
+            os.kill(victim, SIGKILL)
+            successor, = beamgate.until(lambda: set(self.running.worker_pids()) - set(somebody) - {victim},
+                                        SETTLE_S, "a successor")
+            oracle.wait_for(lambda: peer.answered > before + 3 * peer.depth or peer.state == "ended",
+                            f"answers for {peer}", SETTLE_S)
+            somebody[successor] = peer
 
     def connections_per_worker(self):
         """Process id to the number of connections, as the API says."""
@@ -201,6 +226,14 @@ class TestCase(beamgate.TestCase):
         path = directory / point
         fresh.rename(path)
         return path
+
+    def try_upgrade(self):
+        """USR2, until it has ended one way or the other; the lines that it logged."""
+        mark = self.running.log_mark()
+        self.running.signal(SIGUSR2)
+        self.running.wait_log(UPGRADE_ENDS, after=mark, timeout=2 * SETTLE_S)
+        with self.running.changed:
+            return self.running.lines[mark:]
 
     def upgrade(self):
         """USR2, until every worker is another process than before."""

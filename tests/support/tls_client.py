@@ -12,7 +12,7 @@ import socket
 import time
 
 crypto, openssl = ctypes.PyDLL("libcrypto.so.3"), ctypes.PyDLL("libssl.so.3")
-SET_HOST_NAME, SET_MINIMUM, SET_MAXIMUM = 55, 123, 124  # SSL_ctrl(3), SSL_CTX_ctrl(3)
+SET_HOST_NAME, SET_MINIMUM, SET_MAXIMUM = 55, 123, 124  # SSL_ctrl(3)
 TLS12, TLS13 = 0x0303, 0x0304
 PEM, VERIFY_PEER = 1, 1
 WANT_READ, ZERO_RETURN = 2, 6  # SSL_get_error(3)
@@ -33,6 +33,7 @@ for library, name, *shape in (
         (crypto, "ERR_clear_error", None), (crypto, "ERR_reason_error_string", TEXT, ctypes.c_ulong),
         (openssl, "TLS_client_method", POINTER), (openssl, "SSL_CTX_new", POINTER, POINTER),
         (openssl, "SSL_CTX_free", None, POINTER), (openssl, "SSL_CTX_ctrl", LONG, POINTER, INT, LONG, POINTER),
+        (openssl, "SSL_CTX_set_tlsext_max_fragment_length", INT, POINTER, ctypes.c_uint8),
         (openssl, "SSL_CTX_load_verify_locations", INT, POINTER, TEXT, TEXT),
         (openssl, "SSL_CTX_set_verify", None, POINTER, INT, POINTER),
         (openssl, "SSL_CTX_use_certificate_chain_file", INT, POINTER, TEXT),
@@ -61,9 +62,10 @@ def check(good):
 
 
 class Context:
-    """pair: the certificate that is shown (certificates.Pair); suites: of TLS 1.3, "A:B"; version: the only one."""
+    """pair: the certificate that is shown (certificates.Pair); suites: of TLS 1.3, "A:B"; version: the only one;
+    fragment: what is asked for by max_fragment_length (RFC 6066 section 4), 1: 512 bytes."""
 
-    def __init__(self, authority, pair=None, suites=None, version=TLS13):
+    def __init__(self, authority, pair=None, suites=None, version=TLS13, fragment=None):
         self.native = openssl.SSL_CTX_new(openssl.TLS_client_method())
         check(openssl.SSL_CTX_load_verify_locations(self.native, str(authority).encode(), None))
         openssl.SSL_CTX_set_verify(self.native, VERIFY_PEER, None)
@@ -71,6 +73,8 @@ class Context:
             check(openssl.SSL_CTX_ctrl(self.native, which, version, None))
         if suites:
             check(openssl.SSL_CTX_set_ciphersuites(self.native, suites.encode()))
+        if fragment:
+            check(openssl.SSL_CTX_set_tlsext_max_fragment_length(self.native, fragment))
         if pair:
             check(openssl.SSL_CTX_use_certificate_chain_file(self.native, str(pair.certificate).encode()))
             check(openssl.SSL_CTX_use_PrivateKey_file(self.native, str(pair.key).encode(), PEM))
