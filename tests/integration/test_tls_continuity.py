@@ -1,6 +1,7 @@
 """TLS while things change: certificates under load without a failed handshake; connections that can't move end well.
 
-A TLS session is in its worker's heap: a planned change lets it finish, a death ends it at once, never in silence.
+A session of OpenSSL's (tls_engine openssl) is in its worker's heap: a planned change lets it finish, a death ends it at
+once, never in silence.  test_continuity_tls.py is about those that move.
 """
 
 import os
@@ -26,14 +27,14 @@ class Continuity(beamgate.TestCase):
         cls.authority = Authority(cls.place.name)
         cls.pair = cls.authority.issue("one.test")
 
-    def serving(self, pair=None, **options):
+    def serving(self, pair=None, engine="movable", **options):
         pair = pair or self.pair
         options.setdefault("main", "worker_shutdown_timeout 2s;")
-        return self.gateway(self.http(pair), **options)
+        return self.gateway(self.http(pair, engine), **options)
 
-    def http(self, pair):
+    def http(self, pair, engine="movable"):
         return f"""
-            server {{ listen 127.0.0.1:0 ssl; {pair.directives()}
+            server {{ listen 127.0.0.1:0 ssl; {pair.directives()} tls_engine {engine};
                 location = /echo {{ websocket echo; }}
                 location / {{ return 200 ok; }} }}
             server {{ listen 127.0.0.2:0; location = /metrics {{ metrics; }} location = /echo {{ websocket echo; }} }}"""
@@ -113,7 +114,7 @@ class Continuity(beamgate.TestCase):
 
     def test_connections_finish_when_their_worker_is_replaced(self):
         """Plain connections move and go on; those with TLS go on where they are, and are then told to come again."""
-        gateway = self.serving(workers=2, main="worker_shutdown_timeout 12s;")
+        gateway = self.serving(engine="openssl", workers=2, main="worker_shutdown_timeout 12s;")
         sealed = [self.websocket(gateway) for _ in range(10)]
         plain = [self.track(ws_client.connect(gateway.address(1), "/echo")) for _ in range(10)]
         old = gateway.worker_pids()
@@ -136,7 +137,7 @@ class Continuity(beamgate.TestCase):
 
     def test_connections_stay_with_a_worker_that_has_lost_its_keepers(self):
         """What is plain moves to a complete one; what is sealed goes on where it is, until it ends by itself."""
-        gateway = self.serving(workers=1)
+        gateway = self.serving(engine="openssl", workers=1)
         gateway.expect_deaths()
         sealed = [self.websocket(gateway) for _ in range(5)]
         plain = self.track(ws_client.connect(gateway.address(1), "/echo"))
@@ -161,7 +162,7 @@ class Continuity(beamgate.TestCase):
         self.check(plain)
 
     def test_fewer_workers(self):
-        gateway = self.serving(workers=3)
+        gateway = self.serving(engine="openssl", workers=3)
         sealed = [self.websocket(gateway) for _ in range(20)]
         self.reload(gateway, workers=1)
         gateway.wait_workers(1, timeout=30)
@@ -188,7 +189,7 @@ class Continuity(beamgate.TestCase):
             self.assertTrue(connection.wire.sock.session_reused)
 
     def test_a_death_ends_tls_connections_at_once(self):
-        gateway = self.serving(workers=1)
+        gateway = self.serving(engine="openssl", workers=1)
         gateway.expect_deaths()
         sealed = [self.websocket(gateway) for _ in range(5)]
         begun = wire.Wire(wire.open_socket(gateway.address()))
