@@ -202,6 +202,7 @@ class Load(TlsCase):
             oracle.wait_messages(200)
         self.reload(workers=3, result=r"\bresized workers=3")
         self.reload(workers=2, result=r"\bresized workers=2")
+        self.running.wait_workers(2, continuity.SETTLE_S)
         self.upgrade()
         oracle.wait_messages(200)
         oracle.finish()
