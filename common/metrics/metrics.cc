@@ -1,5 +1,7 @@
 #include "common/metrics/metrics.h"
 
+#include <string_view>
+
 #include "common/base/bytes.h"
 
 namespace beamgate::metrics {
@@ -20,6 +22,8 @@ constexpr const char* kSubscriptionsRefused = "Subscriptions that clients of an 
 constexpr const char* kPublicationsRefused = "What clients meant to publish and could not, by reason.";
 constexpr const char* kDropped = "Messages that did not reach whom they were for, by reason.";
 constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
+constexpr const char* kWebhookFailures = "Webhook requests that failed, by reason.";
+constexpr const char* kUpstreamFailures = "Upstream attempts that failed, by reason.";
 constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
 constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
 constexpr const char* kLinesLost = "Lines of logs that could not be written.";
@@ -131,7 +135,15 @@ constexpr Row kRows[] = {
     {"bus_queue_bytes", "direction=\"to_master\"", Gauge, kBusQueue, true},
     {"bus_queue_bytes", "direction=\"to_worker\"", Gauge, kBusQueue, true},
     {"webhook_requests", "", Counter, "Webhook requests sent."},
-    {"webhook_failures", "", Counter, "Webhook requests that failed."},
+    {"webhook_failures", "reason=\"connect\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"tls\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"timeout\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"closed\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"malformed\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"too_large\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"status\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"queue_full\"", Counter, kWebhookFailures},
+    {"webhook_failures", "reason=\"breaker\"", Counter, kWebhookFailures},
     {"webhook_retries", "", Counter, "Webhook requests sent again."},
     {"webhook_requests_active", "", Gauge, "Webhook requests that wait for their answer."},
     {"webhook_events_dropped", "reason=\"queue_full\"", Counter, kEventsDropped},
@@ -140,7 +152,12 @@ constexpr Row kRows[] = {
     {"webhook_events_dropped", "reason=\"shutdown\"", Counter, kEventsDropped},
     {"webhook_breaker_opened", "", Counter, "Times a circuit breaker opened."},
     {"upstream_requests", "", Counter, "Requests proxied to upstream servers."},
-    {"upstream_failures", "", Counter, "Upstream attempts that failed."},
+    {"upstream_failures", "reason=\"connect\"", Counter, kUpstreamFailures},
+    {"upstream_failures", "reason=\"tls\"", Counter, kUpstreamFailures},
+    {"upstream_failures", "reason=\"timeout\"", Counter, kUpstreamFailures},
+    {"upstream_failures", "reason=\"closed\"", Counter, kUpstreamFailures},
+    {"upstream_failures", "reason=\"malformed\"", Counter, kUpstreamFailures},
+    {"upstream_failures", "reason=\"status\"", Counter, kUpstreamFailures},
     {"upstream_connections_opened", "", Counter, "Connections opened to upstream servers."},
     {"upstream_retries", "", Counter, "Requests passed on once more after an attempt had failed."},
     {"upstream_checks", "", Counter, "Health checks of upstream servers made."},
@@ -224,6 +241,15 @@ void Page::observe(Histogram histogram, int64_t us) {
 uint64_t sum(std::span<const Page* const> pages, Metric metric) {
   uint64_t total = 0;
   for (const Page* page : pages) total += page->get(metric);
+  return total;
+}
+
+uint64_t sum_of_name(std::span<const Page* const> pages, Metric any) {
+  const std::string_view name = row_of(any).name;
+  uint64_t total = 0;
+  for (size_t i = 0; i < std::size(kRows); ++i) {
+    if (name == kRows[i].name) total += sum(pages, static_cast<Metric>(i));
+  }
   return total;
 }
 

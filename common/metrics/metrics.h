@@ -4,7 +4,7 @@
 // Thread     Each cell has one writer, nearly always the page's worker; readers may be anywhere (relaxed atomics).
 // A metric is one row in metrics.cc's table; names follow beamgate_<area>_<what>_<unit>[_total].  Rows of one name stand
 // together and differ by their labels, which are closed sets.  What has the label "reason" - why a connection was refused
-// or closed, a message dropped, accepting paused - or "action" is explained in beamgate-troubleshooting(7); a test compares.
+// or closed, a message dropped, a call failed - or "action" is explained in beamgate-troubleshooting(7); a test compares.
 // exposition.h writes them.
 #pragma once
 
@@ -120,7 +120,15 @@ enum class Metric : uint16_t {
   BusQueueToMaster,                // Gauge: bytes.
   BusQueueToWorker,                // Gauge: bytes.  Writer: the master.
   WebhookRequests,
-  WebhookFailures,
+  WebhookFailuresConnect,
+  WebhookFailuresTls,
+  WebhookFailuresTimeout,
+  WebhookFailuresClosed,           // By the application, before its answer was whole.
+  WebhookFailuresMalformed,
+  WebhookFailuresTooLarge,
+  WebhookFailuresStatus,           // 5xx
+  WebhookFailuresQueueFull,        // Not sent, as is the next.
+  WebhookFailuresBreaker,
   WebhookRetries,
   WebhooksActive,                  // Gauge: calls in flight.
   WebhookEventsDropped,            // The bounded event queue was full.
@@ -129,7 +137,12 @@ enum class Metric : uint16_t {
   WebhookEventsLost,               // Their worker has ended, and nobody has taken them.
   WebhookBreakerOpened,
   UpstreamRequests,
-  UpstreamFailures,
+  UpstreamFailuresConnect,
+  UpstreamFailuresTls,
+  UpstreamFailuresTimeout,
+  UpstreamFailuresClosed,          // By the server, before its answer was whole.
+  UpstreamFailuresMalformed,
+  UpstreamFailuresStatus,          // Of proxy_next_upstream, or FastCGI's word for it.
   UpstreamConnectionsOpened,
   UpstreamRetries,                 // Requests passed to another server, or again on a fresh connection.
   UpstreamChecks,                  // Health checks made.
@@ -237,6 +250,8 @@ void reset_gauges(Page& page);
 
 // The sum of one metric over the pages.
 uint64_t sum(std::span<const Page* const> pages, Metric metric);
+// The same of all rows that have the name of this one, whatever their labels.
+uint64_t sum_of_name(std::span<const Page* const> pages, Metric any);
 
 // The short name of a metric, without the beamgate_ prefix; for logs.
 std::string name_of(Metric metric);

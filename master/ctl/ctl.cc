@@ -399,7 +399,7 @@ struct Row {
 
 constexpr Row kRows[] = {
     {"status", "", 0, 0, &Command::status, "what the node does, and each of its workers"},
-    {"reasons", "", 0, 0, &Command::reasons, "what was refused, closed and dropped since the start, and why"},
+    {"reasons", "", 0, 0, &Command::reasons, "what was refused, closed and dropped and has failed since the start, and why"},
     {"connections", "[USER|channel:NAME]", 0, 1, &Command::connections, "who is connected; 100 of each worker at most"},
     {"channels", "[PATTERN]", 0, 1, &Command::channels, "channels with subscribers; PATTERN has * and ?"},
     {"kick", "ID|user:NAME [CODE [REASON]]", 1, 3, &Command::kick, "closes a connection, or all of a user, with 1008 or CODE"},

@@ -208,8 +208,9 @@ class Servers(FastcgiCase):
         _, address = self.site([busy, free])
         for _ in range(4):  # Nothing was done: a POST may go to the other as well.
             self.assertEqual(http_client.post(address, "/", b"x").text, "hello")
-        _, address = self.site(busy)
+        gateway, address = self.site(busy)
         self.assertEqual(http_client.get(address, "/").status, 503)
+        self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="status"}'], 1)
 
     def test_what_may_be_sent_again(self):
         dead, alive = self.server(b""), self.server()

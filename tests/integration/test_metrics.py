@@ -28,7 +28,8 @@ server {
 }
 """
 REASONS = ("connections_refused", "accept_pauses", "requests_refused", "websocket_handshakes_refused", "connections_closed",
-           "messages_dropped", "subscriptions_refused", "publications_refused", "connections_lost", "webhook_events_dropped", "http2_floods")
+           "messages_dropped", "subscriptions_refused", "publications_refused", "connections_lost", "webhook_events_dropped",
+           "webhook_failures", "upstream_failures", "http2_floods")
 
 
 def value(rows, name, **labels):

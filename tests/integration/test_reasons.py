@@ -1,6 +1,8 @@
 """Whatever the gateway refuses, closes or drops is counted: once, and with the reason that is its own."""
 
 import re
+import ssl
+import tempfile
 import time
 from signal import SIGHUP
 
@@ -10,7 +12,8 @@ import h2_client
 import http_client
 import jwt_token
 import ws_client
-from backend import Hang, Reply
+from backend import Cut, Garbage, Hang, Held, Huge, Reply, Reset
+from certificates import Authority
 from wire import Wire, open_socket
 
 SECRET = "a secret of thirty-two bytes or more"
@@ -31,6 +34,7 @@ channels newest {{ conflate 1h; }}
 channels members {{ subscribe token; }}
 channels told {{ webhook app; }}
 channels untold {{ webhook away; }}
+{more}
 server {{
     listen 127.0.0.1:0;
     http2 on;
@@ -57,6 +61,8 @@ server {{
     location /api/ {{ api on; api_key good; }}
     location /apps/ {{ pusher_api on; }}
     location = /gone {{ proxy_pass http://127.0.0.1:1; }}
+    location = /passed {{ proxy_pass {url}; proxy_read_timeout 500ms; proxy_next_upstream http_503; }}
+{locations}
     location = /metrics {{ metrics; }}
 }}
 server {{
@@ -66,13 +72,21 @@ server {{
 }}
 """
 TILL = "app till { id 2; key till; secret 0123456789abcdef; client_events on; channel_prefix off; }"
+HANDSHAKE = (b"GET %s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 COUNTED = re.compile(r'beamgate_(\w+)_total\{(?:reason|action)="(\w+)"\}')
 
 
 class Reasons(beamgate.TestCase):
     def setUp(self):
         self.app = self.backend(Reply(204))
-        self.running = self.gateway(HTTP.format(url=self.app.url, secret=SECRET, till=TILL), main=MAIN, workers=1)
+        self.start()
+
+    def configuration(self, till=TILL, more="", locations=""):
+        return HTTP.format(url=self.app.url, secret=SECRET, till=till, more=more, locations=locations)
+
+    def start(self, **more):
+        self.running = self.gateway(self.configuration(**more), main=MAIN, workers=1)
         self.http, self.hasty, self.line = self.running.addresses()
         self.before = self.counts()
 
@@ -117,13 +131,15 @@ class Reasons(beamgate.TestCase):
         wire.send(request)
         return wire
 
+    @staticmethod
+    def failure_behind(reason):
+        return ["connect"] if reason == "unreachable" else []
+
     # Requests.
 
     def test_requests(self):
         self.assertEqual(http_client.get(self.http, "/deny").status, 403)
         self.check(requests_refused="access")
-        self.assertEqual(http_client.get(self.http, "/gone").status, 502)
-        self.check(requests_refused="unreachable")
         for request, status, reason in ((b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400", "malformed"),
                                         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414", "too_large"),
                                         (b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", b"413", "too_large"),
@@ -156,12 +172,64 @@ class Reasons(beamgate.TestCase):
                                      ("channel=asked", 403, "application"), ("channel=unasked", 503, "unreachable")):
             for location in ("/any", "/poll"):
                 self.assertEqual(http_client.get(self.http, f"{location}?{path}").status, status, path)
-                self.check(requests_refused=reason)
+                self.check(requests_refused=reason, webhook_failures=self.failure_behind(reason))
         self.assertEqual(http_client.get(self.http, "/sse-token").status, 401)
         self.check(requests_refused="token")
         self.assertEqual(http_client.get(self.http, "/sse-ours", {"Origin": "https://b.example"}).status, 403)
         self.check(requests_refused="origin")
         reader.close()
+
+    def test_servers_that_fail(self):
+        self.assertEqual(http_client.get(self.http, "/gone").status, 502)
+        self.check(requests_refused="unreachable", upstream_failures="connect")
+        for failure, status, reason in ((Cut(), 200, "closed"), (Reset(), 502, "closed"), (Garbage(), 502, "malformed"),
+                                        (Hang(), 504, "timeout"), (Reply(503), 503, "status")):
+            self.app.on("/passed", failure)
+            self.assertEqual(self.raw(b"GET /passed HTTP/1.1\r\nHost: a\r\n\r\n").read_until(b"\r\n")[9:12], b"%d" % status)
+            refused = "unreachable" if status in (502, 504) else []  # Else it is the server's answer that is passed on.
+            self.check(upstream_failures=reason, requests_refused=refused)
+
+    def test_applications_that_fail(self):
+        self.app.on("/app", lambda request: self.failure if request.header("ce-type") == "beamgate.connect" else Reply(204))
+        for self.failure, status, reason in ((Cut(), 503, "closed"), (Garbage(), 502, "malformed"), (Reply(500), 500, "status"),
+                                             (Huge(2_000_000), 502, "too_large")):
+            self.refused("/app", status)
+            self.check(websocket_handshakes_refused="application" if status == 500 else "unreachable", webhook_failures=reason)
+
+    def test_applications_that_are_asked_too_much(self):
+        held = Held(Reply(204))
+        self.app.on("/busy", held)
+        self.app.on("/broken", Reply(502))
+        self.start(more=f"webhook busy {{ url {self.app.url}/busy; concurrency 1; queue 1; }}"
+                        f"webhook broken {{ url {self.app.url}/broken; breaker_failures 1; }}",
+                   locations="location = /busy { websocket raw; webhook busy; } location = /broken { websocket raw; webhook broken; }")
+        self.before = self.counts()
+        waiting = [self.raw(HANDSHAKE % b"/busy") for _ in range(2)]
+        beamgate.until(lambda: self.running.metrics()["beamgate_http_requests_active"] == 3, 10, "both, and this one")
+        self.refused("/busy", 503)
+        self.check(websocket_handshakes_refused="unreachable", webhook_failures="queue_full")
+        held.release()
+        for wire in waiting:
+            self.assertEqual(wire.read_until(b"\r\n")[9:12], b"101")
+        self.refused("/broken", 502)
+        self.check(websocket_handshakes_refused="application", webhook_failures="status")
+        self.refused("/broken", 503)
+        self.check(websocket_handshakes_refused="unreachable", webhook_failures="breaker")
+
+    def test_certificates_that_nobody_knows(self):
+        with tempfile.TemporaryDirectory(prefix="beamgate-certificates-") as place:
+            pair = Authority(place).issue("127.0.0.1")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pair.certificate, pair.key)
+            secure = self.backend(tls=context)
+        self.start(more=f"webhook secure {{ url {secure.url}; }}",
+                   locations=f"location = /secure {{ proxy_pass {secure.url}; proxy_ssl_verify on; }}"
+                             "location = /secured { websocket raw; webhook secure; }")
+        self.before = self.counts()
+        self.assertEqual(http_client.get(self.http, "/secure").status, 502)
+        self.check(requests_refused="unreachable", upstream_failures="tls")
+        self.refused("/secured", 503)
+        self.check(websocket_handshakes_refused="unreachable", webhook_failures="tls")
 
     def test_http2(self):
         with h2_client.Frames(self.http) as client:
@@ -190,7 +258,7 @@ class Reasons(beamgate.TestCase):
         self.refused("/raw/small", 503)
         self.check(websocket_handshakes_refused="channel_full")
         self.refused("/away", 503)
-        self.check(websocket_handshakes_refused="unreachable")
+        self.check(websocket_handshakes_refused="unreachable", webhook_failures="connect")
         self.app.on("/app", Reply(403, "no"))
         self.refused("/app", 403)
         self.check(websocket_handshakes_refused="application")
@@ -239,17 +307,17 @@ class Reasons(beamgate.TestCase):
 
     def test_the_application_refuses_or_is_away(self):
         self.app.on("/app", lambda request: Reply(403 if request.text == "refuse" else 500 if request.text == "fail" else 204))
-        for word, code, reason in (("refuse", 1008, "application"), ("fail", 1011, "unreachable")):
+        for word, code, reason, failure in (("refuse", 1008, "application", []), ("fail", 1011, "unreachable", "status")):
             socket = self.connect("/app")
             socket.send(word)
             self.assertEqual(socket.recv_close(), code)
-            self.check(connections_closed=reason, messages_dropped="application")
+            self.check(connections_closed=reason, messages_dropped="application", webhook_failures=failure)
         self.app.on("/lax", lambda request: Hang() if request.text == "lost" else Reply(200, request.body, {"Content-Type": "text/plain"}))
         socket = self.connect("/lax")
         socket.send("lost")
         socket.send("kept")
         self.assertEqual(socket.recv(), "kept")
-        self.check(messages_dropped="application")
+        self.check(messages_dropped="application", webhook_failures="timeout")
 
     def test_tokens_end(self):
         token = jwt_token.sign(SECRET, {"sub": "ann", "channels": ["closed", "mine"], "exp": int(time.time()) + 3})
@@ -269,7 +337,7 @@ class Reasons(beamgate.TestCase):
     def test_what_a_reload_takes_away(self):
         client = self.connect("/app/till?protocol=7")
         client.recv()
-        self.running.write_config(http=HTTP.format(url=self.app.url, secret=SECRET, till=""))
+        self.running.write_config(http=self.configuration(till=""))
         self.running.signal(SIGHUP)
         self.running.wait_log("configuration_in_force generation=2")
         self.before = self.counts()
@@ -339,13 +407,13 @@ class Reasons(beamgate.TestCase):
         for channel, reason in wanted.items():
             centrifuge.send('{"id":2,"subscribe":{"channel":"%s"}}' % channel)
             self.assertIn('"error"', centrifuge.recv())
-            self.check(subscriptions_refused=reason)
+            self.check(subscriptions_refused=reason, webhook_failures=self.failure_behind(reason))
             phoenix.send('["1","1","%s","phx_join",{}]' % channel)
             self.assertIn('"error"', phoenix.recv())
-            self.check(subscriptions_refused=reason)
+            self.check(subscriptions_refused=reason, webhook_failures=self.failure_behind(reason))
             pusher.send('{"event":"pusher:subscribe","data":{"channel":"%s"}}' % channel)
             self.assertIn("pusher:subscription_error", pusher.recv())
-            self.check(subscriptions_refused=reason)
+            self.check(subscriptions_refused=reason, webhook_failures=self.failure_behind(reason))
         line = self.track(Wire(open_socket(self.line)))
         for channel, reason in (("closed", "channel"), ("small", "channel_full"), ("members", "token")):
             line.send(f"JOIN {channel}\n".encode())
@@ -377,12 +445,12 @@ class Reasons(beamgate.TestCase):
             self.assertNotIn('"error"', centrifuge.recv())
             centrifuge.send('{"id":3,"publish":{"channel":"%s","data":{}}}' % channel)
             self.assertIn('"error"', centrifuge.recv())
-            self.check(publications_refused=reason)
+            self.check(publications_refused=reason, webhook_failures=self.failure_behind(reason))
             phoenix.send('["1","1","%s","phx_join",{}]' % channel)
             self.assertIn('"ok"', phoenix.recv())
             phoenix.send('["1","2","%s","said",{}]' % channel)
             self.assertIn('"error"', phoenix.recv())
-            self.check(publications_refused=reason)
+            self.check(publications_refused=reason, webhook_failures=self.failure_behind(reason))
 
     def test_publications_that_give_way(self):
         self.client("newest")

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "common/metrics/metrics.h"
 #include "worker/hook/webhooks.h"
 
 namespace beamgate::hook {
@@ -26,6 +27,7 @@ struct Ending {
   Outcome outcome = Outcome::Unreachable;
   uint16_t status = 0;
   const char* detail = "";  // For the log; static.
+  metrics::Metric unreachable = metrics::Metric::WebhookFailuresClosed;  // What an Unreachable is counted as.
 };
 
 class Caller {

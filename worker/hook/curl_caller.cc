@@ -35,6 +35,24 @@ Outcome outcome_of(CURLcode code, const ReplyReader& reader) {
   }
 }
 
+metrics::Metric unreachable_as(CURLcode code) {
+  using metrics::Metric;
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+      return Metric::WebhookFailuresConnect;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CERTPROBLEM:
+      return Metric::WebhookFailuresTls;
+    default:
+      return Metric::WebhookFailuresClosed;
+  }
+}
+
 }  // namespace
 
 class CurlCaller::CurlTransfer final : public Transfer {
@@ -81,7 +99,7 @@ Job& CurlCaller::ended(CURL* easy, CURLcode code, Ending& ending) {
   Job& job = *reinterpret_cast<Job*>(data);
   static_cast<CurlTransfer&>(*job.transfer).set_removed();
   ending = {code == CURLE_OK ? Outcome::Answered : outcome_of(code, job.reader), static_cast<uint16_t>(status),
-            curl_easy_strerror(code)};
+            curl_easy_strerror(code), unreachable_as(code)};
   return job;
 }
 

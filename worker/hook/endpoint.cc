@@ -1,6 +1,7 @@
 #include "worker/hook/endpoint.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -21,6 +22,19 @@ const char* word(Outcome outcome) {
     case Outcome::Overloaded: return "overloaded";
   }
   return "";
+}
+
+// What a call that has ended so is counted as; nothing: it has not failed.
+std::optional<Metric> failure_of(const Reply& reply, Metric unreachable) {
+  switch (reply.outcome) {
+    case Outcome::Answered: break;
+    case Outcome::Unreachable: return unreachable;
+    case Outcome::TimedOut: return Metric::WebhookFailuresTimeout;
+    case Outcome::TooBig: return Metric::WebhookFailuresTooLarge;
+    case Outcome::Malformed: return Metric::WebhookFailuresMalformed;
+    case Outcome::Overloaded: return Metric::WebhookFailuresQueueFull;
+  }
+  return reply.status >= 500 ? std::optional(Metric::WebhookFailuresStatus) : std::nullopt;
 }
 
 }  // namespace
@@ -48,11 +62,11 @@ void Endpoint::submit(Job& job) {
   const int64_t now = monotonic_ms();
   job.deadline_ms = now + config_->timeout_ms;
   if (in_flight_ < config_->concurrency && waiting_.empty()) {
-    if (!breaker_.admit(now)) return settle(job, Outcome::Overloaded);
-    return start(job);
+    return breaker_.admit(now) ? start(job) : refuse(job);
   }
   const bool room = waiting_.size() < config_->queue && waiting_bytes_ + job.body.size() <= kQueueBytesMax;
-  if (!room || breaker_.state() != Breaker::State::Closed) return settle(job, Outcome::Overloaded);
+  if (breaker_.state() != Breaker::State::Closed) return refuse(job);
+  if (!room) return settle(job, Outcome::Overloaded, Metric::WebhookFailuresQueueFull);
   job.stage = Job::Stage::Waiting;
   job.place = waiting_.insert(waiting_.end(), &job);
   waiting_bytes_ += job.body.size();
@@ -81,19 +95,19 @@ Reply Endpoint::complete(Job& job, const Ending& ending) {
     log_.warn("webhook_failed", {{"connection", record::format_uid_or_none(job.uid)}, {"webhook", config_->name},
                                  {"outcome", word(reply.outcome)}, {"detail", detail}});
   }
-  judge(reply);
+  judge(reply, ending.unreachable);
   return reply;
 }
 
 // A failure says that nobody can be served, not that one request was bad: a 500 for what one client sent must
 // not cut off all others.
-void Endpoint::judge(const Reply& reply) {
+void Endpoint::judge(const Reply& reply, Metric unreachable) {
   const bool slow_down = reply.retry_after_ms > 0;
   const bool gateway_status = reply.status == 502 || (reply.status == 503 && !slow_down) || reply.status == 504;
   const bool no_http = reply.outcome == Outcome::Malformed && reply.status == 0;
   const bool failed = reply.outcome == Outcome::Unreachable || reply.outcome == Outcome::TimedOut || no_http ||
                       gateway_status;
-  if (failed || reply.outcome != Outcome::Answered || reply.status >= 500) metrics_.add(Metric::WebhookFailures);
+  if (const auto why = failure_of(reply, unreachable)) metrics_.add(*why);
   if (!failed) {
     if (breaker_.state() != Breaker::State::Closed) log_.notice("webhook_breaker_closed", {{"webhook", config_->name}});
     return breaker_.on_success();
@@ -102,18 +116,14 @@ void Endpoint::judge(const Reply& reply) {
   metrics_.add(Metric::WebhookBreakerOpened);
   log_.error("webhook_breaker_open",
              {{"webhook", config_->name}, {"cooldown_ms", config_->breaker_cooldown_ms}});
-  settle_waiting(Outcome::Overloaded);
+  refuse_waiting();
 }
 
 void Endpoint::start_waiting() {
   while (in_flight_ < config_->concurrency && !waiting_.empty()) {
     Job& job = *waiting_.front();
     leave_queue(job);
-    if (breaker_.admit(monotonic_ms())) {
-      start(job);
-    } else {
-      settle(job, Outcome::Overloaded);
-    }
+    breaker_.admit(monotonic_ms()) ? start(job) : refuse(job);
   }
 }
 
@@ -121,7 +131,7 @@ int64_t Endpoint::expire(int64_t now_ms) {
   while (!waiting_.empty() && waiting_.front()->deadline_ms <= now_ms) {
     Job& job = *waiting_.front();
     leave_queue(job);
-    settle(job, Outcome::TimedOut);
+    settle(job, Outcome::TimedOut, Metric::WebhookFailuresTimeout);
   }
   return waiting_.empty() ? 0 : waiting_.front()->deadline_ms;
 }
@@ -136,8 +146,8 @@ void Endpoint::start(Job& job) {
   job.transfer = caller_->start(job, std::max<int64_t>(job.deadline_ms - monotonic_ms(), 1));
 }
 
-void Endpoint::settle(Job& job, Outcome outcome) {
-  metrics_.add(Metric::WebhookFailures);
+void Endpoint::settle(Job& job, Outcome outcome, Metric why) {
+  metrics_.add(why);
   job.stage = Job::Stage::Settled;
   job.settled = outcome;
   log_.warn("webhook_failed", {{"connection", record::format_uid_or_none(job.uid)}, {"webhook", config_->name},
@@ -145,11 +155,11 @@ void Endpoint::settle(Job& job, Outcome outcome) {
   settle_(job);
 }
 
-void Endpoint::settle_waiting(Outcome outcome) {
+void Endpoint::refuse_waiting() {
   while (!waiting_.empty()) {
     Job& job = *waiting_.front();
     leave_queue(job);
-    settle(job, outcome);
+    refuse(job);
   }
 }
 

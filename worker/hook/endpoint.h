@@ -48,11 +48,13 @@ class Endpoint {
 
  private:
   void start(Job& job);
-  void settle(Job& job, Outcome outcome);
+  // Without a call on the wire.  why: what it is counted as.
+  void settle(Job& job, Outcome outcome, metrics::Metric why);
+  void refuse(Job& job) { settle(job, Outcome::Overloaded, metrics::Metric::WebhookFailuresBreaker); }
   void leave_queue(Job& job);
   void leave_wire(Job& job);
-  void judge(const Reply& reply);
-  void settle_waiting(Outcome outcome);
+  void judge(const Reply& reply, metrics::Metric unreachable);
+  void refuse_waiting();
 
   std::shared_ptr<const config::Webhook> config_;
   const MakeCaller make_caller_;

@@ -75,13 +75,15 @@ class FastcgiCaller::Call final : public Transfer {
         job_(job),
         request_(std::move(request)),
         timeout_(caller.loop_, [this] { end({Outcome::TimedOut, 0, "timed out"}); }),
-        connect_timeout_(caller.loop_, [this] { end({connect_outcome_, 0, connect_detail_}); }) {
+        connect_timeout_(caller.loop_, [this] { end({connect_outcome_, 0, connect_detail_, kNoConnection}); }) {
     timeout_.start(left_ms);
     connect_timeout_.start(caller.config_->connect_timeout_ms);
     if (!connect()) give_up("can't connect");
   }
 
  private:
+  static constexpr metrics::Metric kNoConnection = metrics::Metric::WebhookFailuresConnect;
+
   bool connect() {
     const config::Address& address = caller_.config_->fastcgi[0];
     const int family = address.storage.ss_family;
@@ -114,7 +116,7 @@ class FastcgiCaller::Call final : public Transfer {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) {
-      end({Outcome::Unreachable, 0, "can't connect"});
+      end({Outcome::Unreachable, 0, "can't connect", kNoConnection});
       return false;
     }
     connected_ = true;

@@ -59,6 +59,7 @@ Result<void> Connection::finish_connect() {
   socklen_t length = sizeof error;
   if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) return Error{Code::System, error, "can't connect"};
+  reached_ = true;
   if (tls_ != nullptr) return shake_hands();
   connecting_ = false;
   set_wanted(EPOLLIN);

@@ -47,6 +47,7 @@ class Connection final : public net::PollTarget, public DeadlineTarget {
 
   void set_user(ConnectionUser& user) { user_ = &user; }
   bool is_connecting() const { return connecting_; }
+  bool has_reached() const { return reached_; }  // The server is there; TLS may still be about to begin.
   Result<void> finish_connect();  // When it is ready, as long as it is connecting.
   bool speaks(const tls::Target& target) const { return target_ == target; }
 
@@ -91,6 +92,7 @@ class Connection final : public net::PollTarget, public DeadlineTarget {
   uint32_t interest_ = 0;  // In the set: what is wanted, and room for ciphertext.
   bool registered_ = false;
   bool connecting_ = false;
+  bool reached_ = false;
 };
 
 }  // namespace beamgate::upstream

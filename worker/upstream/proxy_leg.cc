@@ -112,7 +112,7 @@ bool ProxyLeg::take_idle() {
 bool ProxyLeg::open_fresh() {
   auto opened = Connection::open(peer_->server().address, parts_.poller, parts_.deadlines, *this, target_);
   if (!opened.ok()) {
-    attempt_failed(config::kNextError, opened.error(), 502);
+    attempt_failed({Metric::UpstreamFailuresConnect, config::kNextError, 502}, opened.error());
     return false;
   }
   parts_.metrics.add(Metric::UpstreamConnectionsOpened);
@@ -133,8 +133,8 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   made_progress();
 }
 
-void ProxyLeg::count_failure(const Error& error) {
-  parts_.metrics.add(Metric::UpstreamFailures);
+void ProxyLeg::count_failure(Metric why, const Error& error) {
+  parts_.metrics.add(why);
   parts_.log.warn("upstream_failed", {{"connection", record::format_uid(uid_)}, {"upstream", settings_.upstream->name},
                                       {"server", peer_->server().address.text},
                                       {"begun", begun_ ? "yes" : "no"},
@@ -243,7 +243,8 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
   if (connection_->is_connecting()) {
     const Result<void> connected = connection_->finish_connect();
     if (!connected.ok()) {
-      attempt_failed(config::kNextError, connected.error(), 502);
+      const Metric why = connection_->has_reached() ? Metric::UpstreamFailuresTls : Metric::UpstreamFailuresConnect;
+      attempt_failed({why, config::kNextError, 502}, connected.error());
       return connect();
     }
     made_progress();
@@ -266,7 +267,7 @@ void ProxyLeg::on_connection_deadline(Connection&) {
     parts_.metrics.add(Metric::ClosesIdle);
     return end_tunnel();
   }
-  attempt_failed(config::kNextTimeout, {Code::Timeout, 0, "timed out"}, 504);
+  attempt_failed({Metric::UpstreamFailuresTimeout, config::kNextTimeout, 504}, {Code::Timeout, 0, "timed out"});
   connect();
 }
 
@@ -319,7 +320,9 @@ void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body)
 
 void ProxyLeg::response_invalid() {
   const http::ResponseReader::Failure failure = reader_->failure();
-  attempt_failed(failure.reason, {Code::Invalid, 0, failure.text}, failure.status, failure.untouched);
+  // "Untouched" is what FastCGI has for a 503.
+  const Metric why = failure.untouched ? Metric::UpstreamFailuresStatus : Metric::UpstreamFailuresMalformed;
+  attempt_failed({why, failure.reason, failure.status, failure.untouched}, {Code::Invalid, 0, failure.text});
   connect();
 }
 
@@ -348,7 +351,7 @@ bool ProxyLeg::pass_to_another() {
   if ((settings_.next_upstream & reason) == 0) return peer_->succeeded(monotonic_ms()), false;
   if (is_server_failure(status)) {
     peer_->failed(monotonic_ms());
-    count_failure({Code::Invalid, 0, "it answered with a status of proxy_next_upstream"});
+    count_failure(Metric::UpstreamFailuresStatus, {Code::Invalid, 0, "it answered with a status of proxy_next_upstream"});
   }
   if (!out_.can_rewind() || !attempts_.may_go_on(reason, sent_bytes_ > 0, monotonic_ms())) return false;
   tried_.push_back(peer_);
@@ -400,23 +403,23 @@ void ProxyLeg::connection_lost(const Error& error) {
     out_.rewind();
     return connect();
   }
-  attempt_failed(config::kNextError, error, 502);
+  attempt_failed({Metric::UpstreamFailuresClosed, config::kNextError, 502}, error);
   connect();
 }
 
 // This server is not asked again for this exchange.  It ends with it, unless another one may be.
-void ProxyLeg::attempt_failed(uint32_t reason, const Error& error, uint16_t status, bool untouched) {
-  count_failure(error);
+void ProxyLeg::attempt_failed(const Failed& failed, const Error& error) {
+  count_failure(failed.why, error);
   const int64_t now_ms = monotonic_ms();
-  const bool sent = sent_bytes_ > 0 && !untouched;
+  const bool sent = sent_bytes_ > 0 && !failed.untouched;
   // That a kept connection was closed before an answer says nothing about the server.
-  const bool stale = reason == config::kNextError && reused_ && connection_ != nullptr && !reader_->started();
+  const bool stale = failed.reason == config::kNextError && reused_ && connection_ != nullptr && !reader_->started();
   if (!stale) peer_->failed(now_ms);
   tried_.push_back(peer_);
   release_peer();
   sent_bytes_ = 0;
-  failure_status_ = status;
-  if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(reason, sent, now_ms)) return give_up(status);
+  failure_status_ = failed.status;
+  if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(failed.reason, sent, now_ms)) return give_up(failed.status);
   out_.rewind();
 }
 

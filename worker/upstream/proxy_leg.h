@@ -76,6 +76,14 @@ class ProxyLeg final : public ConnectionUser {
   friend class ProxyLegs;
   class Entry;
 
+  // How an attempt has failed.
+  struct Failed {
+    metrics::Metric why;     // What it is counted as.
+    uint32_t reason = 0;     // A config::NextUpstream.
+    uint16_t status = 502;   // For the client, unless another server has an answer.
+    bool untouched = false;  // The server has said that it has done nothing.
+  };
+
   http::Exchange* exchange();  // Null once it is over.
   bool is_over() const { return detached_ || over_; }
 
@@ -84,7 +92,7 @@ class ProxyLeg final : public ConnectionUser {
   bool take_idle();
   bool open_fresh();
   void use(std::unique_ptr<Connection> connection, bool reused);
-  void count_failure(const Error& error);
+  void count_failure(metrics::Metric why, const Error& error);
   void release_peer();
 
   bool finish_head();
@@ -103,7 +111,7 @@ class ProxyLeg final : public ConnectionUser {
   void complete_response();
   void connection_lost(const Error& error);
   void response_invalid();
-  void attempt_failed(uint32_t reason, const Error& error, uint16_t status, bool untouched = false);
+  void attempt_failed(const Failed& failed, const Error& error);
   void give_up(uint16_t status);
   void fail(uint16_t status);
 

@@ -28,7 +28,6 @@ constexpr Figure kMore[] = {
     {"long_polls", Metric::LongPollsActive},
     {"lines", Metric::LinesActive},
     {"webhook_requests", Metric::WebhookRequests},
-    {"webhook_failures", Metric::WebhookFailures},
     {"webhooks_active", Metric::WebhooksActive},
     {"responses_5xx", Metric::HttpResponses5xx},
     {"closes_slow_reader", Metric::ClosesSlowReader},
@@ -99,6 +98,7 @@ bool Overview::ask(std::function<void(json::Value&&)> done) {
 json::Value Overview::describe() const {
   json::Value more;
   for (const Figure& figure : kMore) more.set(figure.name, metrics::sum(context_.metrics_all, figure.metric));
+  more.set("webhook_failures", metrics::sum_of_name(context_.metrics_all, Metric::WebhookFailuresConnect));
   json::Value out;
   out.set("time_ms", wall_ms()).set("status", status_.status()).set("more", std::move(more));
   out.set("webhooks", durations(context_.metrics_all, metrics::Histogram::WebhookDuration));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 
 #include "common/base/clock.h"
 #include "tests/unit/worker/hook/tiny_server.h"
@@ -56,6 +57,16 @@ class CurlWebhooksTest : public testing::Test {
     start(body, replies);
     run_until([&] { return !replies.empty(); });
     return replies.empty() ? Reply{} : replies.front();
+  }
+
+  // These, and none for another reason.
+  void expect_failures(const std::map<Metric, uint64_t>& expected) {
+    std::map<Metric, uint64_t> counted;
+    for (auto at = static_cast<uint16_t>(Metric::WebhookFailuresConnect);
+         at <= static_cast<uint16_t>(Metric::WebhookFailuresBreaker); ++at) {
+      if (const uint64_t times = page_.get(static_cast<Metric>(at))) counted[static_cast<Metric>(at)] = times;
+    }
+    EXPECT_EQ(counted, expected);
   }
 
   uv::Loop loop_;
@@ -127,6 +138,7 @@ TEST_F(CurlWebhooksTest, StatusesAreTheApplicationsWord) {
     EXPECT_EQ(reply.retry_after_ms, 2000);
   }
   EXPECT_EQ(server.requests(), 6u);  // The redirect was not followed.
+  expect_failures({{Metric::WebhookFailuresStatus, 2}});
 }
 
 TEST_F(CurlWebhooksTest, WhoIsNotThereIsUnreachable) {
@@ -136,6 +148,7 @@ TEST_F(CurlWebhooksTest, WhoIsNotThereIsUnreachable) {
   config_->unix_socket = "/nonexistent/socket";
   config_ = std::make_shared<config::Webhook>(*config_);
   EXPECT_EQ(call().outcome, Outcome::Unreachable);
+  expect_failures({{Metric::WebhookFailuresConnect, 2}});
 }
 
 TEST_F(CurlWebhooksTest, WhoHangsTimesOut) {
@@ -151,6 +164,7 @@ TEST_F(CurlWebhooksTest, WhoHangsTimesOut) {
     EXPECT_EQ(call(how).outcome, Outcome::TimedOut) << how;
     EXPECT_LT(monotonic_ms() - begun, 2'000);
   }
+  expect_failures({{Metric::WebhookFailuresTimeout, 2}});
 }
 
 TEST_F(CurlWebhooksTest, WhoBreaksOffIsUnreachable) {
@@ -162,6 +176,7 @@ TEST_F(CurlWebhooksTest, WhoBreaksOffIsUnreachable) {
   config_->url = server.url();
   EXPECT_EQ(call("nothing").outcome, Outcome::Unreachable);
   EXPECT_EQ(call("mid-reply").outcome, Outcome::Unreachable);
+  expect_failures({{Metric::WebhookFailuresClosed, 2}});
 }
 
 TEST_F(CurlWebhooksTest, NonsenseIsMalformed) {
@@ -172,6 +187,7 @@ TEST_F(CurlWebhooksTest, NonsenseIsMalformed) {
   config_->url = server.url();
   EXPECT_EQ(call("wire").outcome, Outcome::Malformed);
   EXPECT_EQ(call("actions").outcome, Outcome::Malformed);
+  expect_failures({{Metric::WebhookFailuresMalformed, 2}});
 }
 
 TEST_F(CurlWebhooksTest, WhoNeverStopsIsCutOff) {
@@ -184,6 +200,7 @@ TEST_F(CurlWebhooksTest, WhoNeverStopsIsCutOff) {
   config_->url = server.url();
   config_->reply_bytes_max = 1 << 20;
   for (const char* how : {"announced", "until close", "head"}) EXPECT_EQ(call(how).outcome, Outcome::TooBig) << how;
+  expect_failures({{Metric::WebhookFailuresTooLarge, 3}});
 }
 
 TEST_F(CurlWebhooksTest, AHundredMegabytesCostNoMemory) {
@@ -213,6 +230,7 @@ TEST_F(CurlWebhooksTest, ConcurrencyAndQueueHaveLimits) {
   EXPECT_EQ(replies[0].outcome, Outcome::Overloaded);
   run_until([&] { return replies.size() == 6; });
   for (size_t at = 1; at < 6; ++at) EXPECT_EQ(replies[at].outcome, Outcome::TimedOut);
+  expect_failures({{Metric::WebhookFailuresQueueFull, 1}, {Metric::WebhookFailuresTimeout, 5}});
 }
 
 TEST_F(CurlWebhooksTest, WhatWaitsGoesInOrder) {
@@ -260,6 +278,7 @@ TEST_F(CurlWebhooksTest, TheBreakerSparesBothSides) {
   EXPECT_EQ(call().outcome, Outcome::Overloaded);
   EXPECT_EQ(server.requests(), 3u);
   EXPECT_EQ(page_.get(Metric::WebhookBreakerOpened), 1u);
+  expect_failures({{Metric::WebhookFailuresStatus, 3}, {Metric::WebhookFailuresBreaker, 1}});
   healthy = true;
   const int64_t give_up_ms = monotonic_ms() + 10'000;
   while (!call().accepted()) ASSERT_LT(monotonic_ms(), give_up_ms);

@@ -54,6 +54,19 @@ TEST_F(NextUpstream, TheLastServersStatusIsTheAnswer) {
   EXPECT_EQ(client.body, "busy");
 }
 
+TEST_F(NextUpstream, WhatTheServerIsToBlameForIsAFailure) {
+  location_.proxy.next_upstream = config::kNext503 | config::kNext404;
+  for (const std::string_view answer : {kUnavailable, std::string_view("HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n")}) {
+    FakeExchange& client = with_length("POST", 0);
+    UniqueFd socket;
+    pump_until([&] { return (socket = origin_->accept()).valid() || (socket = other_->accept()).valid(); });
+    read_until(socket, "\r\n\r\n");
+    write_all(socket, answer);
+    pump_until([&] { return client.finished; });
+  }
+  EXPECT_EQ(counted(metrics::Metric::UpstreamFailuresStatus), 1u);
+}
+
 TEST_F(NextUpstream, APostIsNotRepeatedForAStatus) {
   location_.proxy.next_upstream = config::kNext503;
   FakeExchange& client = with_length("POST", 0);

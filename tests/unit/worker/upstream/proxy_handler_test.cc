@@ -9,6 +9,8 @@
 namespace beamgate::upstream {
 namespace {
 
+using metrics::Metric;
+
 constexpr std::string_view kEmptyReply = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 TEST_F(ProxyTest, PassesARequestAndItsResponse) {
@@ -135,7 +137,7 @@ TEST_F(ProxyTest, AServerThatRefusesIsPassedOver) {
   EXPECT_TRUE(read_until(socket, "ok").starts_with("POST "));
   write_all(socket, kEmptyReply);
   pump_until([&] { return client.finished; });
-  EXPECT_EQ(metrics_->get(metrics::Metric::UpstreamFailures), 1u);
+  EXPECT_EQ(counted(Metric::UpstreamFailuresConnect), 1u);
 }
 
 TEST_F(ProxyTest, WithoutAnyServerItIsABadGateway) {
@@ -152,6 +154,7 @@ TEST_F(ProxyTest, ASilentOriginTimesOut) {
   const UniqueFd socket = accept(*origin_);
   pump_until([&] { return client.over; });
   EXPECT_EQ(client.head.status, 504);
+  EXPECT_EQ(counted(Metric::UpstreamFailuresTimeout), 1u);
 }
 
 TEST_F(ProxyTest, AnOriginThatStopsMidwayTimesOutIntoACut) {
@@ -189,6 +192,7 @@ TEST_F(ProxyTest, TruncatedResponsesAreCut) {
     pump_until([&] { return client.over; });
     EXPECT_TRUE(client.aborted && !client.finished) << text;
   }
+  EXPECT_EQ(counted(Metric::UpstreamFailuresClosed), 2u);
 }
 
 TEST_F(ProxyTest, InvalidResponsesAreABadGateway) {
@@ -202,6 +206,7 @@ TEST_F(ProxyTest, InvalidResponsesAreABadGateway) {
     EXPECT_EQ(client.head.status, 502) << text;
     EXPECT_TRUE(reads_end(socket));
   }
+  EXPECT_EQ(counted(Metric::UpstreamFailuresMalformed), 3u);
 }
 
 TEST_F(ProxyTest, AWholeChunkedBodyGetsALength) {

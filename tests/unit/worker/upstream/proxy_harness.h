@@ -189,6 +189,7 @@ class ProxyTest : public testing::Test {
   UniqueFd serve_once(Origin& origin);
   // A second server of the upstream.
   std::unique_ptr<Origin> add_origin();
+  uint64_t counted(metrics::Metric metric) const { return metrics_->get(metric); }
   uint64_t opened() const { return metrics_->get(metrics::Metric::UpstreamConnectionsOpened); }
 
   uv::Loop loop_;
