@@ -43,6 +43,8 @@ enum class Metric : uint16_t {
   RequestsRefusedMalformed,
   RequestsRefusedTooLarge,
   RequestsRefusedTimeout,
+  RequestsRefusedNotPassedOn,      // It is none that an application could be given.
+  RequestsRefusedBodyLost,         // Its body could not be kept on the disk.
   RequestsRefusedTls,              // Came without it, or with the wrong certificate.
   RequestsRefusedOrigin,           // Of sse and longpoll, as are those for a channel.
   RequestsRefusedToken,            // None, or a wrong one, or the same of a key.
@@ -51,6 +53,7 @@ enum class Metric : uint16_t {
   RequestsRefusedApplication,
   RequestsRefusedUnreachable,      // The application could not be asked.
   RequestsRefusedBus,
+  RequestsRefusedTaps,             // No place for one more.
   RequestsRefusedDraining,
   LimitReqDelayed,
   WebSocketsActive,                // Gauge.

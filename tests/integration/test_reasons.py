@@ -140,6 +140,8 @@ class Reasons(beamgate.TestCase):
     def test_requests(self):
         self.assertEqual(http_client.get(self.http, "/deny").status, 403)
         self.check(requests_refused="access")
+        self.assertEqual(http_client.request(self.http, "TRACE", "/passed").status, 405)
+        self.check(requests_refused="not_passed_on")
         for request, status, reason in ((b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400", "malformed"),
                                         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414", "too_large"),
                                         (b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", b"413", "too_large"),
@@ -178,6 +180,15 @@ class Reasons(beamgate.TestCase):
         self.assertEqual(http_client.get(self.http, "/sse-ours", {"Origin": "https://b.example"}).status, 403)
         self.check(requests_refused="origin")
         reader.close()
+
+    def test_taps(self):
+        for connection in range(1, 17):
+            self.assertEqual(self.tap(connection).status, 200)
+        self.assertEqual(self.tap(17).status, 503)
+        self.check(requests_refused="taps")
+
+    def tap(self, connection):
+        return http_client.post(self.http, f"/api/taps/ann?connection={connection:016x}", "", {"X-API-Key": "good"})
 
     def test_servers_that_fail(self):
         self.assertEqual(http_client.get(self.http, "/gone").status, 502)

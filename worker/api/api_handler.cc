@@ -83,10 +83,8 @@ void ApiHandler::handle(http::Exchange& exchange) {
 
 void ApiHandler::serve(http::Exchange& exchange, const Route& route) {
   if (!admit_method(exchange, route)) return;
-  exchange.attach(http::collect_body(exchanges_, exchange.id(),
-                                     [this, route](http::Exchange& complete, std::string&& body) {
-                                       on_body(complete, route, std::move(body));
-                                     }));
+  const auto run = [this, route](http::Exchange& complete, std::string&& body) { on_body(complete, route, std::move(body)); };
+  exchange.attach(http::collect_body(exchanges_, exchange.id(), context_.metrics, run));
 }
 
 void ApiHandler::on_body(http::Exchange& exchange, const Route& route, std::string&& body) {
@@ -159,6 +157,7 @@ void ApiHandler::run_tap(http::Exchange& exchange, const std::string& user) {
   const auto connection = record::parse_uid(exchange.request().argument("connection"));
   if (!connection || *connection == 0) return refuse(exchange, 400, ErrorCode::BadRequest, "connection= is no connection id");
   if (!taps_.renew(user, *connection)) {
+    context_.metrics.add(metrics::Metric::RequestsRefusedTaps);
     return refuse(exchange, 503, ErrorCode::TooManyRequests, "too many taps", {{"Retry-After", "1"}});
   }
   Reply reply;

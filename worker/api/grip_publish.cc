@@ -103,8 +103,8 @@ const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<
 
 void GripPublish::handle(http::Exchange& exchange) {
   if (!admit_publisher(exchange, context_.metrics)) return;
-  exchange.attach(http::collect_body(
-      exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) { on_body(complete, body); }));
+  const auto run = [this](http::Exchange& complete, std::string&& body) { on_body(complete, body); };
+  exchange.attach(http::collect_body(exchanges_, exchange.id(), context_.metrics, run));
 }
 
 void GripPublish::on_body(http::Exchange& exchange, const std::string& body) {

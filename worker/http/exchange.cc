@@ -16,13 +16,15 @@ constexpr size_t kCollectedBytesMax = size_t{64} << 20;
 
 class BodyCollector final : public Attachment {
  public:
-  BodyCollector(Exchanges& exchanges, ExchangeId id, std::function<void(Exchange&, std::string&&)> done)
-      : exchanges_(exchanges), id_(id), done_(std::move(done)) {}
+  BodyCollector(Exchanges& exchanges, ExchangeId id, metrics::Page& metrics,
+                std::function<void(Exchange&, std::string&&)> done)
+      : exchanges_(exchanges), id_(id), metrics_(metrics), done_(std::move(done)) {}
 
   size_t on_body(std::string_view bytes) override {
     if (refused_) return bytes.size();
     if (bytes.size() > kCollectedBytesMax - body_.size()) {
       refused_ = true;
+      metrics_.add(metrics::Metric::RequestsRefusedTooLarge);
       if (Exchange* exchange = exchanges_.find(id_)) exchange->respond_status(413);
     } else {
       body_.append(bytes);
@@ -38,6 +40,7 @@ class BodyCollector final : public Attachment {
  private:
   Exchanges& exchanges_;
   const ExchangeId id_;
+  metrics::Page& metrics_;
   const std::function<void(Exchange&, std::string&&)> done_;
   std::string body_;
   bool refused_ = false;
@@ -113,9 +116,9 @@ void Exchange::finish_with_file(UniqueFd file, uint64_t offset, uint64_t count) 
   finish();
 }
 
-std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id,
+std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id, metrics::Page& metrics,
                                          std::function<void(Exchange&, std::string&& body)> done) {
-  return std::make_unique<BodyCollector>(exchanges, id, std::move(done));
+  return std::make_unique<BodyCollector>(exchanges, id, metrics, std::move(done));
 }
 
 }  // namespace beamgate::http

@@ -18,6 +18,7 @@
 
 #include "common/base/unique_fd.h"
 #include "common/config/model.h"
+#include "common/metrics/metrics.h"
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
 
@@ -192,9 +193,9 @@ class Exchanges {
   virtual void set_handler(config::Action action, Handler& handler) = 0;
 };
 
-// Collects a whole body within the location's limit, then calls done(exchange, body).
-// For handlers that need all of it: exchange.attach(collect_body(...)).
-std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id,
+// Collects a whole body within the location's limit, and within 64 MiB where it has none (413, counted), then calls
+// done(exchange, body).  For handlers that need all of it: exchange.attach(collect_body(...)).
+std::unique_ptr<Attachment> collect_body(Exchanges& exchanges, ExchangeId id, metrics::Page& metrics,
                                          std::function<void(Exchange&, std::string&& body)> done);
 
 // Expands $variables of a request (config/template.h).

@@ -42,14 +42,19 @@ void ProxyHandler::follow(const config::Http& http) {
 void ProxyHandler::handle(http::Exchange& exchange) {
   const std::string_view method = exchange.request().method;
   // A tunnel has no place in front of an application, and TRACE would show it what we added.
-  if (method == "CONNECT" || method == "TRACE") return exchange.respond_status(405);
+  if (method == "CONNECT" || method == "TRACE") return refuse(exchange, 405);
   const bool is_fastcgi = exchange.request().location->action == config::Action::Fastcgi;
   const BackendProtocol& protocol = is_fastcgi ? static_cast<const BackendProtocol&>(fastcgi_) : http_;
   auto made = std::make_unique<ProxyLeg>(parts_, protocol, exchange);
-  if (!made->write_head(exchange)) return exchange.respond_status(400);
+  if (!made->write_head(exchange)) return refuse(exchange, 400);
   ProxyLeg& leg = legs_.add(std::move(made));
   exchange.attach(std::make_unique<ProxyAttachment>(leg));
   leg.start();
+}
+
+void ProxyHandler::refuse(http::Exchange& exchange, uint16_t status) {
+  parts_.metrics.add(metrics::Metric::RequestsRefusedNotPassedOn);
+  exchange.respond_status(status);
 }
 
 }  // namespace beamgate::upstream

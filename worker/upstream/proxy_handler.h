@@ -37,6 +37,8 @@ class ProxyHandler final : public http::Handler {
   size_t active() const { return legs_.size(); }
 
  private:
+  void refuse(http::Exchange& exchange, uint16_t status);  // Which no application could be given.
+
   Deadlines deadlines_;
   Pool pool_;
   HealthChecks checks_;

@@ -188,7 +188,9 @@ void ProxyLeg::on_body_end() {
   }
 }
 
+// Its file could not be written, or not be read.
 void ProxyLeg::body_lost(const Error& error) {
+  if (!begun_) parts_.metrics.add(Metric::RequestsRefusedBodyLost);
   parts_.log.error("request_body_lost", {{"connection", record::format_uid(uid_)}, {"path", settings_.temp_path}, {"error", error.message()}});
   fail(500);
 }
@@ -199,7 +201,11 @@ bool ProxyLeg::finish_head() {
   if (client == nullptr) return false;
   std::string head;
   const auto written = protocol_.write_head(client->request(), client->record(), out_.body_bytes(), head);
-  if (!written.ok()) return fail(400), false;
+  if (!written.ok()) {
+    parts_.metrics.add(Metric::RequestsRefusedNotPassedOn);
+    fail(400);
+    return false;
+  }
   out_.replace_head(head);
   return true;
 }
@@ -217,7 +223,8 @@ void ProxyLeg::send_request() {
     }
     sent_bytes_ += sent.value();
     made_progress();
-    if (!out_.sent(sent.value()).ok()) return fail(500);
+    const Result<void> refilled = out_.sent(sent.value());
+    if (!refilled.ok()) return body_lost(refilled.error());
   }
   connection_->want_write(false);
   if (tunnel_ && body_ended_) connection_->shut_write();

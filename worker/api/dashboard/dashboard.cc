@@ -148,9 +148,8 @@ bool Dashboard::admit_form(http::Exchange& exchange) {
 
 void Dashboard::receive_login(http::Exchange& exchange) {
   if (!admit_form(exchange)) return;
-  exchange.attach(http::collect_body(exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) {
-    log_in(complete, http::form_value(body, "token"));
-  }));
+  const auto run = [this](http::Exchange& complete, std::string&& body) { log_in(complete, http::form_value(body, "token")); };
+  exchange.attach(http::collect_body(exchanges_, exchange.id(), context_.metrics, run));
 }
 
 void Dashboard::log_in(http::Exchange& exchange, std::string_view shown) {

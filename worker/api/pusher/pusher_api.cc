@@ -85,9 +85,8 @@ void PusherApi::handle(http::Exchange& exchange) {
   if (request.method != method) {
     return respond(exchange, Answer::failed(405, "Use another HTTP method."), {{"Allow", std::string(method)}});
   }
-  exchange.attach(http::collect_body(exchanges_, exchange.id(), [this, route](http::Exchange& complete, std::string&& body) {
-    on_body(complete, route, body);
-  }));
+  const auto run = [this, route](http::Exchange& complete, std::string&& body) { on_body(complete, route, body); };
+  exchange.attach(http::collect_body(exchanges_, exchange.id(), context_.metrics, run));
 }
 
 void PusherApi::on_body(http::Exchange& exchange, const Route& route, const std::string& body) {

@@ -106,7 +106,7 @@ void LongPolls::handle(http::Exchange& exchange) {
   if (request.method == "GET") return poll(exchange, session_token(request));
   if (request.method == "POST") {
     exchange.attach(
-        http::collect_body(exchanges_, exchange.id(), [this](http::Exchange& complete, std::string&& body) {
+        http::collect_body(exchanges_, exchange.id(), context_.metrics, [this](http::Exchange& complete, std::string&& body) {
           post(complete, session_token(complete.request()), body);
         }));
     return;

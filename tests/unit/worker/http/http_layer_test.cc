@@ -611,13 +611,39 @@ TEST_F(HttpLayerTest, AnUpgradeHandsTheConnectionAndItsBytesOn) {
 TEST_F(HttpLayerTest, BodiesAreCollected) {
   start();
   handler_.on_handle = [this](Exchange& exchange) {
-    exchange.attach(collect_body(*dispatcher_, exchange.id(), [](Exchange& done, std::string&& body) {
+    exchange.attach(collect_body(*dispatcher_, exchange.id(), page_, [](Exchange& done, std::string&& body) {
       done.respond(200, "text/plain", "got " + body);
     }));
   };
   open();
   EXPECT_EQ(body_of(exchange("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")), "got abc");
   EXPECT_EQ(body_of(exchange(kGet)), "got ");
+}
+
+TEST_F(HttpLayerTest, NoMoreIsCollectedThanMemoryShallTake) {
+  start("server { listen 127.0.0.1:8000; client_max_body_size 0; location / { api; } }");
+  handler_.on_handle = [this](Exchange& exchange) {
+    exchange.attach(collect_body(*dispatcher_, exchange.id(), page_, [](Exchange& done, std::string&& body) {
+      done.respond(200, "text/plain", std::to_string(body.size()));
+    }));
+  };
+  constexpr size_t kMost = size_t{64} << 20;
+  const std::string piece(64 << 10, 'x');
+  for (const size_t bytes : {kMost, kMost + 1}) {
+    open();
+    send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n");
+    for (size_t given = 0; given < kMost; given += piece.size()) {
+      send(piece);
+      turn(2);
+    }
+    EXPECT_EQ(page_.get(metrics::Metric::RequestsRefusedTooLarge), 0u);
+    if (bytes == kMost) {
+      EXPECT_EQ(body_of(receive()), std::to_string(kMost));
+    } else {
+      EXPECT_EQ(status_of_response(exchange("x")), 413);
+    }
+  }
+  EXPECT_EQ(page_.get(metrics::Metric::RequestsRefusedTooLarge), 1u);
 }
 
 TEST_F(HttpLayerTest, MutatedTrafficNeverBreaksTheLayer) {

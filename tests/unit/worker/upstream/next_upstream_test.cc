@@ -218,6 +218,7 @@ TEST_F(NextUpstream, ABodyThatCantBeHeldIsAnError) {
   EXPECT_EQ(client.give_body(std::string(10'000, 'x')), 10'000u);
   EXPECT_EQ(client.head.status, 500);
   EXPECT_TRUE(client.over);
+  EXPECT_EQ(counted(metrics::Metric::RequestsRefusedBodyLost), 1u);
 }
 
 TEST_F(NextUpstream, InterimResponsesAndTrailersArePassedOn) {

@@ -233,6 +233,17 @@ TEST_F(ProxyTest, TunnelsAndTracesAreRefused) {
   EXPECT_EQ(handle(exchange("CONNECT")).head.status, 405);
   EXPECT_EQ(handle(exchange("TRACE")).head.status, 405);
   EXPECT_EQ(opened(), 0u);
+  EXPECT_EQ(counted(Metric::RequestsRefusedNotPassedOn), 2u);
+}
+
+TEST_F(ProxyTest, WhatCantBeWrittenAnewIsRefused) {
+  std::string names = "x";
+  for (int i = 0; i < 1'000; ++i) names += ",x" + std::to_string(i);
+  FakeExchange& client = exchange();
+  client.request_.fields.push_back({"Connection", names});
+  EXPECT_EQ(handle(client).head.status, 400);
+  EXPECT_EQ(opened(), 0u);
+  EXPECT_EQ(counted(Metric::RequestsRefusedNotPassedOn), 1u);
 }
 
 TEST_F(ProxyTest, ASmallBodyIsCompleteBeforeTheOriginIsAsked) {
