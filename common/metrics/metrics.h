@@ -103,13 +103,16 @@ enum class Metric : uint16_t {
   SubscriptionsRefusedUnreachable,
   PublicationsRefusedDenied,
   PublicationsRefusedTooLarge,
+  PublicationsRefusedEvent,        // By the name of what it says has happened.
   PublicationsRefusedRate,
   PublicationsRefusedApplication,
   PublicationsRefusedUnreachable,
+  PublicationsRefusedBus,
   MessagesDroppedSlowReader,
   MessagesDroppedSkipped,
   MessagesDroppedMemory,
   MessagesDroppedApplication,      // That were for the application.
+  MessagesDroppedEvent,            // Its name means something else in a subscriber's protocol.
   MessagesDroppedConflated,        // Counted once, by the master.
   HubGaps,                         // Publications this worker missed because its bus queue was full.
   HubChannels,                     // Gauge: channels with a local subscriber.

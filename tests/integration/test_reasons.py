@@ -1,10 +1,14 @@
 """Whatever the gateway refuses, closes or drops is counted: once, and with the reason that is its own."""
 
+import hashlib
+import hmac
+import json
+import os
 import re
 import ssl
 import tempfile
 import time
-from signal import SIGHUP
+from signal import SIGCONT, SIGHUP, SIGSTOP
 
 import beamgate
 import event_stream
@@ -408,6 +412,42 @@ class Reasons(beamgate.TestCase):
         client.send('{"id":2,"publish":{"channel":"room","data":{}}}')
         self.assertIn('"error"', client.recv())
         self.check(publications_refused="denied")
+        phoenix = self.in_phoenix()
+        phoenix.send('["1","1","room","said",{}]')
+        self.assertIn("unmatched topic", phoenix.recv())
+        self.check(publications_refused="denied")
+
+    def test_events_that_are_the_servers_own(self):
+        pusher, phoenix = self.in_pusher(), self.in_phoenix()
+        for name, told in (("pusher:later", False), ("said", True), ("client-" + "x" * 200, True)):
+            pusher.send('{"event":"%s","channel":"room","data":{}}' % name)
+            if told:
+                self.assertIn("pusher:error", pusher.recv())
+            self.check(publications_refused="event")
+        pusher.send('{"event":"pusher:subscribe","data":{"channel":"room"}}')
+        self.assertIn("subscription_succeeded", pusher.recv())
+        phoenix.send('["1","1","room","phx_join",{}]')
+        self.assertIn('"ok"', phoenix.recv())
+        for name in ("phx_close", "presence_diff", "x" * 256):
+            phoenix.send('["1","2","room","%s",{}]' % name)
+            self.assertIn("invalid event", phoenix.recv())
+            self.check(publications_refused="event")
+        phoenix.send('["1","3","room","pusher:error",{}]')  # Of which its own protocol knows nothing.
+        self.assertIn('"ok"', phoenix.recv())
+        self.check(messages_dropped="event")
+        body = json.dumps({"channel": "room", "name": "presence_diff", "data": "{}"})
+        self.assertEqual(self.sell(body).status, 200)
+        while "presence_diff" not in pusher.recv():
+            pass
+        self.check(messages_dropped="event")
+
+    def sell(self, body):
+        """POST events by the Pusher HTTP API of the till."""
+        target = "/apps/2/events"
+        query = (f"auth_key=till&auth_timestamp={int(time.time())}&auth_version=1.0"
+                 f"&body_md5={hashlib.md5(body.encode()).hexdigest()}")
+        signature = hmac.new(b"0123456789abcdef", f"POST\n{target}\n{query}".encode(), "sha256").hexdigest()
+        return http_client.post(self.http, f"{target}?{query}&auth_signature={signature}", body)
 
     def test_subscriptions(self):
         self.app.on("/app", lambda request: Reply(403 if request.header("ce-type") == "beamgate.subscribe" else 204))
@@ -462,6 +502,20 @@ class Reasons(beamgate.TestCase):
             phoenix.send('["1","2","%s","said",{}]' % channel)
             self.assertIn('"error"', phoenix.recv())
             self.check(publications_refused=reason, webhook_failures=self.failure_behind(reason))
+
+    def test_publications_that_find_the_bus_full(self):
+        client = self.in_centrifuge()
+        client.send('{"id":2,"subscribe":{"channel":"room"}}')
+        self.assertNotIn('"error"', client.recv())
+        os.kill(self.running.pid, SIGSTOP)  # The master reads nothing of it.
+        try:
+            for number in range(3, 203):  # 12 MB, above what a worker holds for it.
+                client.send('{"id":%d,"publish":{"channel":"room","data":"%s"}}' % (number, "x" * 60_000))
+            self.assertIn('"error"', client.recv())
+            beamgate.until(lambda: self.grown().get("publications_refused bus_queue", 0) > 0)
+            self.assertEqual(set(self.grown()), {"publications_refused bus_queue"})
+        finally:
+            os.kill(self.running.pid, SIGCONT)
 
     def test_publications_that_give_way(self):
         self.client("newest")

@@ -85,9 +85,11 @@ void Queries::publish_allowed(Record& record, const Command& command) {
     Record* open = ops_.find_open(id);
     if (open == nullptr) return;
     if (receipt.accepted) return sender_.reply(*open, command_id, Method::Publish, "{}");
+    context_.metrics.add(metrics::Metric::PublicationsRefusedBus);
     sender_.error(*open, command_id, ErrorCode::TooManyRequests);
   };
   if (!context_.hub.publish(command.channel(), data, options, done)) {
+    context_.metrics.add(metrics::Metric::PublicationsRefusedBus);
     sender_.error(record, command.id, ErrorCode::TooManyRequests);
   }
 }

@@ -3,15 +3,13 @@
 #include <utility>
 
 #include "worker/proto/phoenix/frames.h"
-#include "worker/proto/phoenix/payload.h"
 #include "worker/proto/phoenix/presence.h"
 
 namespace beamgate::proto::phoenix {
 
 void Encoder::encode(const hub::Publication& publication, std::vector<Encoded>& out) {
-  Broadcast broadcast =
-      broadcast_of(publication.channel, publication.kind, publication.payload, publication.origin);
-  if (!broadcast.bytes.empty()) out.push_back({broadcast.binary, std::move(broadcast.bytes), 0});
+  Broadcast told = topics_.broadcast(publication.channel, publication.kind, publication.payload, publication.origin);
+  if (!told.bytes.empty()) out.push_back({told.binary, std::move(told.bytes), 0});
 }
 
 void Encoder::encode(const ipc::PresenceChange& change, std::vector<Encoded>& out) {

@@ -220,12 +220,14 @@ bool Phoenix::handle_join(Record& record, const Message& message) {
 
 bool Phoenix::handle_push(Record& record, const Message& message) {
   if (topics_.standing_of(record, message) != Topics::Standing::In) {
+    context_.metrics.add(Metric::PublicationsRefusedDenied);
     topics_.reply(record, message, Status::Error, reason_json("unmatched topic"));
     return true;
   }
   const bool asked = topics_.rules().endpoint_of(record, message) != nullptr;
   if (asked && !topics_.rules().is_publication(record, message)) {
     if (!is_reserved(message.event)) return false;
+    context_.metrics.add(Metric::PublicationsRefusedEvent);
     topics_.reply(record, message, Status::Error, reason_json("invalid event"));
     return true;
   }
@@ -233,7 +235,7 @@ bool Phoenix::handle_push(Record& record, const Message& message) {
   if (asked) return false;
   if (topics_.publish(record, message, "{}")) return true;
   if (!messages_.is_under_way(record)) return false;
-  topics_.reply(record, message, Status::Error, reason_json("unavailable"));  // It can't wait in two queues.
+  topics_.not_published(record, message);  // It can't wait in two queues.
   return true;
 }
 
@@ -348,9 +350,7 @@ void Phoenix::count_refused(const Record& record, const Message& message, bool u
 }
 
 void Phoenix::publish_allowed(Record& record, const Message& message, std::string_view response) {
-  if (!topics_.publish(record, message, response)) {
-    topics_.reply(record, message, Status::Error, reason_json("unavailable"));
-  }
+  if (!topics_.publish(record, message, response)) topics_.not_published(record, message);
 }
 
 // A push into a topic that it was in; whatever else it has asked for was for itself, or is no longer said by anybody.

@@ -61,8 +61,14 @@ bool TopicRules::shows_token(const record::Record& record, const Message& messag
 
 const char* TopicRules::refuse_publish(const Message& message) const {
   using Publishing = ChannelPolicy::Publishing;
-  if (is_reserved(message.event) || message.event.size() > ipc::kEventBytesMax) return "invalid event";
-  if (message.topic.starts_with(hub::kUserChannelPrefix)) return kUnauthorized;
+  if (is_reserved(message.event) || message.event.size() > ipc::kEventBytesMax) {
+    context_.metrics.add(metrics::Metric::PublicationsRefusedEvent);
+    return "invalid event";
+  }
+  if (message.topic.starts_with(hub::kUserChannelPrefix)) {
+    policy_.refused(Publishing::Denied);
+    return kUnauthorized;
+  }
   switch (policy_.may_publish(message.topic, message.payload.size())) {
     case Publishing::Allowed:
       break;

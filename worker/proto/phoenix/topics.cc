@@ -101,9 +101,16 @@ void Topics::joined(Record& record, std::string_view text, const ipc::ChannelSta
   reply(record, message, Status::Ok, tag.response);
   if (rules_.has_presence(message.topic)) tell_members(record, message.join_ref, state);
   for (const ipc::Past& past : state.publications) {
-    const Broadcast broadcast = broadcast_of(state.channel, past.payload_kind, past.payload, past.origin);
-    if (is_open(record) && !broadcast.bytes.empty()) send(record, broadcast.bytes, broadcast.binary);
+    const Broadcast told = broadcast(state.channel, past.payload_kind, past.payload, past.origin);
+    if (is_open(record) && !told.bytes.empty()) send(record, told.bytes, told.binary);
   }
+}
+
+Broadcast Topics::broadcast(std::string_view channel, ipc::PayloadKind kind, std::string_view payload,
+                            const ipc::Origin& origin) const {
+  Broadcast told = broadcast_of(channel, kind, payload, origin);
+  if (told.bytes.empty()) context_.metrics.add(metrics::Metric::MessagesDroppedEvent);
+  return told;
 }
 
 void Topics::tell_members(Record& record, std::string_view join_ref, const ipc::ChannelState& state) {
@@ -175,7 +182,12 @@ void Topics::receipt(record::ConnId id, const Message& message, const hub::Publi
   if (record == nullptr) return;
   context_.connections.touch(*record);
   if (receipt.accepted) return reply(*record, message, Status::Ok, response);
-  reply(*record, message, Status::Error, reason_json("unavailable"));
+  not_published(*record, message);
+}
+
+void Topics::not_published(Record& record, const Message& message) {
+  context_.metrics.add(metrics::Metric::PublicationsRefusedBus);
+  reply(record, message, Status::Error, reason_json("unavailable"));
 }
 
 bool Topics::awaits_receipts(const Record& record) const {

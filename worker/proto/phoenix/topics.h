@@ -25,6 +25,7 @@
 #include "worker/proto/connection_ops.h"
 #include "worker/proto/phoenix/frames.h"
 #include "worker/proto/phoenix/message.h"
+#include "worker/proto/phoenix/payload.h"
 #include "worker/proto/phoenix/topic_rules.h"
 #include "worker/ws/websockets.h"
 
@@ -58,9 +59,15 @@ class Topics {
   bool refused_to_publish(record::Record& record, const Message& message);
   // response: JSON for the reply.  False, and nothing has happened: the bus is full.
   [[nodiscard]] bool publish(record::Record& record, const Message& message, std::string_view response);
+  // The bus has not taken it, and it can't wait.
+  void not_published(record::Record& record, const Message& message);
   // Replies to publications are on their way through the bus.
   bool awaits_receipts(const record::Record& record) const;
   void forget(const record::Record& record);
+
+  // What its clients are told of a publication.  Empty, and counted, where its event is the protocol's own.
+  Broadcast broadcast(std::string_view channel, ipc::PayloadKind kind, std::string_view payload,
+                      const ipc::Origin& origin) const;
 
   // A message without ref wants no reply.
   void reply(record::Record& record, const Message& message, Status status, std::string_view response);

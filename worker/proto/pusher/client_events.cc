@@ -11,6 +11,10 @@ using record::Record;
 
 void ClientEvents::send(Record& record, const config::App& app, const ClientFrame& frame) {
   using Verdict = proto::ChannelPolicy::Publishing;
+  if (frame.event.size() > kEventBytesMax) {
+    clients_.context().metrics.add(metrics::Metric::PublicationsRefusedEvent);
+    return clients_.error(record, kErrorClientEvent, "The name of a client event is too long.");
+  }
   const std::string on_node = config::channel_on_node(app, frame.channel);
   if (const char* why = refusal(record, app, frame, on_node)) {
     policy_.refused(Verdict::Denied);
@@ -52,7 +56,6 @@ const char* ClientEvents::refusal(const Record& record, const config::App& app, 
   const Context& context = clients_.context();
   const auto name = parse_channel(frame.channel);
   if (!app.client_events) return "Client events are not enabled for this app.";
-  if (frame.event.size() > kEventBytesMax) return "The name of a client event is too long.";
   if (!name || !name->takes_client_events()) return "Client events are for private and presence channels.";
   const bool inside = context.hub.is_subscribed(record, on_node) && !context.hub.is_joining(record, on_node);
   if (!inside) return "Client events are for channels that you are subscribed to.";

@@ -44,6 +44,13 @@ bool Clients::count(Record& record, const App& app) const {
   return context_.connections.count_for(record, std::max<uint64_t>(key, 1), app.connections_max);
 }
 
+std::string Clients::publication_frame(std::string_view channel, ipc::PayloadKind kind, std::string_view payload,
+                                       const ipc::Origin& origin) const {
+  std::string frame = pusher::publication_frame(channel, kind, payload, origin);
+  if (frame.empty()) context_.metrics.add(metrics::Metric::MessagesDroppedEvent);
+  return frame;
+}
+
 void Clients::send(Record& record, std::string_view frame) const {
   if (frame.empty() || record.phase != record::Phase::WebSocket) return;
   context_.connections.touch(record);

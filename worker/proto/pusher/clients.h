@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "common/config/model.h"
+#include "common/ipc/messages.h"
 #include "worker/context.h"
 #include "worker/proto/connection_ops.h"
 #include "worker/proto/pusher/session.h"
@@ -38,6 +39,11 @@ class Clients {
   std::string name_of(std::string_view on_node) const;
   // False: the app has as many connections as it may have.
   bool count(record::Record& record, const config::App& app) const;
+
+  // What its clients are told of a publication in a channel, by their name for it.  Empty, and counted, where its event
+  // is one that the server alone sends.
+  std::string publication_frame(std::string_view channel, ipc::PayloadKind kind, std::string_view payload,
+                                const ipc::Origin& origin) const;
 
   // The frame may be empty: nothing is sent.
   void send(record::Record& record, std::string_view frame) const;

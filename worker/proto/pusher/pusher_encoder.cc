@@ -10,8 +10,8 @@ void PusherEncoder::encode(const hub::Publication& publication, std::vector<prot
   if (const std::string_view user = watched_user(publication.channel); !user.empty()) {
     return out.push_back({.bytes = watchlist_frame(publication.payload, {clients_.name_of(user)})});
   }
-  std::string frame = publication_frame(clients_.name_of(publication.channel), publication.kind, publication.payload,
-                                        publication.origin);
+  std::string frame = clients_.publication_frame(clients_.name_of(publication.channel), publication.kind,
+                                                 publication.payload, publication.origin);
   if (!frame.empty()) out.push_back({.bytes = std::move(frame)});
 }
 

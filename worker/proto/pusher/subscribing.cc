@@ -184,7 +184,7 @@ void Subscribing::joined(Record& record, const ipc::ChannelState& state) {
   for (const ipc::Past& past : state.publications) {
     Record* open = clients_.ops().find_open(id);
     if (open == nullptr) return;
-    clients_.send(*open, publication_frame(channel, past.payload_kind, past.payload, past.origin));
+    clients_.send(*open, clients_.publication_frame(channel, past.payload_kind, past.payload, past.origin));
   }
   if (Record* open = clients_.ops().find_open(id); open != nullptr && name->cache && state.publications.empty()) {
     clients_.send(*open, event_frame("pusher:cache_miss", channel, std::nullopt));
