@@ -8,9 +8,10 @@ import re
 import ssl
 import tempfile
 import time
-from signal import SIGCONT, SIGHUP, SIGSTOP
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGSTOP
 
 import beamgate
+import continuity
 import event_stream
 import h2_client
 import http_client
@@ -522,6 +523,61 @@ class Reasons(beamgate.TestCase):
         for number in range(4):
             self.api("publish", {"channel": "newest", "data": number})
         self.check(messages_dropped=["conflated"] * 2)  # The first has gone at once, the last one waits.
+
+
+class WhatWorkersLeave(continuity.TestCase):
+    def test_a_record_that_cant_be_read(self):
+        self.start(workers=1).expect_deaths()
+        address = self.running.address()
+        lost, kept = (self.track(ws_client.connect(address, "/echo")) for _ in range(2))
+        self.wait_slots(1)
+        worker, = self.running.worker_pids()
+        damage(worker, self.uid_of(lost))
+        os.kill(worker, SIGKILL)
+        kept.send("still")
+        self.assertEqual(kept.recv(), "still")
+        self.assertEqual(self.running.metrics()['beamgate_connections_lost_total{reason="unreadable"}'], 1)
+        self.assertEqual(lost.recv_close(), 1006)
+
+    def uid_of(self, client):
+        peer = "%s:%d" % client.wire.sock.getsockname()
+        rows = http_client.get(self.running.address(), "/api/connections").json()["result"]["connections"]
+        return next(row["id"] for row in rows if row["peer"] == peer)
+
+    def test_events_that_nobody_takes(self):
+        """Both workers end; the one that ends last, since half of a request is there, tells of the other."""
+        self.start("webhook away { url http://127.0.0.1:1/; on_error allow; } server { listen 127.0.0.1:0;"
+                   " location = /app { websocket raw; webhook away; } location = /metrics { metrics; } }", workers=2)
+        address = self.running.address()
+        self.holder = self.holder_of(self.track(ws_client.connect(address, "/app")).wire)
+        asker = beamgate.until(self.wire_to_the_other)
+        asker.send(b"GET /metrics HTTP/1.1\r\n")
+        beamgate.until(lambda: self.running.metrics()["beamgate_connections_reading"] == 1)
+        self.running.signal(SIGQUIT)
+        self.running.wait_log(r"\bwebhook_events_lost\b")
+        asker.send(b"Host: a\r\n\r\n")
+        lost = re.search(rb'beamgate_webhook_events_dropped_total{reason="shutdown"} (\d+)', asker.read_to_end())
+        self.assertEqual(int(lost[1]), 2)  # It was connected, and is disconnected.
+        self.running.check_ended()
+
+    def holder_of(self, wire):
+        end = wire.sock.getsockname()
+        return self.workers_of({end}).get(end)
+
+    def wire_to_the_other(self):
+        wire = self.track(Wire(open_socket(self.running.address())))
+        return wire if self.holder_of(wire) not in (None, self.holder) else None
+
+
+def damage(worker, uid):
+    """Makes the record of a connection one that can't be, in the arena of its worker (worker/record/record.h)."""
+    uid_at, protocol_at = 112, 9
+    with open(continuity.arena_path(worker), "r+b", buffering=0) as arena:
+        wanted = int(uid, 16).to_bytes(8, "little")
+        found = [at + match.start() for at, part in continuity.used_parts(arena.fileno())
+                 for match in re.finditer(re.escape(wanted), part) if (at + match.start()) % 64 == uid_at % 64]
+        record, = (place - uid_at for place in found)
+        os.pwrite(arena.fileno(), b"\xff", record + protocol_at)
 
 
 if __name__ == "__main__":
