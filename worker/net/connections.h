@@ -393,6 +393,7 @@ class Connections final : public PollTarget {
   bool copy_extras(const record::Arena& from, const record::Record& old, record::Record& record);
   bool copy_outbound(const record::Arena& from, const record::Record& old, record::Record& record);
   bool reconcile(const record::Arena& from, record::Record& record);
+  bool is_as_known(const record::Record& record) const;
   void index_record(record::Record& record);
   void unfreeze(record::Record& record);
   void register_again(record::Record& record);

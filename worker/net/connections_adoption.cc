@@ -106,7 +106,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     if (is_served) served = id_of(record);
     if (was_frozen) unfreeze(record);
     if (record::uid_slot(record.uid) != slot) slot_of_uid_[record.uid] = slot;
-    if (whole && (!is_served || rootless.contains(slot) || reconcile(from, record))) {
+    if (whole && (rootless.contains(slot) || (is_served ? reconcile(from, record) : is_as_known(record)))) {
       living.push_back(id_of(record));
       continue;
     }
@@ -242,6 +242,14 @@ bool Connections::reconcile(const Arena& from, Record& record) {
   record.bytes_sent += written;
   consume_outbound(record, static_cast<size_t>(written));
   return true;
+}
+
+// False: bytes were sealed and sent uncommitted, for an exchange that was not being served.  Nothing must ever be sealed
+// in their place.
+bool Connections::is_as_known(const Record& record) const {
+  if (record.tls == kNull || (record.flags & record::kFlagExchange) == 0) return true;
+  const auto counts = tcp_counts(record.fd);
+  return counts && counts->written == record.bytes_sent;
 }
 
 // Into the lists and the wheel, which are no part of the record.

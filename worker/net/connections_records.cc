@@ -202,6 +202,8 @@ bool Connections::seal_batch(const Record& record, std::string_view turn, std::s
   for (Ref at = record.outbound_head; at != kNull && plaintext.size() < state.batch_bytes;) {
     const OutboundNode* node = arena_.at<OutboundNode>(at);
     const std::span<char> bytes = record::frame_bytes(arena_, node->frame).subspan(skipped);
+    const bool is_all = plaintext.empty() && bytes.size() >= state.batch_bytes;
+    if (is_all) return records.seal(state.protection, {bytes.data(), state.batch_bytes}, out);
     plaintext.append(bytes.data(), std::min(bytes.size(), state.batch_bytes - plaintext.size()));
     skipped = 0;
     at = node->next;
@@ -383,9 +385,8 @@ bool Connections::copy_tls(const record::Arena& from, const Record& old, Record&
 bool Connections::reconcile_records(const record::Arena& from, Record& record) {
   const auto counts = tcp_counts(record.fd);
   if (!counts) return false;
-  const bool closing = record.phase == record::Phase::Closing;
   TlsState& state = tls_state(record);
-  const uint64_t read = closing ? 0 : counts->consumed - record.bytes_received;
+  const uint64_t read = record.phase == record::Phase::Closing ? 0 : counts->consumed - record.bytes_received;
   if (read > 0) {
     const uint64_t carried = from.stage().ciphertext;
     if (read > kReadBytes || carried != state.carry_bytes) return false;
@@ -394,8 +395,6 @@ bool Connections::reconcile_records(const record::Arena& from, Record& record) {
   }
   const uint64_t written = counts->written - record.bytes_sent;
   const uint64_t turn_bytes = std::min<uint64_t>(from.stage().turn_bytes, record::Arena::kTurnBytes);
-  // A close_notify needs no commit to be sealed again.
-  if (written > 0 && closing && !state.has_batch() && !state.said_close) state.batch = TlsBatch::Close;
   const size_t sealed = state.sealed_bytes();
   if (written > sealed - state.batch_sent) return false;
   const bool done = written == sealed - state.batch_sent && state.has_batch();
