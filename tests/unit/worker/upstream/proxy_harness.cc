@@ -71,7 +71,7 @@ ProxyTest::ProxyTest() : poller_(make_poller()), handler_(loop_, *poller_, excha
 
 FakeExchange& ProxyTest::exchange(std::string_view method, std::string_view target) {
   const uint32_t number = ++last_number_;
-  auto& made = *(exchanges_.all[number] = std::make_unique<FakeExchange>(exchanges_, number));
+  auto& made = *(exchanges_.all[number] = std::make_unique<FakeExchange>(number));
   made.request_.method = method;
   made.request_.target = target;
   made.request_.path = target;

@@ -27,12 +27,10 @@
 
 namespace beamgate::upstream {
 
-class FakeExchanges;
-
 // An exchange whose client is the test.
 class FakeExchange final : public http::Exchange {
  public:
-  FakeExchange(FakeExchanges& exchanges, uint32_t number) : exchanges_(exchanges), number_(number) {}
+  explicit FakeExchange(uint32_t number) : number_(number) {}
 
   const http::Request& request() const override { return request_; }
   http::ExchangeId id() const override { return {{}, number_}; }
@@ -126,7 +124,6 @@ class FakeExchange final : public http::Exchange {
     attachment_.reset();
   }
 
-  FakeExchanges& exchanges_;
   const uint32_t number_;
   record::Record record_;
   bool begun_ = false;
