@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/base/bytes.h"
 #include "common/crypto/crypto.h"
 #include "common/tls/material.h"
 #include "common/tls/server_session.h"
@@ -90,7 +91,10 @@ bool ServerContext::load(const ServerSettings& settings, std::vector<Problem>& p
   SSL_CTX_set_alpn_select_cb(context, choose_alpn, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, acknowledge_name);
   set_ticket_sealing(context);
-  ServerSession::attend(context, settings.movable);
+  // Who has records padded wants those of OpenSSL.
+  const bool pads = std::any_of(settings.commands.begin(), settings.commands.end(),
+                                [](const auto& command) { return iequals(command.first, "RecordPadding"); });
+  ServerSession::attend(context, settings.movable && !pads);
   handshake_timeout_ms_ = settings.handshake_timeout_ms;
   ticket_keys_ = settings.ticket_keys;
   rejects_ = settings.reject_handshake;

@@ -333,8 +333,11 @@ void Source::give_away(const Batch& batch, uint64_t moved) {
 void Source::finish_if_done() {
   if (!batches_.empty()) return;
   const bool looked_at_all = cursor_ >= context_.connections.slots_touched();
-  // Those with TLS stay, and are waited for when the worker is told to end.
-  const bool emptied = context_.connections.active() == context_.connections.rooted();
+  // Those that can't leave stay, and are waited for when the worker is told to end.  Who is in the middle of a TLS
+  // handshake may leave behind it, but nobody holds a move up by not making it.
+  const bool waits = monotonic_ms() - began_ms_ < kHandshakesMs;
+  const uint32_t rooted = context_.connections.rooted() + (waits ? 0 : context_.connections.handshakes());
+  const bool emptied = context_.connections.active() == rooted;
   const bool done = empties() ? emptied : moved_ >= order_.count || looked_at_all || room_ == 0;
   if (!done) return;
   link_.send(End{});

@@ -37,6 +37,7 @@ class Source {
   static constexpr size_t kChannelsMax = 4096;  // Of a batch; one connection may have more than are left.
   static constexpr int64_t kAnswerMs = 10'000;
   static constexpr int64_t kChannelsMs = 60'000;
+  static constexpr int64_t kHandshakesMs = 10'000;  // For TLS handshakes that are under way.
   static constexpr int64_t kRefusedMs = 500;  // Until those that were refused are offered again.
 
   using OnMoved = std::function<void(const ipc::Moved&)>;

@@ -127,6 +127,7 @@ class Connections final : public PollTarget {
   uint32_t active() const { return active_; }
   // Those of them that can't leave this process.
   uint32_t rooted() const { return tls_.sessions() + static_cast<uint32_t>(links_.size()) + http2_rooted_; }
+  uint32_t handshakes() const { return tls_.handshakes(); }  // Of TLS, under way: they may be able to leave in a moment.
   // Null without TLS, and until the handshake is done.
   const tls::Negotiated* tls_of(const record::Record& record) const {
     return record.transport == record::Transport::Tls ? tls_.negotiated(slot_of(record)) : nullptr;

@@ -178,7 +178,7 @@ bool Connections::settle_turn(const Record& record, size_t bytes) {
 bool Connections::settle_batch(const Record& record) {
   TlsState& state = tls_state(record);
   if (state.has_batch()) return true;
-  if (!state.wants_to_seal() && record.outbound_head == kNull) return false;
+  if (state.said_close || (!state.wants_to_seal() && record.outbound_head == kNull)) return false;
   arena_.save(state);
   state.batch = state.protection.progress.owes_key_update ? TlsBatch::KeyUpdate : TlsBatch::Queue;
   state.batch_bytes = std::min(record.outbound_bytes, TlsState::kBatchBytesMax);

@@ -57,18 +57,20 @@ bool TlsLinks::open(uint32_t slot, std::shared_ptr<const tls::ServerContext> con
   Link& link = make(slot);
   link.session = tls::ServerSession::open(std::move(context), *contexts_, listen_id, tickets_);
   if (link.session == nullptr) return links_[slot].reset(), false;
-  ++sessions_;
+  ++handshakes_;
   return true;
 }
 
 void TlsLinks::close(uint32_t slot) {
   if (slot >= links_.size() || links_[slot] == nullptr) return;
-  if (links_[slot]->session != nullptr) --sessions_;
+  if (links_[slot]->session != nullptr) --(links_[slot]->negotiated != nullptr ? sessions_ : handshakes_);
   links_[slot].reset();
 }
 
 void TlsLinks::agree(uint32_t slot) {
   at(slot).negotiated = std::make_unique<const tls::Negotiated>(session(slot).negotiated());
+  --handshakes_;
+  ++sessions_;
 }
 
 std::span<char> TlsLinks::landing() {

@@ -41,7 +41,8 @@ class TlsLinks {
   // False: there is no memory.
   bool open(uint32_t slot, std::shared_ptr<const tls::ServerContext> context, uint32_t listen_id);
   void close(uint32_t slot);
-  uint32_t sessions() const { return sessions_; }  // Those that can't leave the process.
+  uint32_t sessions() const { return sessions_; }      // Those that can't leave the process,
+  uint32_t handshakes() const { return handshakes_; }  // and those of which nobody knows yet.
 
   // Null until the handshake is done.
   const tls::Negotiated* negotiated(uint32_t slot) const { return at(slot).negotiated.get(); }
@@ -106,6 +107,7 @@ class TlsLinks {
   const tls::TicketKeyPage* tickets_ = nullptr;
   std::vector<std::unique_ptr<Link>> links_;  // By slot.
   uint32_t sessions_ = 0;
+  uint32_t handshakes_ = 0;
   uint64_t written_ = 0;
   std::vector<char> landing_;
   std::string spare_;    // Memory for the output of whichever session is at work.

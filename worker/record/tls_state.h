@@ -58,7 +58,7 @@ struct TlsState {
            batch_bytes <= kBatchBytesMax && (batch_sent == 0 || batch_sent < sealed_bytes()) &&
            progress.fragment_bytes <= sizeof progress.fragment;
   }
-  bool wants_to_seal() const { return has_batch() || protection.progress.owes_key_update != 0; }
+  bool wants_to_seal() const { return has_batch() || (protection.progress.owes_key_update != 0 && said_close == 0); }
 };
 static_assert(std::is_trivially_copyable_v<TlsState> && sizeof(TlsState) == 160);
 
