@@ -406,6 +406,7 @@ void describe(Writer& w, const Server& server) {
     w.field("name_regex", server.name_regexes.at(i) ? server.name_regexes[i]->pattern() : "");
   }
   w.field("header_timeout", server.header_timeout_ms);
+  w.field("tls_engine", server.tls_settings.movable);
   w.field("header_max", server.header_bytes_max);
   w.field("request_line_max", server.request_line_bytes_max);
   w.field("header_fields_max", server.header_fields_max);

@@ -57,6 +57,7 @@ http {
     keepalive_timeout 14s;
     keepalive_requests 15;
     server_tokens off;
+    tls_engine openssl;
     gzip on; gzip_types text/plain application/json; gzip_min_length 100; gzip_comp_level 6; gzip_vary on;
     gzip_proxied expired no-cache no-store private no_last_modified no_etag auth; gzip_http_version 1.0;
     gzip_disable msie6 "old{2}"; gzip_static on;
