@@ -6,8 +6,8 @@ import sys
 import beamgate
 
 RUN = beamgate.SOURCE_ROOT / "tests" / "soak" / "run"
-FEW = ("--seconds", "0", "--rounds", "1", "--connections", "60", "--busy", "8", "--slow", "1", "--never", "1", "--members", "4",
-       "--commuters", "4", "--callers", "2", "--readers", "2")
+FEW = ("--seconds", "0", "--rounds", "1", "--connections", "60", "--busy", "8", "--sealed", "10", "--slow", "1",
+       "--never", "1", "--members", "4", "--commuters", "4", "--callers", "2", "--readers", "2")
 
 
 class Soak(beamgate.TestCase):

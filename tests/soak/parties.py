@@ -250,7 +250,7 @@ class News:
     """What a Desk needs to know where no oracle listens: a channel with history."""
 
     def __init__(self, address):
-        self.address = address
+        self.address = self.api_address = address
         self.silence_max = PATIENCE_S
         self.published = {}
 

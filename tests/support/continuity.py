@@ -113,11 +113,12 @@ class TestCase(beamgate.TestCase):
         self.running = self.gateway(http, **options)
         return self.running
 
-    def watch(self, **options):
-        """An oracle that watches the gateway from now on; /hub/room is its hub location."""
+    def watch(self, index=None, **options):
+        """An oracle that watches the gateway from now on, at its address `index`; /hub/room is its hub location."""
         hub = options.pop("subscribers", 0)
-        oracle = Oracle(self.running.address(self.index), hub=("/hub/room", hub) if hub else None,
-                        api_address=self.running.address(), **self.watching, **options)
+        address = self.running.address(self.index if index is None else index)
+        oracle = Oracle(address, hub=("/hub/room", hub) if hub else None, api_address=self.running.address(),
+                        **self.watching, **options)
         self.addCleanup(oracle.close)
         return oracle.open()
 
