@@ -1,10 +1,12 @@
 #include "common/tls/record_layer.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <cstring>
 
+#include "common/base/assert.h"
 #include "common/base/bytes.h"
 #include "common/tls/handles.h"
 
@@ -25,10 +27,28 @@ constexpr uint8_t kAlertFatal = 2;
 
 using Alert = RecordLayer::Alert;
 using CipherPtr = std::unique_ptr<EVP_CIPHER, Free<EVP_CIPHER_free>>;
+using MacContextPtr = std::unique_ptr<EVP_MAC_CTX, Free<EVP_MAC_CTX_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Free<EVP_CIPHER_CTX_free>>;
 
 size_t key_bytes(Suite suite) { return suite == Suite::Aes128GcmSha256 ? 16 : 32; }
-const EVP_MD* digest_of(Suite suite) { return suite == Suite::Aes256GcmSha384 ? EVP_sha384() : EVP_sha256(); }
+size_t hash_bytes(Suite suite) { return suite == Suite::Aes256GcmSha384 ? 48 : 32; }
+
+// HMAC with the suite's hash, made once: to look it up takes longer than to use it.
+MacContextPtr make_mac(const char* hash) {
+  EVP_MAC* mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  MacContextPtr context(EVP_MAC_CTX_new(mac));
+  EVP_MAC_free(mac);
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(hash), 0), OSSL_PARAM_construct_end()};
+  BG_ASSERT(context != nullptr && EVP_MAC_CTX_set_params(context.get(), parameters) == 1);
+  return context;
+}
+
+EVP_MAC_CTX* mac_of(Suite suite) {
+  static const MacContextPtr sha256 = make_mac("SHA256");
+  static const MacContextPtr sha384 = make_mac("SHA384");
+  return (suite == Suite::Aes256GcmSha384 ? sha384 : sha256).get();
+}
 
 const EVP_CIPHER* cipher_of(Suite suite) {
   static const CipherPtr aes128(EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr));
@@ -52,10 +72,13 @@ void expand_label(Suite suite, const uint8_t* secret, std::string_view label, ui
   info.append(kPrefix).append(label);
   info += '\0';    // No context.
   info += '\x01';  // The first block.
-  uint8_t block[EVP_MAX_MD_SIZE];
-  unsigned block_bytes = 0;
-  const EVP_MD* digest = digest_of(suite);
-  HMAC(digest, secret, EVP_MD_get_size(digest), reinterpret_cast<const uint8_t*>(info.data()), info.size(), block, &block_bytes);
+  uint8_t block[EVP_MAX_MD_SIZE] = {};
+  size_t block_bytes = 0;
+  EVP_MAC_CTX* mac = mac_of(suite);
+  const bool done = EVP_MAC_init(mac, secret, hash_bytes(suite), nullptr) == 1 &&
+                    EVP_MAC_update(mac, reinterpret_cast<const uint8_t*>(info.data()), info.size()) == 1 &&
+                    EVP_MAC_final(mac, block, &block_bytes, sizeof block) == 1;
+  BG_ASSERT(done);  // It can't be had without memory only, and nothing must be sealed with other keys.
   memcpy(out, block, bytes);
   OPENSSL_cleanse(block, sizeof block);
 }
@@ -63,7 +86,7 @@ void expand_label(Suite suite, const uint8_t* secret, std::string_view label, ui
 // The next generation of a traffic secret (section 7.2).
 void advance(Suite suite, uint8_t* secret) {
   uint8_t next[kSecretBytesMax] = {};
-  expand_label(suite, secret, "traffic upd", next, static_cast<size_t>(EVP_MD_get_size(digest_of(suite))));
+  expand_label(suite, secret, "traffic upd", next, hash_bytes(suite));
   memcpy(secret, next, sizeof next);
   OPENSSL_cleanse(next, sizeof next);
 }

@@ -5,7 +5,7 @@
     tests/bench/pairs.py --against OTHER/beamgate     # this build beside another one
     tests/bench/pairs.py                              # worker_sandbox on beside off; a location that is a regular
                                                       # expression beside one that is a path; a channel that is tapped
-                                                      # beside one that is not
+                                                      # beside one that is not; tls_engine movable beside openssl
 
 One worker of each serves on the first core, the load runs on the others.  Both take turns within every round; a ratio is
 the median of the rounds' ratios.  CPU is what the gateway's processes took for one answer: unlike the answers per second
@@ -26,31 +26,37 @@ import run
 from chat_example import free_port
 
 import beamgate
+from certificates import Authority
 
 HTTP = """
 upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
 server {{
-    listen 127.0.0.1:0 backlog=65535;
+    listen 127.0.0.1:0{ssl} backlog=65535; {tls}
     keepalive_requests 1000000000;
     location = /echo {{ websocket echo; }}
     location = /hub {{ websocket raw; websocket_subscribe bench; }}
     location = /small {{ proxy_pass http://origin; }}
     location = /users/4711/orders {{ return 200 ok; }}
     location ~ "^/members/(?<member>[0-9]+)/orders$" {{ return 200 ok; }}
+    location = /large {{ alias {large}; access_log off; }}
     location /api/ {{ api on; }}
 }}
 """
+KINDS = ("sandbox", "regex", "tap", "tls")
 PATH, PATTERN = "/users/4711/orders", "/members/4711/orders"
 
 
 class Pair:
-    def __init__(self, options, origin):
-        self.options, self.origin = options, origin
+    def __init__(self, options, origin, directory):
+        self.options, self.origin, self.directory = options, origin, Path(directory)
+        self.large = self.directory / "large"
+        self.large.write_bytes(bytes(100_000))
         self.lines = []  # How many each tap has told.
 
-    def start(self, binary, main=""):
+    def start(self, binary, main="", tls=""):
+        """tls: what a server with TLS says of it."""
         os.environ["BEAMGATE_BINARY"] = str(binary)
-        gateway = beamgate.Gateway(HTTP.format(origin=self.origin), workers=1, events="worker_connections 10000;",
+        gateway = beamgate.Gateway(HTTP.format(origin=self.origin, ssl=" ssl" if tls else "", tls=tls, large=self.large), workers=1, events="worker_connections 10000;",
                                    log_level="notice", main=main).start()
         pids = [gateway.pid, *gateway.worker_pids()]
         run.pin(pids)
@@ -60,10 +66,19 @@ class Pair:
         return server
 
     def load(self, server, *arguments):
+        if arguments[0] == "wrk":
+            return self.load_wrk(server, *arguments[1:])
         command = ["taskset", "-c", run.LOAD_CORES, str(self.options.wsload), *map(str, arguments), "--port", str(server.port)]
         before = server.cpu_seconds()
         result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         result["cpu_us"] = (server.cpu_seconds() - before) / result["answers"] * 1e6
+        return result
+
+    def load_wrk(self, server, path, close):
+        before = server.cpu_seconds()
+        result = edge.wrk(f"https://127.0.0.1:{server.port}{path}", self.options.seconds, close)
+        assert result["failed"] == 0, result
+        result["cpu_us"] = (server.cpu_seconds() - before) / result["requests"] * 1e6
         return result
 
     def loads(self):
@@ -124,6 +139,17 @@ class Pair:
             tapped.close()
             other.close()
 
+    def tls(self):
+        pair = Authority(self.directory).issue("one.test").directives()
+        servers = [self.start(self.options.binary, tls=f"{pair} tls_engine {engine};") for engine in ("movable", "openssl")]
+        try:
+            for path, close in ((PATH, False), ("/large", False), (PATH, True)):
+                load = ("wrk", path, close)
+                self.table(f"tls_engine movable: {path}, {'new' if close else 'kept'}", *((server, *load) for server in servers))
+        finally:
+            for server in servers:
+                server.close()
+
     def regex(self):
         server = self.start(self.options.binary)
         try:
@@ -138,7 +164,7 @@ def main():
     parser.add_argument("--binary", type=Path, default=run.ROOT / "build" / "release" / "beamgate")
     parser.add_argument("--wsload", type=Path, default=run.ROOT / "build" / "release" / "tests" / "wsload")
     parser.add_argument("--against", type=Path, help="another build")
-    parser.add_argument("--only", choices=("sandbox", "regex", "tap"), help="one of these")
+    parser.add_argument("--only", choices=KINDS, help="one of these")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
@@ -148,11 +174,11 @@ def main():
         origin = edge.start_nginx(directory, "origin", f'server {{ listen 127.0.0.1:{port}; location / {{ return 200 "hello"; }} }}',
                                   [port], run.LOAD_CORES)
         try:
-            pair = Pair(options, port)
+            pair = Pair(options, port, directory)
             if options.against:
                 pair.builds()
             else:
-                for what in [options.only] if options.only else ["sandbox", "regex", "tap"]:
+                for what in [options.only] if options.only else KINDS:
                     getattr(pair, what)()
         finally:
             origin.close()
