@@ -383,6 +383,7 @@ class Connections final : public PollTarget {
   void mark_shared(record::Record& record);
   void mark_ready(record::Record& record);
   void arm(record::Record& record, bool read, bool write);
+  bool roots_by_http2(const record::Record& record) const;
   void leave_phase(record::Record& record);
   void begin_linger(record::Record& record);
   void free_record(record::Record& record);
@@ -413,7 +414,6 @@ class Connections final : public PollTarget {
   TlsLinks tls_;
   std::unordered_map<uint32_t, std::unique_ptr<StreamLink>> links_;  // By slot.
   std::vector<record::ConnId> changed_streams_;
-  bool roots_by_http2(const record::Record& record) const;
   uint32_t http2_rooted_ = 0;  // Connections in phase Http2 that neither of the two counts.
   std::vector<record::ConnId> dirty_;
   std::vector<record::ConnId> ready_;

@@ -28,6 +28,16 @@ using record::TlsBatch;
 using record::TlsState;
 using tls::RecordLayer;
 
+namespace {
+
+// In time our keys change, before anything else is sealed (RFC 8446 section 5.5).
+void count_sealed(tls::Progress& progress, size_t records) {
+  progress.sealed += records;
+  if (progress.sealed >= RecordLayer::kRecordsPerKey) progress.owes_key_update = 1;
+}
+
+}  // namespace
+
 static_assert(TlsState::kBatchBytesMax == TlsLinks::kSealBytes && TlsLinks::kSealBytes >= record::Arena::kTurnBytes);
 
 TlsState& Connections::tls_state(const Record& record) const { return *arena_.at<TlsState>(record.tls); }
@@ -234,17 +244,16 @@ void Connections::batch_moved(Record& record, size_t moved, bool done) {
 void Connections::end_batch(const Record& record, TlsState& state) {
   tls::Progress& progress = state.protection.progress;
   switch (state.batch) {
-    case TlsBatch::Queue: progress.sealed += RecordLayer::records_for(state.batch_bytes); break;
+    case TlsBatch::Queue: count_sealed(progress, RecordLayer::records_for(state.batch_bytes)); break;
     case TlsBatch::KeyUpdate: tls_.records(slot_of(record)).update_own_keys(state.protection); break;
     case TlsBatch::Close:
       state.said_close = 1;
-      ++progress.sealed;
+      count_sealed(progress, 1);
       break;
     default: break;  // Counted when it was sealed.
   }
   state.batch = TlsBatch::None;
   state.batch_bytes = state.batch_sent = 0;
-  if (progress.sealed >= RecordLayer::kRecordsPerKey) progress.owes_key_update = 1;
 }
 
 // As flush().
@@ -299,7 +308,7 @@ size_t Connections::write_through(Record& record, std::string_view bytes) {
     std::string& sealed = tls_.scratch();
     TlsState& state = touch_tls(record);
     if (!tls_.records(slot).seal(state.protection, part, sealed)) break;
-    state.protection.progress.sealed += RecordLayer::records_for(part.size());
+    count_sealed(state.protection.progress, RecordLayer::records_for(part.size()));
     size_t moved = 0;
     // An error other than a full buffer shows again when the rest is written.
     if (tls_.push_fresh(slot, record.fd, sealed, moved) != TlsLinks::Push::Done) state.batch = TlsBatch::Through;
@@ -330,6 +339,7 @@ Result<size_t> Connections::send_file_records(Record& record, int file, off_t& o
   const ssize_t got = pread(file, piece.data(), std::min(piece.size(), count), offset);
   if (got < 0) return system_error("can't read the file");
   const size_t taken = write_through(record, {piece.data(), static_cast<size_t>(got)});
+  if (taken < static_cast<size_t>(got)) return Error{Code::System, 0, "can't seal"};
   offset += static_cast<off_t>(taken);
   if (tls_state(record).has_batch()) await_writable(record);
   return taken;

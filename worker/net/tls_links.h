@@ -73,7 +73,6 @@ class TlsLinks {
   void say_goodbye(uint32_t slot);
 
   // --- Records of our own.
-  bool has_records(uint32_t slot) const { return at(slot).records != nullptr; }
   // The session goes; what it had still to write waits in the link.
   void take_over(uint32_t slot, const tls::Protection& protection);
   // One that comes from another process.
