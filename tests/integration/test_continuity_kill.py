@@ -6,28 +6,15 @@ The control runs the same with worker_keeper off, where the oracle must see conn
 import os
 from signal import SIGKILL, SIGSTOP
 
-import beamgate
 import continuity
 import ws_client
 from backend import Held, Reply
 
-# A build with BEAMGATE_FAULTS then spends much of its time where a kill is most awkward; others do not care.
-LINGER = {"BEAMGATE_LINGER_US": "200"}
-KILLS = 30 if not beamgate.sanitized() else 10
-
 
 class Kill(continuity.TestCase):
     def test_workers_killed_at_random(self):
-        self.start(env=LINGER).expect_deaths()
-        oracle = self.watch(connections=300, busy=20, subscribers=20)
-        publisher = self.publish(oracle)
-        self.wait_slots(2)
-        files = self.open_files()
-        self.kill_workers(oracle, KILLS)
-        publisher.stop()
-        oracle.finish()
-        self.check_nothing_left(files, 2)
-        self.assertGreater(oracle.published[b"http"], 0)
+        self.start(env=continuity.LINGER).expect_deaths()
+        self.kill_workers_under_load(connections=300)
 
     def test_control_without_keepers(self):
         self.start(main="worker_keeper off;").expect_deaths()

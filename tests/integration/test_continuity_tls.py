@@ -20,9 +20,6 @@ import ws_frame
 from certificates import Authority
 from ws_frame import BINARY, TEXT
 
-# A build with BEAMGATE_FAULTS then spends much of its time where a kill is most awkward; others do not care.
-LINGER = {"BEAMGATE_LINGER_US": "200"}
-KILLS = 30 if not beamgate.sanitized() else 10
 ROUNDS = 2
 MIB = 1 << 20
 BACKLOG_BYTES = 700_000
@@ -111,17 +108,9 @@ class TlsCase(continuity.TestCase):
 
 class Load(TlsCase):
     def test_workers_killed_at_random(self):
-        self.serve(env=LINGER).expect_deaths()
-        oracle = self.watch(connections=200, busy=20, subscribers=20)
-        publisher = self.publish(oracle)
-        self.wait_slots(2)
-        files = self.open_files()
-        self.kill_workers(oracle, KILLS)
-        publisher.stop()
-        oracle.finish()
-        self.check_nothing_left(files, 2)
-        self.assertGreater(oracle.key_updates, KILLS)
-        self.assertGreater(oracle.published[b"http"], 0)
+        self.serve(env=continuity.LINGER).expect_deaths()
+        oracle = self.kill_workers_under_load(connections=200)
+        self.assertGreater(oracle.key_updates, continuity.KILLS)
 
     def test_control_with_openssl_s_records(self):
         self.serve("tls_engine openssl;").expect_deaths()

@@ -150,6 +150,12 @@ std::string with_item(uint16_t type, std::string_view value) {
   return resized(bytes);
 }
 
+std::string bytes_of(const std::string& hex) {
+  std::string out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return out;
+}
+
 void expect_same(const Image& a, const Image& b) {
   EXPECT_EQ(batch_of({a}), batch_of({b}));
   EXPECT_EQ(a.fields.outbound_offset, b.fields.outbound_offset);
@@ -176,8 +182,7 @@ TEST(RecordTlvTest, Version10IsReadForEver) {
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_0.inc"
       ;
-  std::string golden;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const std::string golden = bytes_of(hex);
   const auto batch = read_batch(golden);
   ASSERT_TRUE(batch.ok()) << batch.error().text;
   ASSERT_EQ(batch.value().connections.size(), 2u);
@@ -190,8 +195,7 @@ TEST(RecordTlvTest, Version11IsReadForEver) {
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_1.inc"
       ;
-  std::string golden;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const std::string golden = bytes_of(hex);
   const auto batch = read_batch(golden);
   ASSERT_TRUE(batch.ok()) << batch.error().text;
   ASSERT_EQ(batch.value().connections.size(), 2u);
@@ -206,8 +210,7 @@ TEST(RecordTlvTest, Version12IsReadForEver) {
   const std::string hex =
 #include "tests/unit/worker/move/golden/batch_1_2.inc"
       ;
-  std::string golden;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const std::string golden = bytes_of(hex);
   const auto batch = read_batch(golden);
   ASSERT_TRUE(batch.ok()) << batch.error().text;
   ASSERT_EQ(batch.value().connections.size(), 2u);
@@ -224,8 +227,7 @@ TEST(RecordTlvTest, Version13IsReadForEver) {
 #include "tests/unit/worker/move/golden/batch_1_3.inc"
       ;
   EXPECT_EQ(to_hex(bytes), hex) << "as long as this build writes 1.3";
-  std::string golden;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) golden += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  const std::string golden = bytes_of(hex);
   const auto batch = read_batch(golden);
   ASSERT_TRUE(batch.ok()) << batch.error().text;
   ASSERT_EQ(batch.value().connections.size(), 2u);

@@ -19,7 +19,7 @@ import ws_client
 from certificates import Authority
 
 
-class Continuity(beamgate.TestCase):
+class Changes(beamgate.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
