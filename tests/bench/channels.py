@@ -1,7 +1,8 @@
+#!/usr/bin/python3
 """What channels cost: deliveries by protocol, joins into one room with presence, memory of a subscription, and everybody
 coming back at once.
 
-    BEAMGATE_BINARY=build/release/beamgate PYTHONPATH=tests/support python3 -B tests/bench/channels.py [--only deliveries,...]
+    tests/bench/channels.py [--only deliveries,...]
 
 Clients are plain sockets in processes of their own that look for a mark in what they read.  Times are those of whole runs,
 clients included; CPU is that of the gateway's workers and its master.
@@ -16,9 +17,13 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import beamgate
-import http_client
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import beamgate  # noqa: E402
+import http_client  # noqa: E402
 
 HTTP = """
 channels room* { presence on; presence_limit %(limit)d; history 1000 10m; }

@@ -1,6 +1,7 @@
+#!/usr/bin/python3
 """A small PHP page and a file that is compressed: this gateway and nginx beside each other, in turn, in one run.
 
-    PYTHONPATH=tests/support BEAMGATE_BINARY=build/release/beamgate python3 -B tests/bench/php_and_gzip.py [seconds]
+    tests/bench/php_and_gzip.py [seconds]
 
 Both have one worker, the same php-fpm and the same file of 10 KB; h2load (nghttp2-client) asks with 32 kept
 connections.  Every figure is the better of three rounds, in which the two take turns.
@@ -13,9 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import beamgate
-from chat_example import free_port
-from php_fpm import PhpFpm
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import beamgate  # noqa: E402
+from chat_example import free_port  # noqa: E402
+from php_fpm import PhpFpm  # noqa: E402
 
 TEXT = "".join(f"<li>Entry {i}: {'the quick brown fox jumps'[i % 20:]} over {i * 7919 % 1000} dogs</li>\n" for i in range(200))
 PAGE = "<?php header('Content-Type: text/plain'); echo 'hello, ', $_GET['name'] ?? 'world';"

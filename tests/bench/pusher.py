@@ -1,6 +1,7 @@
+#!/usr/bin/python3
 """The Pusher protocol: deliveries in a second, and members of one presence channel.
 
-    BEAMGATE_BINARY=build/release/beamgate PYTHONPATH=tests/support python3 -B tests/bench/pusher.py [CLIENTS] [EVENTS] [MEMBERS]
+    tests/bench/pusher.py [CLIENTS] [EVENTS] [MEMBERS]
 
 Two workers.  Deliveries: CLIENTS subscribers of one channel, EVENTS events of 64 bytes by the server API, a hundred to a
 request.  Members: MEMBERS users enter one channel, a hundred at a time, and all leave at once; what they are told meanwhile is
@@ -14,10 +15,14 @@ import selectors
 import socket
 import sys
 import time
+from pathlib import Path
 
-import beamgate
-import http_client
-import ws_frame
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import beamgate  # noqa: E402
+import http_client  # noqa: E402
+import ws_frame  # noqa: E402
 
 CLIENTS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 EVENTS = int(sys.argv[2]) if len(sys.argv) > 2 else 1000

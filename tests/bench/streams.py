@@ -1,6 +1,7 @@
+#!/usr/bin/python3
 """Deliveries by event streams and lines: how many in a second, and what of a worker's time each takes.
 
-    BEAMGATE_BINARY=build/release/beamgate PYTHONPATH=tests/support:tests/integration python3 -B tests/bench/streams.py [CLIENTS] [MESSAGES]
+    tests/bench/streams.py [CLIENTS] [MESSAGES]
 
 One worker, CLIENTS readers of one channel in two processes, MESSAGES publications of 64 bytes by the API, 50 requests at a
 time.  The readers throw away what they read.  Then ten times CLIENTS come back at once to a stream of which each has missed
@@ -13,9 +14,13 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import beamgate
-import http_client
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import beamgate  # noqa: E402
+import http_client  # noqa: E402
 
 HTTP = """
 channels kept { history 1000 10m; }

@@ -2,7 +2,7 @@
 """Measures what an idle WebSocket costs a worker, with TLS and without: memory, and time for handshakes.
 
     cmake --preset release && cmake --build build/release --target beamgate
-    BEAMGATE_BINARY=build/release/beamgate tests/bench/tls_idle.py [connections]
+    tests/bench/tls_idle.py [CONNECTIONS]
 
 Half of the clients have sent a large message and got it back before they idle: buffers must not stay behind.
 """

@@ -51,9 +51,9 @@ def end_with_parent():
 
 
 def binary():
-    path = os.environ.get("BEAMGATE_BINARY")
-    if not path:
-        sys.exit("BEAMGATE_BINARY is not set: the path of the beamgate binary to test")
+    path = os.environ.get("BEAMGATE_BINARY") or SOURCE_ROOT / "build" / "release" / "beamgate"
+    if not os.path.exists(path):
+        sys.exit(f"there is no {path}: build the preset \"release\", or name another binary by BEAMGATE_BINARY")
     return os.path.abspath(path)
 
 

@@ -39,7 +39,6 @@ STEPS = ("source-frozen", "source-offered", "source-answered", "source-committed
          "destination-served", "destination-done")  # Of a move: points at which a process may die.
 # A build with BEAMGATE_FAULTS then spends much of its time where a kill is most awkward; others do not care.
 LINGER = {"BEAMGATE_LINGER_US": "200"}
-KILLS = 30 if not beamgate.sanitized() else 10
 UPGRADE_ENDS = r"\bupgraded\b|\bupgrade_failed\b"
 SETTLE_S = 30  # Until processes are as they should be again; far above what it takes.
 SYS_KCMP, KCMP_FILES = 312, 2
@@ -49,6 +48,10 @@ Slot = namedtuple("Slot", "worker keeper standby")
 needs_faults = unittest.skipUnless(os.environ.get("BEAMGATE_BUILT_WITH_FAULTS"),
                                    "the binary can't die on demand: BEAMGATE_FAULTS is off")
 needs_next = unittest.skipUnless(os.environ.get("BEAMGATE_NEXT"), "beamgate_next is not built: BEAMGATE_NEXT is off")
+
+
+def kills():
+    return 10 if beamgate.sanitized() else 30
 
 
 def share_files(one, other):
@@ -180,12 +183,12 @@ class TestCase(beamgate.TestCase):
             somebody[successor] = peer
 
     def kill_workers_under_load(self, connections):
-        """Kills workers KILLS times while an oracle watches, and returns it: nothing was lost, and nothing is left."""
+        """Kills workers kills() times while an oracle watches, and returns it: nothing was lost, and nothing is left."""
         oracle = self.watch(connections=connections, busy=20, subscribers=20)
         publisher = self.publish(oracle)
         self.wait_slots(2)
         files = self.open_files()
-        self.kill_workers(oracle, KILLS)
+        self.kill_workers(oracle, kills())
         publisher.stop()
         oracle.finish()
         self.check_nothing_left(files, 2)
