@@ -14,6 +14,7 @@
 #include "common/config/command_line.h"
 #include "common/config/load.h"
 #include "common/config/places.h"
+#include "common/tls/memory.h"
 #include "common/version.h"
 #include "master/ctl/ctl.h"
 #include "master/image.h"
@@ -250,6 +251,7 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
 }  // namespace beamgate
 
 int main(int argc, char** argv) {
+  if (!beamgate::tls::wipe_freed_memory()) return beamgate::fail("OpenSSL's memory is in use already");
   if (argc > 1 && std::string_view(argv[1]) == "ctl") return beamgate::ctl({argv + 2, static_cast<size_t>(argc - 2)});
   beamgate::config::CommandLine line;
   std::string error;

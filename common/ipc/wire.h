@@ -17,9 +17,11 @@
 
 namespace beamgate::ipc {
 
+// Text: std::string, or one that is made as it is (common/base/secret.h).
+template <typename Text = std::string>
 class Encoder {
  public:
-  explicit Encoder(std::string& out) : out_(out) {}
+  explicit Encoder(Text& out) : out_(out) {}
 
   template <typename T>
     requires std::is_integral_v<T> || std::is_enum_v<T>
@@ -45,7 +47,7 @@ class Encoder {
   }
 
  private:
-  std::string& out_;
+  Text& out_;
 };
 
 class Decoder {

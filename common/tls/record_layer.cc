@@ -65,6 +65,7 @@ const EVP_CIPHER* cipher_of(Suite suite) {
 // HKDF-Expand-Label with an empty context (section 7.1); one block of HMAC is enough for all there is to expand.
 void expand_label(Suite suite, const uint8_t* secret, std::string_view label, uint8_t* out, size_t bytes) {
   constexpr std::string_view kPrefix = "tls13 ";
+  constexpr uint8_t kNoSecret[32] = {};
   std::string info;
   info += static_cast<char>(bytes >> 8);
   info += static_cast<char>(bytes);
@@ -77,7 +78,8 @@ void expand_label(Suite suite, const uint8_t* secret, std::string_view label, ui
   EVP_MAC_CTX* mac = mac_of(suite);
   const bool done = EVP_MAC_init(mac, secret, hash_bytes(suite), nullptr) == 1 &&
                     EVP_MAC_update(mac, reinterpret_cast<const uint8_t*>(info.data()), info.size()) == 1 &&
-                    EVP_MAC_final(mac, block, &block_bytes, sizeof block) == 1;
+                    EVP_MAC_final(mac, block, &block_bytes, sizeof block) == 1 &&
+                    EVP_MAC_init(mac, kNoSecret, sizeof kNoSecret, nullptr) == 1;  // It has kept a copy.
   BG_ASSERT(done);  // It can't be had without memory only, and nothing must be sealed with other keys.
   memcpy(out, block, bytes);
   OPENSSL_cleanse(block, sizeof block);
@@ -123,7 +125,8 @@ std::string_view name_of(Suite suite) {
 // the other: to give it another key costs less than to keep one for each connection.
 class RecordLayer::Cipher {
  public:
-  Cipher(Suite suite, const Keys& keys, bool seals) : iv_(keys.iv), seals_(seals) {
+  Cipher(Suite suite, Keys& keys, const uint8_t* secret, bool seals) : iv_(keys.iv), seals_(seals) {
+    if (!keys.known) keys.derive(suite, secret);
     static const CipherContextPtr sealing(EVP_CIPHER_CTX_new());
     static const CipherContextPtr opening(EVP_CIPHER_CTX_new());
     context_ = (seals ? sealing : opening).get();
@@ -174,25 +177,22 @@ class RecordLayer::Cipher {
   bool good_ = false;
 };
 
-RecordLayer::RecordLayer(const Protection& protection)
-    : peer_(derive(protection.suite, protection.peer_secret)), own_(derive(protection.suite, protection.own_secret)) {}
-
-RecordLayer::~RecordLayer() {
-  OPENSSL_cleanse(&peer_, sizeof peer_);
-  OPENSSL_cleanse(&own_, sizeof own_);
+void RecordLayer::Keys::derive(Suite suite, const uint8_t* secret) {
+  expand_label(suite, secret, "key", key, key_bytes(suite));
+  expand_label(suite, secret, "iv", iv, sizeof iv);
+  known = true;
 }
 
-RecordLayer::Keys RecordLayer::derive(Suite suite, const uint8_t* secret) {
-  Keys keys;
-  expand_label(suite, secret, "key", keys.key, key_bytes(suite));
-  expand_label(suite, secret, "iv", keys.iv, sizeof keys.iv);
-  return keys;
+void RecordLayer::Keys::forget() {
+  OPENSSL_cleanse(key, sizeof key);
+  OPENSSL_cleanse(iv, sizeof iv);
+  known = false;
 }
 
 // --- Sealing.
 
 bool RecordLayer::seal_record(Cipher& cipher, uint64_t sequence, uint8_t type, std::string_view content,
-                              std::string& out) const {
+                              std::string& out) {
   const size_t length = content.size() + 1 + kTagBytes;
   const char header[kHeader] = {static_cast<char>(kApplicationData), 3, 3, static_cast<char>(length >> 8),
                                 static_cast<char>(length)};
@@ -205,8 +205,8 @@ bool RecordLayer::seal_record(Cipher& cipher, uint64_t sequence, uint8_t type, s
   return false;
 }
 
-bool RecordLayer::seal(const Protection& protection, std::string_view plaintext, std::string& out) const {
-  Cipher cipher(protection.suite, own_, true);
+bool RecordLayer::seal(const Protection& protection, std::string_view plaintext, std::string& out) {
+  Cipher cipher(protection.suite, own_, protection.own_secret, true);
   for (uint64_t sequence = protection.progress.sealed; !plaintext.empty(); ++sequence) {
     const std::string_view content = plaintext.substr(0, kPlaintextBytes);
     if (!seal_record(cipher, sequence, kApplicationData, content, out)) return false;
@@ -216,25 +216,25 @@ bool RecordLayer::seal(const Protection& protection, std::string_view plaintext,
 }
 
 bool RecordLayer::seal_one(const Protection& protection, uint8_t type, std::string_view content,
-                           std::string& out) const {
-  Cipher cipher(protection.suite, own_, true);
+                           std::string& out) {
+  Cipher cipher(protection.suite, own_, protection.own_secret, true);
   return seal_record(cipher, protection.progress.sealed, type, content, out);
 }
 
-bool RecordLayer::seal_alert(const Protection& protection, Alert alert, std::string& out) const {
+bool RecordLayer::seal_alert(const Protection& protection, Alert alert, std::string& out) {
   const uint8_t level = alert == Alert::CloseNotify ? kAlertWarning : kAlertFatal;
   const char content[] = {static_cast<char>(level), static_cast<char>(alert)};
   return seal_one(protection, kAlert, {content, sizeof content}, out);
 }
 
-bool RecordLayer::seal_key_update(const Protection& protection, std::string& out) const {
+bool RecordLayer::seal_key_update(const Protection& protection, std::string& out) {
   constexpr char kMessage[kKeyUpdateMessageBytes] = {static_cast<char>(kKeyUpdate), 0, 0, 1, 0};  // update_not_requested
   return seal_one(protection, kHandshake, {kMessage, sizeof kMessage}, out);
 }
 
 void RecordLayer::update_own_keys(Protection& protection) {
   advance(protection.suite, protection.own_secret);
-  own_ = derive(protection.suite, protection.own_secret);
+  own_.forget();
   protection.progress.sealed = 0;
   protection.progress.owes_key_update = 0;
 }
@@ -266,7 +266,7 @@ RecordLayer::Opened RecordLayer::open(Protection& protection, std::span<const ch
     }
     if (records.size() - opened.used - kHeader < length) break;
     char* plaintext = into.data() + opened.plaintext;
-    if (!cipher) cipher.emplace(protection.suite, peer_, false);
+    if (!cipher) cipher.emplace(protection.suite, peer_, protection.peer_secret, false);
     if (!cipher->open(progress.opened, header, {header + kHeader, length}, plaintext)) {
       fail(opened, Alert::BadRecordMac, "a record does not open");
       break;
@@ -332,7 +332,7 @@ void RecordLayer::take_handshake(Protection& protection, std::string_view conten
   if (++progress.key_updates > kKeyUpdatesMax) return fail(opened, Alert::UnexpectedMessage, "too many KeyUpdates");
   if (message[4] == 1) progress.owes_key_update = 1;
   advance(protection.suite, protection.peer_secret);
-  peer_ = derive(protection.suite, protection.peer_secret);
+  peer_.forget();
   progress.opened = 0;
 }
 

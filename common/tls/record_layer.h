@@ -2,7 +2,8 @@
 //
 // What it needs to know of a connection is Protection, which is plain data: a connection whose handshake OpenSSL has
 // made goes on with it in another process, or in the successor of a dead one.
-// Owner      The derived keys are RecordLayer's, in the process's heap; Protection is whoever's keeps the connection.
+// Owner      The derived keys are RecordLayer's, in the process's heap, made when they are first needed; Protection is
+//            whoever's keeps the connection.
 // Thread     Worker loop thread only.
 // Sealing    The same plaintext sealed with the same Protection gives the same bytes: what was sealed and lost can be
 //            sealed again.  Other plaintext must never be sealed with a Protection that has been used, so what is to be
@@ -74,8 +75,8 @@ class RecordLayer {
     UserCanceled = 90,
   };
 
-  explicit RecordLayer(const Protection& protection);
-  ~RecordLayer();  // Overwrites its keys.
+  // Of one connection: from the first call on it is always given the same Protection, as it has changed since.
+  RecordLayer() = default;
   RecordLayer(const RecordLayer&) = delete;
   RecordLayer& operator=(const RecordLayer&) = delete;
 
@@ -87,14 +88,13 @@ class RecordLayer {
     bool answer = true;             // The failure is to be told; false: the peer has told it.
   };
   // Opens the records that are whole, until close_notify.  into has room for as much as `records` holds.
-  // REQUIRES: protection is the one it was made with, as it has changed since.
   Opened open(Protection& protection, std::span<const char> records, std::span<char> into);
 
   // Application data, in records of kPlaintextBytes and the rest; appended to `out`.  Their numbers begin with
   // progress.sealed, which the caller advances by records_for().
-  [[nodiscard]] bool seal(const Protection& protection, std::string_view plaintext, std::string& out) const;
-  [[nodiscard]] bool seal_alert(const Protection& protection, Alert alert, std::string& out) const;
-  [[nodiscard]] bool seal_key_update(const Protection& protection, std::string& out) const;
+  [[nodiscard]] bool seal(const Protection& protection, std::string_view plaintext, std::string& out);
+  [[nodiscard]] bool seal_alert(const Protection& protection, Alert alert, std::string& out);
+  [[nodiscard]] bool seal_key_update(const Protection& protection, std::string& out);
   // Our KeyUpdate is out: the next record is sealed with the next keys.
   void update_own_keys(Protection& protection);
 
@@ -109,15 +109,20 @@ class RecordLayer {
   static bool holds_record(std::span<const char> bytes);
 
  private:
+  // Of one direction (section 7.3).
   struct Keys {
+    ~Keys() { forget(); }
+    void derive(Suite suite, const uint8_t* secret);
+    void forget();  // They are overwritten.
+
     uint8_t key[32] = {};
     uint8_t iv[12] = {};
+    bool known = false;
   };
   class Cipher;
 
-  static Keys derive(Suite suite, const uint8_t* secret);
-  bool seal_record(Cipher& cipher, uint64_t sequence, uint8_t type, std::string_view content, std::string& out) const;
-  bool seal_one(const Protection& protection, uint8_t type, std::string_view content, std::string& out) const;
+  static bool seal_record(Cipher& cipher, uint64_t sequence, uint8_t type, std::string_view content, std::string& out);
+  bool seal_one(const Protection& protection, uint8_t type, std::string_view content, std::string& out);
   void take_handshake(Protection& protection, std::string_view content, Opened& opened);
   static void take_alert(Protection& protection, std::string_view content, Opened& opened);
 

@@ -103,22 +103,22 @@ void ServerSession::on_secret(const SSL* native, const char* line) noexcept {
   (own ? self->has_own_secret_ : self->has_peer_secret_) = read;
 }
 
-std::optional<Protection> ServerSession::take_over() {
-  if (state() != State::Established || SSL_version(ssl()) != TLS1_3_VERSION) return {};
+const Protection* ServerSession::take_over() {
+  if (state() != State::Established || SSL_version(ssl()) != TLS1_3_VERSION) return nullptr;
   const uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl()));
-  if (!is_movable(suite) || !has_peer_secret_ || !has_own_secret_ || SSL_has_pending(ssl()) != 0) return {};
+  if (!is_movable(suite) || !has_peer_secret_ || !has_own_secret_ || SSL_has_pending(ssl()) != 0) return nullptr;
   // A client that wants shorter records (RFC 6066 section 4) gets them from OpenSSL.
-  if (SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl())) != TLSEXT_max_fragment_length_DISABLED) return {};
+  if (SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl())) != TLSEXT_max_fragment_length_DISABLED) return nullptr;
   // What ended the handshake on our side are session tickets: the first records that these secrets have protected.
   std::string_view flight = std::string_view(wire.output).substr(wire.output.size() - last_flight_bytes_);
   uint64_t records = 0;
   for (; !flight.empty(); ++records) {
-    if (!RecordLayer::holds_record(flight) || flight[0] != 23) return {};
+    if (!RecordLayer::holds_record(flight) || flight[0] != 23) return nullptr;
     flight.remove_prefix(RecordLayer::kHeaderBytes + load_be<uint16_t>(flight.data() + 3));
   }
   protection_.suite = static_cast<Suite>(suite);
   protection_.progress.sealed = records;
-  return protection_;
+  return &protection_;
 }
 
 }  // namespace beamgate::tls

@@ -43,7 +43,7 @@ class ServerSession final : public Session {
   Negotiated negotiated() const;
   // Right behind the handshake: what its records are protected with from now on, so that the session may go.
   // Nothing: it stays with OpenSSL, and receive() goes on with what is unread.
-  std::optional<Protection> take_over();
+  const Protection* take_over();
 
   bool offers_http2() const { return contexts_.speaks_http2(listen_id_, server_name_); }
   std::vector<TicketKey> ticket_keys() const;

@@ -147,7 +147,7 @@ std::optional<std::string> next_inner(Input& input, bool& damaged) {
 // As a worker does it: what is left over comes again, with more behind it.
 Outcome open(const Protection& from, std::string_view bytes, Cut cut) {
   Protection protection = from;
-  std::optional<RecordLayer> layer(std::in_place, protection);
+  std::optional<RecordLayer> layer(std::in_place);
   Outcome out;
   std::string carry;
   in_pieces(bytes, cut, [&](std::string_view piece) {
@@ -163,7 +163,7 @@ Outcome open(const Protection& from, std::string_view bytes, Cut cut) {
     carry.erase(0, opened.used);
     BG_ASSERT(opened.failure || carry.size() < RecordLayer::kRecordBytesMax);
     BG_ASSERT(opened.failure || !RecordLayer::holds_record(carry));
-    if (cut == Cut::Unevenly && opened.used > 0) layer.emplace(protection);  // Another process has it from here on.
+    if (cut == Cut::Unevenly && opened.used > 0) layer.emplace();  // Another process has it from here on.
     return !opened.failure;
   });
   out.closed = protection.progress.received_close != 0;
@@ -206,7 +206,7 @@ void check_sealing(std::string_view bytes) {
   const Protection own = protection_of(bytes.empty() ? uint8_t{0} : static_cast<uint8_t>(bytes[0]));
   Protection other = own;
   memcpy(other.peer_secret, own.own_secret, sizeof other.peer_secret);
-  const RecordLayer layer(own);
+  RecordLayer layer;
   std::string sealed, again;
   BG_ASSERT(layer.seal(own, bytes, sealed) && layer.seal(own, bytes, again));
   BG_ASSERT(sealed == again && sealed.size() == RecordLayer::sealed_bytes(bytes.size()));

@@ -6,7 +6,9 @@ as those of TLS 1.2 and of HTTP/2 do.
 """
 
 import functools
+import hmac
 import os
+import struct
 import tempfile
 from signal import SIGKILL, SIGQUIT, SIGUSR2
 
@@ -14,6 +16,7 @@ import beamgate
 import continuity
 import h2_client
 import http_client
+import memory
 import tls_client
 import ws_client
 import ws_frame
@@ -110,7 +113,7 @@ class Load(TlsCase):
     def test_workers_killed_at_random(self):
         self.serve(env=continuity.LINGER).expect_deaths()
         oracle = self.kill_workers_under_load(connections=200)
-        self.assertGreater(oracle.key_updates, continuity.KILLS)
+        self.assertGreater(oracle.key_updates, continuity.kills())
 
     def test_control_with_openssl_s_records(self):
         self.serve("tls_engine openssl;").expect_deaths()
@@ -411,6 +414,100 @@ class States(TlsCase):
         self.kill()
         self.check(before)
         self.assertEqual(after.recv_close(), 1006)
+
+
+class Secrets(TlsCase):
+    """What a connection is protected with is in its worker's memory while it is needed, once, and then nowhere."""
+
+    NEEDED = {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"}
+
+    def connect_watched(self, **options):
+        """A client, and what is secret about it."""
+        context = self.context(suites=SUITES[0], **options)
+        client = self.connect(context=context)
+        self.check(client)
+        secrets = {label: secret for label, secret in context.secrets.items() if label != "EXPORTER_SECRET"}
+        self.assertGreaterEqual(secrets.keys(), self.NEEDED)
+        return client, secrets | {f"key of {label}": self.key_of(secrets[label]) for label in self.NEEDED}
+
+    def key_of(self, secret):
+        """RFC 8446 section 7.3."""
+        label = b"tls13 key"
+        info = struct.pack(f"!HB{len(label)}sBB", 16, len(label), label, 0, 1)
+        return hmac.new(secret, info, "sha256").digest()[:16]
+
+    def places(self, *watched):
+        """Where the secrets of each are: {name: mapping} and their workers."""
+        workers = self.running.worker_pids()
+        found = memory.places(workers, {(number, name): secret for number, secrets in enumerate(watched)
+                                        for name, secret in secrets.items()})
+        return [([(name, where) for _, where, (whose, name) in found if whose == number],
+                 {worker for worker, _, (whose, _) in found if whose == number}) for number in range(len(watched))]
+
+    def displace(self):
+        """Somebody else uses TLS in every worker, as ciphers keep the keys that they were last used with."""
+        workers = self.running.worker_pids()
+        others = [self.connect() for _ in range(20 * len(workers) - 19)]
+        for other in others:
+            self.check(other)
+        ends = [other.wire.sock.getsockname() for other in others]
+        self.assertEqual(set(self.workers_of(ends).values()), set(workers))
+        for other in others:
+            other.wire.close()
+
+    def check_in_use(self, *watched):
+        """In one arena, and the keys in the same worker's heap."""
+        for found, workers in self.places(*watched):
+            self.assertEqual(len(workers), 1)
+            self.assertEqual({name for name, where in found if where == "arena"}, self.NEEDED)
+            self.assertEqual({name for name, where in found if where != "arena"}, {f"key of {name}" for name in self.NEEDED})
+
+    def check_gone(self, *watched):
+        self.displace()
+        self.assertEqual(self.places(*watched), [([], set())] * len(watched))
+
+    def test_a_connection_that_has_ended(self):
+        self.serve_one()
+        client, secrets = self.connect_watched()
+        self.check_in_use(secrets)
+        client.close()
+        (found, _), = self.places(secrets)  # With nothing that could have overwritten them by chance.
+        self.assertFalse([name for name, _ in found if not name.startswith("key of ")])
+        self.check_gone(secrets)
+
+    def test_keys_that_have_changed(self):
+        self.serve_one()
+        client, secrets = self.connect_watched()
+        client.wire.sock.key_update(asks=True)
+        self.check(client)
+        self.check_gone(secrets)
+        self.check(client)
+
+    def test_connections_that_move(self):
+        self.serve(workers=1)
+        clients, secrets = zip(*(self.connect_watched() for _ in range(8)))
+        before = self.running.worker_pids()
+        self.reload(workers=2)
+        self.running.wait_workers(2, continuity.SETTLE_S)
+        ends = [client.wire.sock.getsockname() for client in clients]
+        beamgate.until(lambda: set(self.workers_of(ends).values()) > set(before), continuity.SETTLE_S, "some have moved")
+        for client in clients:
+            self.check(client)
+        self.displace()
+        self.check_in_use(*secrets)
+        for client in clients:
+            client.close()
+        self.check_gone(*secrets)
+
+    def test_a_session_of_tls_1_2(self):
+        self.serve_one()
+        context = self.context(version=tls_client.TLS12)
+        client = self.connect(context=context)
+        self.check(client)
+        (found, _), = self.places(context.secrets)
+        self.assertEqual([name for name, _ in found], ["CLIENT_RANDOM"])
+        client.close()
+        self.assertEqual(self.places(context.secrets), [([], set())])
 
 
 class Staying(TlsCase):

@@ -39,6 +39,7 @@ for library, name, *shape in (
         (openssl, "SSL_CTX_use_certificate_chain_file", INT, POINTER, TEXT),
         (openssl, "SSL_CTX_use_PrivateKey_file", INT, POINTER, TEXT, INT),
         (openssl, "SSL_CTX_set_ciphersuites", INT, POINTER, TEXT), (openssl, "SSL_new", POINTER, POINTER),
+        (openssl, "SSL_CTX_set_keylog_callback", None, POINTER, POINTER),
         (openssl, "SSL_free", None, POINTER), (openssl, "SSL_set_bio", None, POINTER, POINTER, POINTER),
         (openssl, "SSL_set_connect_state", None, POINTER), (openssl, "SSL_do_handshake", INT, POINTER),
         (openssl, "SSL_ctrl", LONG, POINTER, INT, LONG, TEXT), (openssl, "SSL_set1_host", INT, POINTER, TEXT),
@@ -48,6 +49,9 @@ for library, name, *shape in (
         (openssl, "SSL_set_session", INT, POINTER, POINTER), (openssl, "SSL_SESSION_free", None, POINTER),
         (openssl, "SSL_session_reused", INT, POINTER), (openssl, "SSL_get_version", TEXT, POINTER)):
     declare(library, name, *shape)
+
+
+ON_SECRET = ctypes.CFUNCTYPE(None, POINTER, TEXT)
 
 
 class TlsError(AssertionError):
@@ -75,12 +79,19 @@ class Context:
             check(openssl.SSL_CTX_set_ciphersuites(self.native, suites.encode()))
         if fragment:
             check(openssl.SSL_CTX_set_tlsext_max_fragment_length(self.native, fragment))
+        self.secrets = {}  # Of the newest handshake, by the labels of SSLKEYLOGFILE.
+        self.on_secret = ON_SECRET(self.note_secret)
+        openssl.SSL_CTX_set_keylog_callback(self.native, self.on_secret)
         if pair:
             check(openssl.SSL_CTX_use_certificate_chain_file(self.native, str(pair.certificate).encode()))
             check(openssl.SSL_CTX_use_PrivateKey_file(self.native, str(pair.key).encode(), PEM))
 
     def __del__(self):
         openssl.SSL_CTX_free(self.native)
+
+    def note_secret(self, _, line):
+        label, _, secret = line.decode().split()
+        self.secrets[label] = bytes.fromhex(secret)
 
     def wrap_socket(self, sock, server_hostname=None, session=None, suppress_ragged_eofs=False):
         """As ssl.SSLContext has it."""

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/secret.h"
 #include "worker/hub/hub.h"
 #include "worker/record/extras.h"
 #include "worker/record/tls_state.h"
@@ -28,9 +29,9 @@ struct Image {
   int64_t last_received_ms = 0;
   uint16_t descriptor = 0;       // Which of the batch's.
   record::Extras extras;
-  std::optional<record::TlsState> tls;  // Its Ref is not set.
-  std::string_view tls_carry;           // Ciphertext.
-  std::string_view negotiated;          // common/tls/negotiated.h
+  std::optional<Wiped<record::TlsState>> tls;  // Its Ref is not set.
+  std::string_view tls_carry;                  // Ciphertext.
+  std::string_view negotiated;                 // common/tls/negotiated.h
   std::string_view carry;
   std::string_view message;      // Of a WebSocket message in progress.
   std::string_view user;

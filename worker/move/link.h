@@ -7,6 +7,7 @@
 //            kernel had to drop are missing from the packet: who reads it counts them.
 #pragma once
 
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/secret.h"
 #include "common/base/unique_fd.h"
 #include "common/ipc/wire.h"
 #include "common/uv/poll_watcher.h"
@@ -61,15 +63,17 @@ class Link {
       decoder(kind);
       if (!decoder.finished()) return Error{Code::Invalid, 0, "a packet without a kind"};
       body.remove_prefix(sizeof(Kind));
-      if (!on_packet(kind, body, descriptors)) return Error{Code::Invalid, 0, "a wrong message"};
+      const bool good = on_packet(kind, body, descriptors);
+      explicit_bzero(packet_.get(), packet.value().size());  // It has brought secrets.
+      if (!good) return Error{Code::Invalid, 0, "a wrong message"};
     }
     return {};
   }
 
  private:
   template <typename Message>
-  static std::string packet_of(const Message& message) {
-    std::string out;
+  static SecretBytes packet_of(const Message& message) {
+    SecretBytes out;
     ipc::Encoder encoder(out);
     encoder(Message::kKind);
     Message::visit(encoder, message);
@@ -83,7 +87,7 @@ class Link {
 
   UniqueFd socket_;
   std::unique_ptr<uv::PollWatcher> watcher_;
-  std::deque<std::string> queue_;
+  std::deque<SecretBytes> queue_;
   std::unique_ptr<char[]> packet_;
 };
 

@@ -44,6 +44,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/secret.h"
 #include "worker/move/image.h"
 
 namespace beamgate::move {
@@ -59,10 +60,10 @@ class BatchWriter {
   void add(const Image& image);
   size_t bytes() const { return out_.size(); }
   uint32_t connections() const { return connections_; }
-  std::string finish();  // Once, last.
+  SecretBytes finish();  // Once, last.
 
  private:
-  std::string out_;
+  SecretBytes out_;
   uint32_t connections_ = 0;
 };
 

@@ -44,16 +44,18 @@ TlsState& Connections::tls_state(const Record& record) const { return *arena_.at
 
 TlsState& Connections::touch_tls(const Record& record) {
   TlsState& state = tls_state(record);
-  arena_.save(state);
+  arena_.save_secret(state);
   return state;
 }
 
-// A state with what was negotiated behind it.  False: the arena is full.
+// A state, but for its carry, with what was negotiated behind it.  False: the arena is full.
 bool Connections::keep_tls(Record& record, const TlsState& state, std::string_view negotiated) {
   const Ref ref = arena_.allocate(sizeof state + negotiated.size());
   if (ref == kNull) return false;
   TlsState& kept = *arena_.at<TlsState>(ref);
   kept = state;
+  kept.carry = kNull;
+  kept.carry_bytes = 0;
   kept.negotiated_bytes = static_cast<uint32_t>(negotiated.size());
   memcpy(&kept + 1, negotiated.data(), negotiated.size());
   record.tls = ref;
@@ -62,7 +64,7 @@ bool Connections::keep_tls(Record& record, const TlsState& state, std::string_vi
 
 void Connections::release_tls(Record& record) {
   if (record.tls != kNull) {
-    arena_.release_secret(tls_state(record).carry);
+    arena_.release(tls_state(record).carry);
     arena_.release_secret(record.tls);
     record.tls = kNull;
   }
@@ -72,13 +74,14 @@ void Connections::release_tls(Record& record) {
 // The handshake is done.  False: the session stays with OpenSSL.
 bool Connections::take_over_tls(Record& record) {
   const uint32_t slot = slot_of(record);
-  const std::optional<tls::Protection> protection = tls_.session(slot).take_over();
-  if (!protection) return false;
+  const tls::Protection* protection = tls_.session(slot).take_over();
+  if (protection == nullptr) return false;
   const std::string negotiated = tls_.negotiated(slot)->pack();
-  TlsState state{.protection = *protection};
+  if (negotiated.empty() || !keep_tls(record, {}, negotiated)) return false;
+  TlsState& state = tls_state(record);
+  state.protection = *protection;
   if (tls_.waits(slot)) state.batch = TlsBatch::Through;
-  if (negotiated.empty() || !keep_tls(record, state, negotiated)) return false;
-  tls_.take_over(slot, *protection);
+  tls_.take_over(slot);
   return true;
 }
 
@@ -189,7 +192,7 @@ bool Connections::settle_batch(const Record& record) {
   TlsState& state = tls_state(record);
   if (state.has_batch()) return true;
   if (state.said_close || (!state.wants_to_seal() && record.outbound_head == kNull)) return false;
-  arena_.save(state);
+  arena_.save_secret(state);
   state.batch = state.protection.progress.owes_key_update ? TlsBatch::KeyUpdate : TlsBatch::Queue;
   state.batch_bytes = std::min(record.outbound_bytes, TlsState::kBatchBytesMax);
   state.batch_sent = 0;
@@ -199,7 +202,7 @@ bool Connections::settle_batch(const Record& record) {
 // Seals the batch, whose plaintext is `turn` or, if that is empty, at the head of the queue.
 bool Connections::seal_batch(const Record& record, std::string_view turn, std::string& out) {
   const TlsState& state = tls_state(record);
-  const RecordLayer& records = tls_.records(slot_of(record));
+  RecordLayer& records = tls_.records(slot_of(record));
   switch (state.batch) {
     case TlsBatch::KeyUpdate: return records.seal_key_update(state.protection, out);
     case TlsBatch::Close: return records.seal_alert(state.protection, RecordLayer::Alert::CloseNotify, out);
@@ -373,11 +376,8 @@ bool Connections::restore_tls(Record& record, const TlsState& from, std::string_
   if (!from.is_sound() || carry.size() > TlsState::kCarryBytesMax) return false;
   auto unpacked = tls::Negotiated::unpack(negotiated, tls::name_of(from.protection.suite));
   if (!unpacked) return false;
-  TlsState state = from;
-  state.carry = kNull;
-  state.carry_bytes = 0;
-  if (!keep_tls(record, state, negotiated)) return false;
-  tls_.restore(slot_of(record), state.protection, std::move(*unpacked));
+  if (!keep_tls(record, from, negotiated)) return false;
+  tls_.restore(slot_of(record), std::move(*unpacked));
   record.transport = record::Transport::Tls;
   return keep_ciphertext(tls_state(record), {carry.data(), carry.size()});
 }

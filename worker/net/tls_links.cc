@@ -141,17 +141,17 @@ void TlsLinks::say_goodbye(uint32_t slot) { session(slot).close(); }
 
 // --- Records of our own.
 
-void TlsLinks::take_over(uint32_t slot, const tls::Protection& protection) {
+void TlsLinks::take_over(uint32_t slot) {
   Link& link = at(slot);
-  link.records = std::make_unique<tls::RecordLayer>(protection);
+  link.records = std::make_unique<tls::RecordLayer>();
   link.wire.output = link.session->wire.pending();
   link.session.reset();
   --sessions_;
 }
 
-void TlsLinks::restore(uint32_t slot, const tls::Protection& protection, tls::Negotiated negotiated) {
+void TlsLinks::restore(uint32_t slot, tls::Negotiated negotiated) {
   Link& link = make(slot);
-  link.records = std::make_unique<tls::RecordLayer>(protection);
+  link.records = std::make_unique<tls::RecordLayer>();
   link.negotiated = std::make_unique<const tls::Negotiated>(std::move(negotiated));
 }
 

@@ -74,9 +74,9 @@ class TlsLinks {
 
   // --- Records of our own.
   // The session goes; what it had still to write waits in the link.
-  void take_over(uint32_t slot, const tls::Protection& protection);
+  void take_over(uint32_t slot);
   // One that comes from another process.
-  void restore(uint32_t slot, const tls::Protection& protection, tls::Negotiated negotiated);
+  void restore(uint32_t slot, tls::Negotiated negotiated);
   tls::RecordLayer& records(uint32_t slot) const { return *at(slot).records; }
 
   // Ciphertext that the kernel hasn't taken: the rest of what is under way.

@@ -130,6 +130,10 @@ class Arena {
   void save(const T& object) {
     journal_.save(object);
   }
+  template <typename T>
+  void save_secret(const T& object) {
+    journal_.save_secret(&object, sizeof object);
+  }
   // Takes the open step of a dead worker back; slots: those whose records it had changed.
   bool undo(std::vector<uint32_t>& slots);
 

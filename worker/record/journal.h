@@ -13,11 +13,13 @@
 // Limits     kBytesMax of saved bytes; a step that saves more can't be taken back (undoable() is false).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace beamgate::record {
@@ -76,6 +78,11 @@ class Journal {
   void save(const T& object) {
     save(&object, sizeof object);
   }
+  // As well; the commit overwrites what was saved.
+  void save_secret(const void* at, size_t bytes) {
+    secret_ = true;
+    save(at, bytes);
+  }
 
   // At the commit; at once when no step is open.  end: the connection ends, whoever else may hold the descriptor.
   void close_descriptor(int fd, bool end);
@@ -110,10 +117,12 @@ class Journal {
   void commit() {
     ++number_;
     fence();
+    const auto kept = static_cast<size_t>(std::min<uint64_t>(head_->bytes, kKeptBytes));
     if (head_->bytes > kKeptBytes) give_back();
     head_->bytes = 0;
     head_->overflow = 0;
     fence();
+    if (std::exchange(secret_, false)) explicit_bzero(log_, kept);
   }
   void give_back();
 
@@ -121,6 +130,7 @@ class Journal {
   char* log_ = nullptr;
   char* base_ = nullptr;
   bool always_ = false;
+  bool secret_ = false;  // Something of the step's log is.
   int depth_ = 0;
   uint32_t number_ = 1;
   std::vector<Released> released_;

@@ -21,9 +21,10 @@ static_assert(std::is_nothrow_move_constructible_v<Secret>, "a vector that grows
 
 class Place {
  public:
-  template <typename... Args>
-  Secret* make(Args&&... args) {
-    return new (bytes_) Secret(std::forward<Args>(args)...);
+  template <typename T = Secret, typename... Args>
+  T* make(Args&&... args) {
+    static_assert(sizeof(T) <= sizeof bytes_);
+    return new (bytes_) T(std::forward<Args>(args)...);
   }
   std::string bytes() const { return {bytes_, sizeof bytes_}; }
 
@@ -59,6 +60,28 @@ TEST(Secret, IsOverwrittenWhenItIsMovedFromAndAssignedTo) {
   *secret = Secret("2nd");
   EXPECT_THAT(place.bytes(), Not(HasSubstr("first")));
   secret->~Secret();
+}
+
+struct Key {
+  char bytes[16] = {};
+};
+
+TEST(Wiped, IsOverwrittenWhenItIsDestroyed) {
+  Place place;
+  Key key;
+  memcpy(key.bytes, kShort, strlen(kShort));
+  auto* wiped = place.make<Wiped<Key>>(key);
+  ASSERT_THAT(place.bytes(), HasSubstr(kShort));
+  wiped->~Wiped();
+  EXPECT_THAT(place.bytes(), Not(HasSubstr(kShort)));
+}
+
+TEST(SecretBytes, AreBytes) {
+  SecretBytes bytes;
+  for (int i = 0; i < 1000; ++i) bytes.append(kShort);
+  EXPECT_EQ(bytes.size(), 7000u);
+  const SecretBytes taken = std::move(bytes);
+  EXPECT_TRUE(std::string_view(taken).ends_with(kShort));
 }
 
 TEST(Secret, AllThatWasReservedIsOverwritten) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 
@@ -150,6 +151,22 @@ TEST_F(JournalTest, ALargeStepGivesItsMemoryBack) {
   struct stat status {};
   ASSERT_EQ(fstat(file_.get(), &status), 0);
   EXPECT_LT(status.st_blocks * 512, 6 << 20);
+}
+
+TEST_F(JournalTest, WhatWasSavedOfASecretIsOverwrittenAtTheCommit) {
+  const std::string key = "a key of sixteen";
+  const Ref block = arena_.allocate(key.size());
+  memcpy(arena_.at(block), key.data(), key.size());
+  const std::string_view log(arena_.turn_buffer() + Arena::kTurnBytes, 4096);
+  {
+    const Step step(arena_);
+    arena_.save_secret(*arena_.at<std::array<char, 16>>(block));
+    arena_.release_secret(block);
+    EXPECT_NE(log.find(key), log.npos) << "this is where the log is";
+    EXPECT_EQ(std::string(arena_.at(block), key.size()), key);
+  }
+  EXPECT_EQ(log.find(key), log.npos);
+  EXPECT_NE(std::string(arena_.at(block), key.size()), key);
 }
 
 // A log that makes no sense is refused, whatever stands in it.
