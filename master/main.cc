@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/freed_memory.h"
 #include "common/config/command_line.h"
 #include "common/config/load.h"
 #include "common/config/places.h"
-#include "common/tls/memory.h"
 #include "common/version.h"
 #include "master/ctl/ctl.h"
 #include "master/image.h"
@@ -158,12 +159,17 @@ master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& 
           .configuration_name = configuration_name(line)};
 }
 
-// Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone.
-std::optional<int> reattach(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
-                            const master::Program& program) {
-  if (loaded.config->pid_path.empty() || !loaded.config->master_keeper) return std::nullopt;
-  auto claimed = master::claim_estate(master::estate_path(loaded.config->pid_path));
-  if (!claimed.ok()) return fail("can't start beside what runs: " + claimed.error().message());
+// What a master is made from, configuration and state, is gone before it serves: there are secrets in it that a reload
+// is to end.
+using MasterPtr = std::unique_ptr<master::Master>;
+
+// Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone; null: it
+// can't be.
+std::optional<MasterPtr> reattach(const CommandLine& line, const config::Config& config, master::ProcessTitle& title,
+                                  const master::Program& program) {
+  if (config.pid_path.empty() || !config.master_keeper) return std::nullopt;
+  auto claimed = master::claim_estate(master::estate_path(config.pid_path));
+  if (!claimed.ok()) return fail("can't start beside what runs: " + claimed.error().message()), nullptr;
   if (!claimed.value()) return std::nullopt;
   master::Estate estate = std::move(*claimed.value());
   const std::string bytes = std::move(estate.state);
@@ -180,37 +186,39 @@ std::optional<int> reattach(const CommandLine& line, const config::LoadResult& l
   if (state.value().descriptors().size() != estate.descriptors.size()) return leave_alone("their keeper lacks descriptors");
   const config::LoadResult before = config::load_text(state.value().process.config);
   if (!before.ok()) return leave_alone(config::report(before));
-  master::Master master(before.config, options_of(line, title, program));
-  return master.run(std::move(state).value(), std::move(estate), loaded.config->dump);
+  auto master = std::make_unique<master::Master>(before.config, options_of(line, title, program));
+  return master->take_place(std::move(state).value(), std::move(estate), config.dump) ? std::move(master) : nullptr;
 }
 
-int serve(const CommandLine& line, const config::LoadResult& loaded, master::ProcessTitle& title,
-          const master::Program& program) {
-  if (const auto status = reattach(line, loaded, title, program)) return *status;
-  master::Master master(loaded.config, options_of(line, title, program));
-  return master.run();
+MasterPtr start(const CommandLine& line, std::shared_ptr<const config::Config> config, master::ProcessTitle& title,
+                const master::Program& program) {
+  if (auto reattached = reattach(line, *config, title, program)) return std::move(*reattached);
+  auto master = std::make_unique<master::Master>(std::move(config), options_of(line, title, program));
+  return master->start() ? std::move(master) : nullptr;
 }
 
 // Goes on in the place of another binary.  Whatever is in the way: the place is given back.
-int take_over(const CommandLine& line, master::Inheritance inheritance, master::ProcessTitle& title,
-              const master::Program& program) {
+MasterPtr take_over(const CommandLine& line, master::Inheritance inheritance, master::ProcessTitle& title,
+                    const master::Program& program) {
   const auto give_back = [&](const std::string& reason) {
     inheritance.came_back = "the new binary could not take over: " + reason;
     const UniqueFd old_binary = std::move(inheritance.old_binary);
     if (old_binary.valid()) {
       static_cast<void>(master::execute(master::path_of_open(old_binary), program.arguments, inheritance, {}));
     }
-    return fail(*inheritance.came_back);
+    return fail(*inheritance.came_back), nullptr;
   };
   const auto bytes = master::read_file(inheritance.state.get());
   if (!bytes.ok()) return give_back(bytes.error().message());
   const auto state = master::parse_handover_state(bytes.value());
   if (!state.ok()) return give_back(state.error().message());
-  const config::LoadResult loaded = config::load_text(state.value().process.config);
+  config::LoadResult loaded = config::load_text(state.value().process.config);
   if (!loaded.ok()) return give_back(config::report(loaded));
-  master::Master master(loaded.config, options_of(line, title, program));
-  return master.run(state.value(), std::move(inheritance));
+  auto master = std::make_unique<master::Master>(std::move(loaded.config), options_of(line, title, program));
+  return master->take_over(state.value(), std::move(inheritance)) ? std::move(master) : nullptr;
 }
+
+int serve(const MasterPtr& master) { return master != nullptr ? master->serve() : 1; }
 
 int run(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {
   switch (line.mode) {
@@ -233,16 +241,22 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
       break;
   }
   if (line.mode == CommandLine::Mode::Run) {
-    if (auto inheritance = master::take_inheritance()) return take_over(line, std::move(*inheritance), title, program);
+    if (auto inheritance = master::take_inheritance()) {
+      return serve(take_over(line, std::move(*inheritance), title, program));
+    }
   }
-  const config::LoadResult loaded = config::load(line.load);
+  config::LoadResult loaded = config::load(line.load);
   const std::string report = config::report(loaded);
   fwrite(report.data(), 1, report.size(), stderr);
   if (line.mode == CommandLine::Mode::Test || line.mode == CommandLine::Mode::TestAndDump) {
     return test(line, loaded);
   }
   if (!loaded.ok()) return 1;
-  if (line.mode != CommandLine::Mode::Signal) return serve(line, loaded, title, program);
+  if (line.mode != CommandLine::Mode::Signal) {
+    auto config = std::move(loaded.config);
+    loaded = {};
+    return serve(start(line, std::move(config), title, program));
+  }
   const std::string reason = send_signal(signal_number(line.signal), loaded.config->pid_path);
   return reason.empty() ? 0 : fail(reason);
 }
@@ -251,7 +265,7 @@ int run(const CommandLine& line, master::ProcessTitle& title, const master::Prog
 }  // namespace beamgate
 
 int main(int argc, char** argv) {
-  if (!beamgate::tls::wipe_freed_memory()) return beamgate::fail("OpenSSL's memory is in use already");
+  if (!beamgate::overwrite_freed_memory_of_openssl()) return beamgate::fail("OpenSSL's memory is in use already");
   if (argc > 1 && std::string_view(argv[1]) == "ctl") return beamgate::ctl({argv + 2, static_cast<size_t>(argc - 2)});
   beamgate::config::CommandLine line;
   std::string error;

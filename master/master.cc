@@ -51,16 +51,15 @@ Master::~Master() {
   while (!strangers_.empty()) forget_stranger(strangers_.begin()->first);
 }
 
-int Master::run() {
-  if (!start()) {
-    if (!signals_) return 1;
-    exit_status_ = 1;
-    stop(false);
-  }
-  return serve();
+bool Master::start() {
+  if (begin()) return true;
+  exit_status_ = 1;
+  if (signals_) stop(false);
+  return signals_ != nullptr;
 }
 
 int Master::serve() {
+  for (const auto& step : std::exchange(first_, {})) step();
   if (supervisor_.alive() > 0 || !stopping_) loop_.run();
   notify_systemd("STOPPING=1");
   log_.notice("exited", {{"status", exit_status_}});
@@ -82,7 +81,7 @@ uint16_t Master::slots_wanted(const config::Config& config) const {
   return static_cast<uint16_t>(std::min<uint32_t>(asked, ipc::kWorkersMax));
 }
 
-bool Master::start() {
+bool Master::begin() {
   const config::Config& config = *config_;
   if (auto opened = log_.open(config.error_log_path, config.error_log_level); !opened.ok()) {
     return fail("error_log_failed", config.error_log_path, opened.error());
@@ -362,7 +361,16 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   if (keepers_) plan.life = &pages_->new_life(slot);
   plan.identity = identity_;
   plan.title = options_.title;
+  plan.let_go = [this] { let_go(); };
   return plan;
+}
+
+// In a child, which has what it needs: what is replaced by a reload shall not stay in its copy of our memory.
+void Master::let_go() {
+  config_.reset();
+  next_config_.reset();
+  bus_.let_go();
+  if (keeper_) keeper_->let_go();
 }
 
 void Master::tell_stop(uint16_t slot, bool graceful) {

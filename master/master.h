@@ -66,12 +66,15 @@ class Master final : private Bus::Observer,
   Master(std::shared_ptr<const config::Config> config, MasterOptions options);
   ~Master() override;
 
-  int run();  // The exit status.
+  // One of these, and then serve().  False: it can't be, and the log says why.
+  bool start();
   // Goes on from what another image has left.  state: the config given to the constructor is its text.
-  int run(const HandoverState& state, Inheritance inheritance);
+  bool take_over(const HandoverState& state, Inheritance inheritance);
   // Goes on from what another process has left that was killed.  wanted_config: what the configuration's files say
   // now; where it differs it is applied as by a reload.
-  int run(HandoverState state, Estate estate, std::string wanted_config);
+  bool take_place(HandoverState state, Estate estate, std::string_view wanted_config);
+
+  int serve();  // Until the end; the exit status.
 
  private:
   static constexpr const char* kProgram = "beamgate";
@@ -81,8 +84,7 @@ class Master final : private Bus::Observer,
 
   // Start.
   Result<void> prepare_process();
-  bool start();
-  int serve();
+  bool begin();
   bool fail(const char* event, const std::string& what, const Error& error);
   void began_to_serve();
 
@@ -151,6 +153,7 @@ class Master final : private Bus::Observer,
   void adopt_process(const HandoverState::Process& process);
   void adopt_history(const HandoverState& state);
   Result<void> adopt_pages(const HandoverState::Process& process);
+  void return_home(const std::string& reason);
   void start_worker(uint16_t slot) override;
   void dismiss_worker(uint16_t slot) override;
   void discard_worker(uint16_t slot) override;
@@ -167,6 +170,7 @@ class Master final : private Bus::Observer,
   // Workers.
   Result<pid_t> spawn(uint16_t slot) override;
   WorkerPlan plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, UniqueFd arena);
+  void let_go();
   void tell_stop(uint16_t slot, bool graceful) override;
   void kill(uint16_t slot, pid_t child) override;
   pid_t survivor(uint16_t slot) override;
@@ -230,6 +234,7 @@ class Master final : private Bus::Observer,
   UniqueFd foreign_pages_;        // Its shared pages, where their layout is not ours.
   uint64_t foreign_layout_ = 0;
   std::optional<std::string> going_back_;  // Why we execute the old binary again.
+  std::vector<std::function<void()>> first_;  // What serve() begins with: who is forked there has no copy of the state.
   std::optional<EventLoop::TimerId> cross_timer_;  // While we wait for the moment to execute another image.
   // Processes of slots that another master has started.
   struct Stranger {

@@ -97,7 +97,7 @@ void Master::start_keeper() {
     log_.warn("master_keeper_unavailable", {{"reason", reason}});
     return;
   }
-  auto keeper = MasterKeeper::start(estate_path(config_->pid_path), serialise(will()), options_.title);
+  auto keeper = MasterKeeper::start(estate_path(config_->pid_path), serialise(will()), options_.title, [this] { let_go(); });
   if (keeper.ok()) keeper_ = std::move(keeper).value();
   const auto published = keeper.ok() ? keeper_->publish() : Result<void>(keeper.error());
   if (published.ok()) return;
@@ -142,9 +142,9 @@ void Master::dismiss_keeper(pid_t pid) {
 
 // --- In the place of one that was killed.
 
-int Master::run(HandoverState state, Estate estate, std::string wanted_config) {
+bool Master::take_place(HandoverState state, Estate estate, std::string_view wanted_config) {
   if (config_->daemon) {
-    if (auto detached = daemon_.detach(); !detached.ok()) return fail("daemon_failed", "", detached.error()), 1;
+    if (auto detached = daemon_.detach(); !detached.ok()) return fail("daemon_failed", "", detached.error());
   }
   std::vector<int> numbers;
   for (UniqueFd& descriptor : estate.descriptors) numbers.push_back(descriptor.release());
@@ -155,13 +155,14 @@ int Master::run(HandoverState state, Estate estate, std::string wanted_config) {
     if (slot.state == static_cast<uint8_t>(WorkerState::Ready)) slot.wanted = true;
   }
   if (auto adopted = adopt(state); !adopted.ok()) {
-    fail("handover_failed", "", adopted.error());
-    return 1;
+    return fail("handover_failed", "", adopted.error());
   }
-  estate.accept();
-  log_.notice("master_takes_place", {{"workers", supervisor_.alive()}});
-  bus_.recount();
-  return serve();
+  first_.push_back([this, kept = std::make_shared<Estate>(std::move(estate))] {
+    kept->accept();
+    log_.notice("master_takes_place", {{"workers", supervisor_.alive()}});
+    bus_.recount();
+  });
+  return true;
 }
 
 void Master::on_recounted() {

@@ -121,27 +121,33 @@ void Master::cannot_cross(const std::string& reason) {
   next_task();
 }
 
-int Master::run(const HandoverState& state, Inheritance inheritance) {
+bool Master::take_over(const HandoverState& state, Inheritance inheritance) {
   old_binary_ = std::move(inheritance.old_binary);
   if (auto adopted = adopt(state); !adopted.ok()) {
     fail("handover_failed", "", adopted.error());
-    if (!old_binary_.valid()) return 1;
+    if (!old_binary_.valid()) return false;
     // What the state names is the same for whoever reads it next.
     inheritance.came_back = "the new binary could not take over: " + adopted.error().message();
     static_cast<void>(execute(path_of_open(old_binary_), options_.program.arguments, inheritance, state.descriptors()));
-    return 1;
+    return false;
   }
   inheritance.state.reset();
-  if (inheritance.came_back) {
-    count(metrics::Metric::UpgradesUndone);
-    tell(log::Level::Error, "upgrade_failed", {{"reason", *inheritance.came_back}});
-    notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
-    next_task();
-  } else {
-    takeover_.begin(supervisor_.wanted(), {config_->worker_shutdown_timeout_ms, config_->upgrade_trial_ms});
-  }
-  reap();
-  return serve();
+  first_.push_back([this, came_back = inheritance.came_back] {
+    if (came_back) {
+      return_home(*came_back);
+    } else {
+      takeover_.begin(supervisor_.wanted(), {config_->worker_shutdown_timeout_ms, config_->upgrade_trial_ms});
+    }
+    reap();
+  });
+  return true;
+}
+
+void Master::return_home(const std::string& reason) {
+  count(metrics::Metric::UpgradesUndone);
+  tell(log::Level::Error, "upgrade_failed", {{"reason", reason}});
+  notify_systemd("READY=1\nMAINPID=" + std::to_string(getpid()));
+  next_task();
 }
 
 Result<void> Master::adopt_pages(const HandoverState::Process& process) {
@@ -226,9 +232,11 @@ Result<void> Master::adopt(const HandoverState& state) {
   if (!foreign_pages_.valid()) close(state.process.pages);
   close(state.process.lives);
   adopt_settings(config);
-  start_keeper();
-  dismiss_keeper(state.kin.keeper);
-  supervisor_.want(wanted);
+  first_.push_back([this, keeper = state.kin.keeper, wanted] {
+    start_keeper();
+    dismiss_keeper(keeper);
+    supervisor_.want(wanted);
+  });
   return {};
 }
 

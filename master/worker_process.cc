@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "common/ipc/life.h"
 #include "common/ipc/sweep.h"
@@ -63,6 +64,7 @@ Result<void> become_worker(const WorkerPlan& plan, log::Log& log) {
 
 [[noreturn]] void run_child(WorkerPlan plan, const WorkerMain& worker_main) {
   Signals::reset_for_child();
+  if (plan.let_go) std::exchange(plan.let_go, {})();
   keep_only_plan(plan);
   if (plan.gate.valid() && !pass(std::move(plan.gate))) _exit(0);
   log::Log log("worker");

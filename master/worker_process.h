@@ -48,6 +48,7 @@ struct WorkerPlan {
   ipc::Life* life = nullptr;                     // As new; null: no keeper.
   Identity identity;
   ProcessTitle* title = nullptr;                 // Null: left as it is.
+  std::function<void()> let_go;                  // Called in the child: of what the master holds and it must not keep.
 };
 
 ipc::Handover make_handover(WorkerPlan&& plan);

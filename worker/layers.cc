@@ -178,6 +178,7 @@ Layers::~Layers() {
 }
 
 void Layers::follow() {
+  parts_->dispatcher.follow();
   parts_->channel_policy.follow();
   parts_->proxy.follow(parts_->settings.current().http);
   parts_->line.follow();

@@ -90,7 +90,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       counted_keys_(handover.counted_keys),
       address_seed_(handover.address_seed),
       metrics_(*handover.metrics),
-      settings_(handover.config),
+      settings_(std::move(handover.config)),
       arena_(std::move(arena)),
       poller_(std::move(poller)),
       connections_(arena_, poller_, metrics_, handover.worker),

@@ -56,6 +56,7 @@ class Bus {
 
   // What holds from now on for the bus and its channels.
   void follow(std::shared_ptr<const config::Config> config);
+  void let_go() { config_.reset(); }  // Of the configuration; nothing else is called any more.
 
   // REQUIRES: the slot has no port.
   Result<void> attach(uint16_t slot, uint16_t worker, UniqueFd socket);

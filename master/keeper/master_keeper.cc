@@ -35,7 +35,7 @@ bool has_hung_up(const pollfd& watched) { return (watched.revents & (POLLHUP | P
 }  // namespace
 
 Result<std::unique_ptr<MasterKeeper>> MasterKeeper::start(const std::string& path, std::string will,
-                                                          ProcessTitle* title) {
+                                                          ProcessTitle* title, std::function<void()> let_go) {
   std::unique_ptr<MasterKeeper> keeper(new MasterKeeper);
   auto socket = EstateSocket::listen(path);
   if (!socket.ok()) return socket.error();
@@ -46,6 +46,7 @@ Result<std::unique_ptr<MasterKeeper>> MasterKeeper::start(const std::string& pat
   if (page == MAP_FAILED) return system_error("can't share memory with the master's keeper");
   keeper->page_ = new (page) Page;
   keeper->title_ = title;
+  keeper->let_go_ = std::move(let_go);
   if (auto renewed = keeper->renew(std::move(will)); !renewed.ok()) return renewed.error();
   if (auto started = keeper->restart(); !started.ok()) return started.error();
   return keeper;
@@ -90,6 +91,8 @@ void MasterKeeper::end() {
 
 void MasterKeeper::keep() {
   if (title_ != nullptr) title_->set("master keeper process");
+  let_go();
+  if (let_go_) let_go_();
   while (master_lives()) accept_claim(socket_.descriptor());  // Closed at once: there is nothing to inherit.
   wait_for_heir(page_->will);
   _exit(0);

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,8 +29,9 @@ namespace beamgate::master {
 
 class MasterKeeper {
  public:
-  // Listens, and starts the process.  log: borrowed by the process.
-  static Result<std::unique_ptr<MasterKeeper>> start(const std::string& path, std::string will, ProcessTitle* title);
+  // Listens, and starts the process.  let_go: called in the process, of what the master holds and it must not keep.
+  static Result<std::unique_ptr<MasterKeeper>> start(const std::string& path, std::string will, ProcessTitle* title,
+                                                     std::function<void()> let_go = {});
   ~MasterKeeper();
   MasterKeeper(const MasterKeeper&) = delete;
   MasterKeeper& operator=(const MasterKeeper&) = delete;
@@ -37,6 +39,7 @@ class MasterKeeper {
   Result<void> renew(std::string will);
   // The process that new masters ask is this one now; before, it may still be another's.
   Result<void> publish() { return socket_.publish(); }
+  void let_go() { std::string().swap(will_text_); }  // In a child of the master.
   pid_t pid() const { return pid_; }
   Result<void> restart();  // After its death.
   void end();              // Kills it: whatever happens to the master now, nobody goes on.
@@ -58,6 +61,7 @@ class MasterKeeper {
   std::string will_text_;
   Page* page_ = nullptr;
   ProcessTitle* title_ = nullptr;
+  std::function<void()> let_go_;
   pid_t pid_ = 0;
 };
 

@@ -68,7 +68,7 @@ def arena_path(pid):
         with contextlib.suppress(OSError):
             if "memfd:beamgate-arena" in os.readlink(f"/proc/{pid}/fd/{number}"):
                 return f"/proc/{pid}/fd/{number}"
-    raise AssertionError("no arena among the descriptors")
+    raise LookupError("no arena among the descriptors")
 
 
 def used_parts(number):

@@ -32,5 +32,5 @@ def parts(pid):
                 for at in range(begin, end, PIECE):
                     with contextlib.suppress(OSError):  # Behind the end of a file.
                         yield where or "anonymous", os.pread(memory.fileno(), min(PIECE + 64, end - at), at)
-    with open(continuity.arena_path(pid), "rb") as arena:
+    with contextlib.suppress(LookupError), open(continuity.arena_path(pid), "rb") as arena:
         yield from (("arena", part) for _, part in continuity.used_parts(arena.fileno()))

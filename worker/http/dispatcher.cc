@@ -31,6 +31,8 @@ void Dispatcher::set_handler(config::Action action, Handler& handler) {
   handlers_[static_cast<size_t>(action)] = &handler;
 }
 
+void Dispatcher::follow() { router_.reset(); }
+
 const Router& Dispatcher::router() {
   const auto& current = settings_.current_shared();
   if (router_ == nullptr || router_->config() != current) router_ = std::make_unique<Router>(current);

@@ -56,6 +56,7 @@ class Dispatcher final : public Exchanges, private ErrorPages {
   void share_rates(ipc::RateTable* rates, uint64_t seed) { limits_.share(rates, seed); }
   // While it is short of memory, the worker takes no request but those for status and metrics.
   void set_short_of_memory(bool is_short) { short_of_memory_ = is_short; }
+  void follow();  // The configuration in force is another now.
   void drain() { parts_.draining = true; }  // The worker is about to end: no connection is kept.
 
   // --- For the layers.

@@ -266,12 +266,15 @@ int run_test_master(const std::string& directory, const Program& program) {
   auto inheritance = take_inheritance();
   if (!inheritance) {
     const auto loaded = load();
-    return loaded.ok() ? Master(loaded.config, options).run() : 77;
+    if (!loaded.ok()) return 77;
+    Master master(loaded.config, options);
+    return master.start() ? master.serve() : 1;
   }
   const auto bytes = read_file(inheritance->state.get());
   const auto state = parse_handover_state(bytes.value());
   const auto loaded = config::load_text(state.value().process.config);
-  return Master(loaded.config, options).run(state.value(), std::move(*inheritance));
+  Master master(loaded.config, options);
+  return master.take_over(state.value(), std::move(*inheritance)) ? master.serve() : 1;
 }
 
 }  // namespace beamgate::master
