@@ -37,7 +37,7 @@ bool overwrite_freed_memory_of_openssl() { return CRYPTO_set_mem_functions(alloc
 
 }  // namespace beamgate
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef BEAMGATE_SANITIZED
 
 // new[] and delete[], the sized and the nothrow ones come to these two (cppreference.com, "Global replacements").
 void* operator new(size_t bytes) {

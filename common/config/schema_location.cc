@@ -105,6 +105,17 @@ void inherit_alias(Location& location, const Location& outer) {
   }
 }
 
+// A message that no queue takes ends the connection of each who is to get it.
+void warn_of_small_queue(Setting& setting, const Location& location) {
+  const WebSocketAction& socket = location.websocket;
+  const bool passes_on = socket.mode != WebSocketAction::Mode::Raw || !socket.publish.empty();
+  if (location.action != Action::WebSocket || !passes_on || socket.message_bytes_max <= socket.send_queue_bytes) return;
+  setting.warn_at(setting.statement.name.at, "websocket_message_max lets clients send messages of " +
+                                                 std::to_string(socket.message_bytes_max) +
+                                                 " bytes, and a websocket_send_queue of " +
+                                                 std::to_string(socket.send_queue_bytes) + " takes none so large");
+}
+
 void enter_location(Setting& setting) {
   const Location& outer = *setting.frame.location;
   std::vector<Location>& siblings =
@@ -130,6 +141,7 @@ void enter_location(Setting& setting) {
   if (is_duplicate(siblings, location)) setting.error("duplicate location \"" + location.pattern + "\"");
   inherit_alias(location, outer);
   setting.loader.run_block(frame, setting.statement.children);
+  warn_of_small_queue(setting, location);
   order_script(location.script);
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
     location.action = Action::Static;

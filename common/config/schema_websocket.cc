@@ -175,7 +175,8 @@ constexpr Directive kRows[] = {
      .fallback = "64k",
      .min = "1",
      .max = "64m",
-     .help = "Largest reassembled message; a bigger one closes the connection with 1009."},
+     .help = "Largest reassembled message; a bigger one closes the connection with 1009.  Where other clients get it, their "
+         "websocket_send_queue has to have room for it."},
     {.name = "websocket_send_queue",
      .scopes = kHttpServerLocation,
      .set = store_bytes<kSocket, &WebSocketAction::send_queue_bytes>,

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 std::vector<std::string> errors_of(std::string_view text) {
   const LoadResult result = load_text(text, {}, "f");
@@ -250,6 +251,18 @@ TEST(Errors, AccessRules) {
   EXPECT_THAT(in("http", "set_real_ip_from all;"), HasSubstr("expected an address"));
   EXPECT_THAT(warnings_of("http { server { listen 1; deny 10.1.2.3/8; } }"),
               ElementsAre("f:1:32: low address bits of 10.1.2.3/8 are meaningless"));
+}
+
+TEST(Errors, MessagesThatNoQueueTakes) {
+  const auto with = [](const std::string& location) {
+    return warnings_of("http { websocket_message_max 2m; server { listen 1; location / { " + location + " } } }");
+  };
+  EXPECT_THAT(with("websocket echo;"),
+              ElementsAre("f:1:53: websocket_message_max lets clients send messages of 2097152 bytes, and a "
+                          "websocket_send_queue of 1048576 takes none so large"));
+  EXPECT_THAT(with("websocket raw; websocket_publish room;"), SizeIs(1));
+  EXPECT_THAT(with("websocket raw;"), SizeIs(0)) << "they are the application's";
+  EXPECT_THAT(with("websocket echo; websocket_send_queue 2m;"), SizeIs(0));
 }
 
 TEST(Errors, RealClients) {
