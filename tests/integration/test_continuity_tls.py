@@ -407,7 +407,7 @@ class States(TlsCase):
     def test_a_reload_decides_for_new_connections(self):
         self.serve(workers=1).expect_deaths()
         before = self.connect()
-        self.reload(http=self.http("tls_engine openssl;"))
+        self.reload(http=self.http("tls_engine openssl;"), result=r"\bconfiguration_in_force\b")
         after = self.connect()
         self.check(before)
         self.check(after)
@@ -437,12 +437,13 @@ class Secrets(TlsCase):
         return hmac.new(secret, info, "sha256").digest()[:16]
 
     def places(self, *watched):
-        """Where the secrets of each are: {name: mapping} and their workers."""
+        """Where the secrets of each are, [(name, mapping)], and their workers.  Nobody sees to what was on a stack."""
         workers = self.running.worker_pids()
         found = memory.places(workers, {(number, name): secret for number, secrets in enumerate(watched)
                                         for name, secret in secrets.items()})
-        return [([(name, where) for _, where, (whose, name) in found if whose == number],
-                 {worker for worker, _, (whose, _) in found if whose == number}) for number in range(len(watched))]
+        found = [(worker, where, number, name) for worker, where, (number, name) in found if where != "[stack]"]
+        return [([(name, where) for _, where, whose, name in found if whose == number],
+                 {worker for worker, _, whose, _ in found if whose == number}) for number in range(len(watched))]
 
     def displace(self):
         """Somebody else uses TLS in every worker, as ciphers keep the keys that they were last used with."""
