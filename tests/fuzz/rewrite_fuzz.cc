@@ -56,7 +56,7 @@ FUZZ_TARGET(rewrite) {
   request.method = "GET";
   request.host = "a";
   if (!http::go_to(input.rest(), request)) return;
-  const record::Record record;
+  const record::Record record{};
   config::Script script;
   script.push_back(step);
   const http::Direction direction = run_script(script, request, record);
