@@ -343,6 +343,7 @@ WorkerPlan Master::plan_for(uint16_t slot, uint16_t worker, UniqueFd bus, Unique
   plan.worker = worker;
   plan.generation = generation_;
   plan.config = config_;
+  plan.sandbox = config_->worker_sandbox;
   plan.bus = std::move(bus);
   plan.arena = std::move(arena);
   plan.log = log_.descriptor();

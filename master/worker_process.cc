@@ -86,7 +86,7 @@ ipc::Handover make_handover(WorkerPlan&& plan) {
   handover.slot = plan.slot;
   handover.worker = plan.worker;
   handover.generation = plan.generation;
-  handover.sandbox = plan.config->worker_sandbox;
+  handover.sandbox = plan.sandbox;
   handover.config = std::move(plan.config);
   handover.bus = std::move(plan.bus);
   handover.arena = std::move(plan.arena);

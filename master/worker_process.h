@@ -43,6 +43,7 @@ struct WorkerPlan {
   ipc::Switches* switches = nullptr;
   ipc::Recent* recent = nullptr;
   uint64_t address_seed = 0;
+  bool sandbox = false;
   const tls::TicketKeyPage* tickets = nullptr;
   int64_t started_ms = 0;
   ipc::Life* life = nullptr;                     // As new; null: no keeper.

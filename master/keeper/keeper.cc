@@ -77,6 +77,7 @@ Keeper::Keeper(WorkerPlan plan, const WorkerMain& worker_main)
       worker_main_(worker_main),
       life_(*plan_.life),
       log_("keeper"),
+      log_path_(plan_.config->error_log_path),
       log_level_(plan_.config->error_log_level) {}
 
 void Keeper::run() {
@@ -121,6 +122,7 @@ void Keeper::stand_by() {
   life_.standby_pid = getpid();
   set_title("standby keeper process");
   for (uint32_t word = life_.keeper_word; !ipc::owner_died(word); word = life_.keeper_word) {
+    let_go();
     ipc::wait_word(life_.keeper_word, word, kStandbyWaitMs);
   }
   life_.keeper_pid = getpid();
@@ -141,6 +143,7 @@ void Keeper::keep() {
       on_worker_death();
       continue;
     }
+    let_go();
     if (standby_ == 0) start_standby();
     watch_worker();
     ipc::wait_word(life_.worker_word, word, kLookMs);
@@ -203,7 +206,7 @@ ipc::Handover Keeper::successor_handover(Start how, int32_t death) {
     handover.listens.push_back({from.listens[i].id, UniqueFd(from.listens[i].fd)});
   }
   handover.config_text.reset(from.config);
-  if (from.generation != handover.generation) take_configuration(handover);
+  if (from.generation != handover.generation || handover.config == nullptr) take_configuration(handover);
   if (from.arena >= 0) {
     handover.predecessor.emplace(ipc::Predecessor{UniqueFd(from.arena), UniqueFd(from.poller), death});
   } else {
@@ -215,6 +218,13 @@ ipc::Handover Keeper::successor_handover(Start how, int32_t death) {
   return handover;
 }
 
+// The worker follows another configuration, of which a successor gets the text: the old one has secrets that were to end.
+void Keeper::let_go() {
+  const ipc::Inheritance& from = life_.inherited();
+  if (from.generation != plan_.generation && from.config >= 0) plan_.config.reset();
+}
+
+// In a successor.  Without any it ends, and ends its slot when that goes on.
 void Keeper::take_configuration(ipc::Handover& handover) {
   const uint32_t generation = life_.inherited().generation;
   config::LoadResult loaded;
@@ -223,6 +233,7 @@ void Keeper::take_configuration(ipc::Handover& handover) {
   }
   if (loaded.config == nullptr) {
     log().error("worker_configuration_lost", {{"slot", plan_.slot}, {"generation", generation}});
+    if (handover.config == nullptr) exit(kExitByDefault);
     return;
   }
   handover.config = loaded.config;
@@ -312,7 +323,7 @@ void Keeper::set_title(const char* title) {
 // By the number that is in force now.  Only while no worker lives, which could be closing it.
 log::Log& Keeper::log() {
   const int32_t number = life_.inherited().log;
-  log_.borrow(number < 0 ? 2 : number, plan_.config->error_log_path, log_level_);
+  log_.borrow(number < 0 ? 2 : number, log_path_, log_level_);
   return log_;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "common/ipc/life.h"
 #include "common/log/log.h"
@@ -51,6 +52,7 @@ class Keeper {
   void start_standby();
   void start_worker(Start how);
   ipc::Handover successor_handover(Start how, int32_t death);
+  void let_go();
   void take_configuration(ipc::Handover& handover);
 
   bool worker_is_dead(uint32_t word);
@@ -64,6 +66,7 @@ class Keeper {
   const WorkerMain& worker_main_;
   ipc::Life& life_;
   log::Log log_;
+  const std::string log_path_;
   const log::Level log_level_;
   Restarts restarts_;
   Watchdog watchdog_;
