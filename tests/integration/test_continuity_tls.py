@@ -430,6 +430,12 @@ class Secrets(TlsCase):
         self.assertGreaterEqual(secrets.keys(), self.NEEDED)
         return client, secrets | {f"key of {label}": self.key_of(secrets[label]) for label in self.NEEDED}
 
+    def end(self, client):
+        """Until its worker counts it no more."""
+        count = sum(self.connections_per_worker().values())
+        client.close()
+        beamgate.until(lambda: sum(self.connections_per_worker().values()) < count, continuity.SETTLE_S, "the end")
+
     def key_of(self, secret):
         """RFC 8446 section 7.3."""
         label = b"tls13 key"
@@ -471,7 +477,7 @@ class Secrets(TlsCase):
         self.serve_one()
         client, secrets = self.connect_watched()
         self.check_in_use(secrets)
-        client.close()
+        self.end(client)
         (found, _), = self.places(secrets)  # With nothing that could have overwritten them by chance.
         self.assertFalse([name for name, _ in found if not name.startswith("key of ")])
         self.check_gone(secrets)
@@ -497,7 +503,7 @@ class Secrets(TlsCase):
         self.displace()
         self.check_in_use(*secrets)
         for client in clients:
-            client.close()
+            self.end(client)
         self.check_gone(*secrets)
 
     def test_a_session_of_tls_1_2(self):
@@ -507,7 +513,7 @@ class Secrets(TlsCase):
         self.check(client)
         (found, _), = self.places(context.secrets)
         self.assertEqual([name for name, _ in found], ["CLIENT_RANDOM"])
-        client.close()
+        self.end(client)
         self.assertEqual(self.places(context.secrets), [([], set())])
 
 
