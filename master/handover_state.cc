@@ -99,7 +99,7 @@ bool is_sane(const HandoverState::Listen& listen) {
 
 bool is_sane(const HandoverState::Slot& slot) {
   const bool lives = slot.state != static_cast<uint8_t>(WorkerState::Exited);
-  return slot.slot < ipc::kSlotsMax && slot.state <= static_cast<uint8_t>(WorkerState::Draining) &&
+  return slot.slot < ipc::kSlotsMax && slot.pid >= 0 && slot.state <= static_cast<uint8_t>(WorkerState::Draining) &&
          lives == (slot.pid > 0) && (slot.bus == -1 || (slot.bus > 2 && lives));
 }
 

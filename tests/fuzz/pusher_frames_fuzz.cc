@@ -4,6 +4,7 @@
 #include "common/base/utf8.h"
 #include "common/json/value.h"
 #include "tests/fuzz/target.h"
+#include "worker/hub/hub.h"
 #include "worker/proto/pusher/channel_name.h"
 #include "worker/proto/pusher/frames.h"
 #include "worker/proto/pusher/signature.h"
@@ -43,8 +44,8 @@ FUZZ_TARGET(pusher_frames) {
   check_publication(bytes);
   if (const auto id = pusher::parse_socket_id(bytes)) BG_ASSERT(pusher::format_socket_id(*id) == bytes);
   if (const auto name = pusher::parse_channel(bytes)) {
-    BG_ASSERT(!bytes.empty() && bytes.size() <= pusher::kClientNameBytesMax);
     const bool is_user = name->kind == pusher::ChannelKind::User;  // Whose id may be anything.
+    BG_ASSERT(hub::Hub::valid_channel(bytes) && (is_user || bytes.size() <= pusher::kClientNameBytesMax));
     BG_ASSERT(is_user || bytes.find_first_of(" \n\"\\/?&") == bytes.npos);
     BG_ASSERT(name->kind != pusher::ChannelKind::Private || bytes.starts_with("private-"));
     BG_ASSERT((name->kind == pusher::ChannelKind::Presence) == bytes.starts_with("presence-"));

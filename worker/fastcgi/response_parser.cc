@@ -36,7 +36,11 @@ ResponseParser::State ResponseParser::feed(std::span<char> bytes, std::string_vi
     }
     if (content_left_ == 0 && padding_left_ == 0 && header_filled_ == kHeaderBytes) header_filled_ = 0;
   }
-  if (state_ == State::Complete && (bytes.size() - at != padding_left_)) surplus_ = true;
+  if (state_ == State::Complete) {  // The end's own padding may still come.
+    const size_t part = std::min(padding_left_, bytes.size() - at);
+    padding_left_ -= part;
+    if (part < bytes.size() - at) surplus_ = true;
+  }
   body = {bytes.data() + body_at_, body_bytes_};
   return state_;
 }

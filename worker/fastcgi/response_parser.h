@@ -38,7 +38,7 @@ class ResponseParser final : public http::ResponseReader {
   http::ResponseHead& head() override { return head_; }
   bool may_have_body() const override { return !to_head_ && head_.status != 204 && head_.status != 304; }
   std::string take_errors() override { return std::exchange(errors_, {}); }
-  bool reusable() const override { return state_ == State::Complete && !surplus_; }
+  bool reusable() const override { return state_ == State::Complete && !surplus_ && padding_left_ == 0; }
   Failure failure() const override { return failure_; }
   uint32_t app_status() const { return app_status_; }  // After Complete.
 

@@ -139,6 +139,9 @@ TEST(HandoverState, WhatContradictsItselfIsRefused) {
   EXPECT_TRUE(refused([](HandoverState& state) { state.slots[1].slot = 130; })) << "no sockets";
   EXPECT_TRUE(refused([](HandoverState& state) { state.slots[0].pid = 0; }));
   EXPECT_TRUE(refused([](HandoverState& state) { state.slots[0].pid = -1; })) << "kill(-1) would be a catastrophe";
+  EXPECT_TRUE(refused([](HandoverState& state) {
+    state.slots[1] = {.slot = state.slots[1].slot, .pid = -1, .state = static_cast<uint8_t>(WorkerState::Exited)};
+  })) << "and so it would be for one that is gone";
   EXPECT_TRUE(refused([](HandoverState& state) { state.slots[0].state = 4; }));
   EXPECT_TRUE(refused([](HandoverState& state) { state.slots[0].bus = 1; }));
   EXPECT_TRUE(refused([](HandoverState& state) { state.channels[0].interested = {128}; })) << "has no bus";

@@ -69,6 +69,7 @@ TEST(FastcgiResponse, APageInPiecesOfEverySize) {
     EXPECT_EQ(seen.fields, "Content-Type=text/html;X-A=b;");
     EXPECT_EQ(seen.body, "hello");
     EXPECT_EQ(seen.errors, "PHP warning");
+    EXPECT_TRUE(seen.reusable) << piece;
   }
   EXPECT_TRUE(read(bytes).reusable);
   EXPECT_TRUE(read(out(kPage) + ended()).reusable);  // An empty STDOUT isn't sent by all.
