@@ -1,12 +1,11 @@
 // Secret: a text that is overwritten in memory when it goes: destroyed, assigned to, or moved from.
 //
 // Owner      What holds keys and passwords as a value.  It is a std::string in all else.
-// Limits     A string that grows leaves its old bytes behind: make it of its final length, or reserve() before.  What is
-//            put together piece by piece is SecretBytes.
+// Limits     A copy is whoever's has made it.  Memory that is given back is freed_memory.h's
+//            matter: this is for what is short enough to be within an object, and for memory that is used again.
 #pragma once
 
 #include <cstring>
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -29,25 +28,6 @@ class Secret : public std::string {
     return *this;
   }
 };
-
-// Memory that is overwritten whenever it is given back.
-template <typename T>
-struct WipingAllocator {
-  using value_type = T;
-  WipingAllocator() = default;
-  template <typename U>
-  WipingAllocator(const WipingAllocator<U>&) noexcept {}
-  T* allocate(size_t count) { return std::allocator<T>().allocate(count); }
-  void deallocate(T* at, size_t count) noexcept {
-    explicit_bzero(at, count * sizeof(T));
-    std::allocator<T>().deallocate(at, count);
-  }
-  friend bool operator==(const WipingAllocator&, const WipingAllocator&) { return true; }
-};
-
-// Bytes with secrets among them; what they have outgrown is overwritten too.  A few may be in the object itself: see
-// that there is more.
-using SecretBytes = std::basic_string<char, std::char_traits<char>, WipingAllocator<char>>;
 
 // Plain data that is overwritten when it goes.
 template <typename T>

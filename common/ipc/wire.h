@@ -17,11 +17,9 @@
 
 namespace beamgate::ipc {
 
-// Text: std::string, or one that is made as it is (common/base/secret.h).
-template <typename Text = std::string>
 class Encoder {
  public:
-  explicit Encoder(Text& out) : out_(out) {}
+  explicit Encoder(std::string& out) : out_(out) {}
 
   template <typename T>
     requires std::is_integral_v<T> || std::is_enum_v<T>
@@ -47,7 +45,7 @@ class Encoder {
   }
 
  private:
-  Text& out_;
+  std::string& out_;
 };
 
 class Decoder {

@@ -20,7 +20,7 @@ std::string sealed(std::string_view bytes) {
   return out;
 }
 
-SecretBytes written(const move::Image& image) {
+std::string written(const move::Image& image) {
   move::BatchWriter writer(1, 2);
   writer.add(image);
   return writer.finish();
@@ -32,7 +32,7 @@ void check(const std::string& bytes) {
   BG_ASSERT(batch.value().connections.size() <= move::kBatchConnectionsMax);
   for (const move::Received& received : batch.value().connections) {
     if (received.refusal != nullptr) continue;
-    const SecretBytes once = written(received.image);
+    const std::string once = written(received.image);
     const auto again = move::read_batch(once);
     BG_ASSERT(again.ok() && again.value().connections.size() == 1);
     BG_ASSERT(again.value().connections[0].refusal == nullptr);

@@ -23,11 +23,11 @@ using record::Record;
 
 constexpr uint64_t kDescriptorsReserved = 256;  // For everything that isn't a client.
 
-Result<SecretBytes> read_memfd(int fd) {
+Result<std::string> read_memfd(int fd) {
   struct stat status {};
   if (fstat(fd, &status) != 0) return system_error("can't look at a batch");
   if (static_cast<uint64_t>(status.st_size) > Destination::kBlobBytesMax) return Error{Code::Invalid, 0, "batch too large"};
-  SecretBytes bytes(static_cast<size_t>(status.st_size), '\0');
+  std::string bytes(static_cast<size_t>(status.st_size), '\0');
   for (size_t done = 0; done < bytes.size();) {
     const ssize_t got = pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
     if (got <= 0) return system_error("can't read a batch");

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/base/secret.h"
 #include "common/base/unique_fd.h"
 #include "common/ipc/wire.h"
 #include "common/uv/poll_watcher.h"
@@ -72,8 +71,8 @@ class Link {
 
  private:
   template <typename Message>
-  static SecretBytes packet_of(const Message& message) {
-    SecretBytes out;
+  static std::string packet_of(const Message& message) {
+    std::string out;
     ipc::Encoder encoder(out);
     encoder(Message::kKind);
     Message::visit(encoder, message);
@@ -87,7 +86,7 @@ class Link {
 
   UniqueFd socket_;
   std::unique_ptr<uv::PollWatcher> watcher_;
-  std::deque<SecretBytes> queue_;
+  std::deque<std::string> queue_;
   std::unique_ptr<char[]> packet_;
 };
 

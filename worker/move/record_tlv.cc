@@ -120,7 +120,7 @@ void tls_state(V& v, S& s) {
 // --- Writing.
 
 template <typename Fill>
-void put(SecretBytes& out, Type type, Fill&& fill) {
+void put(std::string& out, Type type, Fill&& fill) {
   ipc::Encoder encoder(out);
   encoder(type);
   encoder(uint32_t{0});
@@ -129,11 +129,11 @@ void put(SecretBytes& out, Type type, Fill&& fill) {
   store_le(out.data() + begin - sizeof(uint32_t), static_cast<uint32_t>(out.size() - begin));
 }
 
-void put_bytes(SecretBytes& out, Type type, std::string_view bytes) {
+void put_bytes(std::string& out, Type type, std::string_view bytes) {
   if (!bytes.empty()) put(out, type, [&](auto&) { out.append(bytes); });
 }
 
-void put_items(SecretBytes& out, const Image& image) {
+void put_items(std::string& out, const Image& image) {
   const Record& fields = image.fields;
   put(out, Type::Basics, [&](auto& v) { basics(v, fields); });
   put(out, Type::Peer, [&](auto& v) { peer(v, fields); });
@@ -362,7 +362,7 @@ void BatchWriter::add(const Image& image) {
   ++connections_;
 }
 
-SecretBytes BatchWriter::finish() {
+std::string BatchWriter::finish() {
   store_le(out_.data() + kConnectionsAt, connections_);
   store_le(out_.data() + kTotalAt, static_cast<uint32_t>(out_.size()));
   store_le(out_.data() + kCrcAt, crc32c(out_));

@@ -44,7 +44,6 @@
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/base/secret.h"
 #include "worker/move/image.h"
 
 namespace beamgate::move {
@@ -60,10 +59,10 @@ class BatchWriter {
   void add(const Image& image);
   size_t bytes() const { return out_.size(); }
   uint32_t connections() const { return connections_; }
-  SecretBytes finish();  // Once, last.
+  std::string finish();  // Once, last.
 
  private:
-  SecretBytes out_;
+  std::string out_;
   uint32_t connections_ = 0;
 };
 

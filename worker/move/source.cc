@@ -246,7 +246,7 @@ bool Source::covered(const Batch& batch) const {
 void Source::offer(Batch& batch) {
   decisions_.open(batch.number);
   std::vector<int> descriptors;
-  const SecretBytes bytes = freeze(batch, descriptors);
+  const std::string bytes = freeze(batch, descriptors);
   Offer message{.batch = batch.number, .connections = static_cast<uint32_t>(descriptors.size()), .bytes = bytes};
   UniqueFd memfd;
   if (bytes.size() > kInlineBytesMax) {
@@ -284,7 +284,7 @@ void Source::ask_master(Batch& batch) {
 }
 
 // Freezes what is still there of the batch, and returns its bytes.
-SecretBytes Source::freeze(Batch& batch, std::vector<int>& descriptors) {
+std::string Source::freeze(Batch& batch, std::vector<int>& descriptors) {
   net::Connections& connections = context_.connections;
   BatchWriter writer(batch.number, build_id());
   std::vector<record::ConnId> frozen;

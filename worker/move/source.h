@@ -79,7 +79,7 @@ class Source {
   void subscribe(const Batch& batch);
   bool covered(const Batch& batch) const;
   void offer(Batch& batch);
-  SecretBytes freeze(Batch& batch, std::vector<int>& descriptors);
+  std::string freeze(Batch& batch, std::vector<int>& descriptors);
   void ask_master(Batch& batch);
   bool decide(Batch& batch);
   void thaw(const Batch& batch);

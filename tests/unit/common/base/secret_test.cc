@@ -76,14 +76,6 @@ TEST(Wiped, IsOverwrittenWhenItIsDestroyed) {
   EXPECT_THAT(place.bytes(), Not(HasSubstr(kShort)));
 }
 
-TEST(SecretBytes, AreBytes) {
-  SecretBytes bytes;
-  for (int i = 0; i < 1000; ++i) bytes.append(kShort);
-  EXPECT_EQ(bytes.size(), 7000u);
-  const SecretBytes taken = std::move(bytes);
-  EXPECT_TRUE(std::string_view(taken).ends_with(kShort));
-}
-
 TEST(Secret, AllThatWasReservedIsOverwritten) {
   std::string text = kLong;
   text.resize(3);

@@ -122,7 +122,7 @@ Image secured_websocket() {
 std::string batch_of(const std::vector<Image>& images) {
   BatchWriter writer(5, kBuild);
   for (const Image& image : images) writer.add(image);
-  return std::string(std::string_view(writer.finish()));
+  return writer.finish();
 }
 
 // With the checksum that belongs to it, so that what is behind it is tried too.
