@@ -246,6 +246,7 @@ class Grip(beamgate.TestCase):
         self.assertEqual(post(item(action="close")).status, 200)
         self.assertEqual(post({"items": [{"channel": "room", "formats": {"http-stream": {"content": "x"}}}]}).status, 200)
         for body in ("x", {}, {"items": {}}, {"items": [{}]}, item(), item(channel=""), item(**{"content-bin": "?"}),
+                     item(**{"content-bin": "/w==", "type": "text"}),
                      {"items": [{"channel": "room"}] * 1001},
                      {"items": [{"channel": "room", "meta": {"sender": "x" * 4096}, "ws-message": {"content": "x"}}]}):
             self.assertEqual(post(body).status, 400, body)

@@ -5,6 +5,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 #include "common/crypto/crypto.h"
 #include "common/crypto/jwt.h"
 #include "common/json/value.h"
@@ -77,6 +78,7 @@ std::optional<Item> read_item(const json::Value& value, const char*& problem) {
   } else {
     return problem = "ws-message without content", std::nullopt;
   }
+  if (!item.binary && !valid_utf8(item.bytes)) return problem = "text is not UTF-8", std::nullopt;
   const json::Value* meta = value.find("meta");
   if (meta != nullptr && meta->is_object()) item.meta = meta->dump();
   if (item.meta.size() > ipc::kMetaBytesMax) return problem = "meta too big", std::nullopt;

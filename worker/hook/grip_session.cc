@@ -6,6 +6,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 #include "common/crypto/crypto.h"
 #include "common/json/value.h"
 #include "worker/hook/grip_events.h"
@@ -24,6 +25,7 @@ constexpr uint16_t kCloseInternalError = 1011;
 
 constexpr Error kNoOpen{Code::Invalid, 0, "the answer to OPEN doesn't begin with OPEN"};
 constexpr Error kNoEvents{Code::Invalid, 0, "no application/websocket-events"};
+constexpr Error kNoText{Code::Invalid, 0, "the text of an event is not UTF-8"};
 
 void set_meta(GripState& state, std::string_view name, std::string_view value) {
   std::string key = to_lower(name);
@@ -124,6 +126,7 @@ std::optional<Message> read_content(const json::Value& control) {
   } else {
     return std::nullopt;
   }
+  if (!message.binary && !valid_utf8(message.bytes)) return std::nullopt;
   return message.bytes.size() > kTimedBytesMax ? std::nullopt : std::optional(std::move(message));
 }
 
@@ -298,11 +301,14 @@ Result<Actions> grip_actions(const Fields& fields, std::string_view content_type
   for (const GripEvent& event : events.value()) {
     switch (event.kind) {
       case GripEvent::Kind::Text:
+        if (!valid_utf8(event.content)) return kNoText;
+        [[fallthrough]];
       case GripEvent::Kind::Binary:
         take_data(event, state, actions);
         break;
       case GripEvent::Kind::Close:
         actions.close = read_close(event.content);
+        if (!valid_utf8(actions.close->reason)) return kNoText;
         break;
       case GripEvent::Kind::Disconnect:
         actions.close = Close{kCloseInternalError, {}};

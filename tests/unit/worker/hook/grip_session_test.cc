@@ -24,6 +24,27 @@ TEST(GripSession, AnAnswerToOpenBeginsWithOpen) {
   EXPECT_TRUE(grip_actions({}, "Application/WebSocket-Events; charset=utf-8", "", {}, false).ok());
 }
 
+std::string event(std::string_view text) {
+  std::string out;
+  write_grip_event(GripEvent::Kind::Text, text, out);
+  return out;
+}
+
+TEST(GripSession, TextIsUtf8) {
+  const auto taken = [](const char* events) { return grip_actions({}, kEventsType, events, {}, false).ok(); };
+  EXPECT_TRUE(taken("TEXT 2\r\n\xc3\xa4\r\nBINARY 1\r\n\xc3\r\n"));
+  EXPECT_FALSE(taken("TEXT 1\r\n\xc3\r\n"));
+  EXPECT_TRUE(taken("CLOSE 4\r\n\x0f\xa1\xc3\xa4\r\n"));
+  EXPECT_FALSE(taken("CLOSE 3\r\n\x0f\xa1\xc3\r\n"));
+  const Fields fields = {{"sec-websocket-extensions", "grip"}};
+  const auto delays = [&](const char* type) {
+    const std::string text = std::string(R"(c:{"type":"send-delayed","timeout":5,"content-bin":"AP8=","message-type":")") + type + "\"}";
+    return GripState::parse(*act(fields, event(text)).state).next_ms() != 0;
+  };
+  EXPECT_TRUE(delays("binary"));
+  EXPECT_FALSE(delays("text"));
+}
+
 TEST(GripSession, WithoutTheExtensionEverythingIsData) {
   const Actions actions = act({}, "OPEN\r\nTEXT 5\r\nc:{}x\r\nBINARY 2\r\n\1\2\r\n");
   ASSERT_EQ(actions.send.size(), 2u);
@@ -42,12 +63,6 @@ TEST(GripSession, ControlMessagesSteer) {
   EXPECT_TRUE(state.control);
   EXPECT_TRUE(state.detached);
   EXPECT_EQ(state.prefix, "");
-}
-
-std::string event(std::string_view text) {
-  std::string out;
-  write_grip_event(GripEvent::Kind::Text, text, out);
-  return out;
 }
 
 TEST(GripSession, MessagesThatTheGatewaySendsByItself) {
