@@ -1,8 +1,8 @@
 // Secret: a text that is overwritten in memory when it goes: destroyed, assigned to, or moved from.
 //
 // Owner      What holds keys and passwords as a value.  It is a std::string in all else.
-// Limits     A copy is whoever's has made it.  Memory that is given back is freed_memory.h's
-//            matter: this is for what is short enough to be within an object, and for memory that is used again.
+// Limits     Copies are the matter of who makes them, and memory that is given back that of freed_memory.h: this is for
+//            texts that are short enough to be within an object, and for memory that is used again.
 #pragma once
 
 #include <cstring>

@@ -422,9 +422,9 @@ class Secrets(TlsCase):
 
     NEEDED = {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"}
 
-    def connect_watched(self, **options):
+    def connect_watched(self):
         """A client, and what is secret about it."""
-        context = self.context(suites=SUITES[0], **options)
+        context = self.context(suites=SUITES[0])
         client = self.connect(context=context)
         self.check(client)
         secrets = {label: secret for label, secret in context.secrets.items() if label != "EXPORTER_SECRET"}

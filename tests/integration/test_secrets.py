@@ -1,4 +1,4 @@
-"""What was secret in a configuration is nowhere in the memory of master and workers once another is in force.
+"""What was secret in a configuration is nowhere in the memory of any process once another is in force.
 
 The memory is looked at as by somebody who has got at it: see memory.py.  Keys of connections: test_continuity_tls.py.
 """

@@ -75,6 +75,15 @@ class OwnRecords : public testing::Test {
     return {into.data(), opened.plaintext};
   }
 
+  std::string heard_in_turns(int turns) {
+    std::string all;
+    for (; turns > 0; --turns) {
+      turn();
+      all += heard();
+    }
+    return all;
+  }
+
   // The key update has been counted as a record of the old keys, and the peer has followed.
   void expect_new_keys(uint64_t records) {
     EXPECT_EQ(peer_.progress.key_updates, 0) << "data came behind it";
@@ -110,11 +119,7 @@ TEST_F(OwnRecords, KeysChangeBetweenTwoMessages) {
 TEST_F(OwnRecords, KeysChangeInALargeBacklog) {
   const std::string large(200'000, 'x');
   ASSERT_TRUE(connections_->send(*record_, large));
-  std::string all;
-  for (int i = 0; i < 20; ++i) {
-    turn();
-    all += heard();
-  }
+  const std::string all = heard_in_turns(20);
   EXPECT_EQ(all == large, true) << all.size();
   expect_new_keys(RecordLayer::records_for(large.size() - record::TlsState::kBatchBytesMax));
 }
@@ -122,11 +127,7 @@ TEST_F(OwnRecords, KeysChangeInALargeBacklog) {
 TEST_F(OwnRecords, KeysChangeInWhatIsSentThrough) {
   const std::string large(100'000, 'x');
   ASSERT_TRUE(connections_->send_through(*record_, large));
-  std::string all;
-  for (int i = 0; i < 20; ++i) {
-    turn();
-    all += heard();
-  }
+  const std::string all = heard_in_turns(20);
   EXPECT_EQ(all == large, true) << all.size();
   expect_new_keys(RecordLayer::records_for(large.size() - record::TlsState::kBatchBytesMax));
 }
