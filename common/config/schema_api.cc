@@ -4,16 +4,11 @@
 namespace beamgate::config {
 namespace {
 
-constexpr size_t kKeyBytesSafe = 16;  // A shorter one can be guessed.
 constexpr size_t kKeysMax = 16;
 
 void add_key(Setting& setting, std::vector<Secret>& keys) {
   if (setting.first(setting.row.name)) keys.clear();
-  if (setting.arg().empty()) return setting.fail(0, "a key");
-  if (setting.arg().size() < kKeyBytesSafe) {
-    setting.warn_at(setting.at(), "this \"" + std::string(setting.row.name) + "\" is shorter than " +
-                                      std::to_string(kKeyBytesSafe) + " bytes and can be guessed");
-  }
+  if (!setting.is_secret(setting.arg())) return;
   if (keys.size() >= kKeysMax) return setting.fail(0, "more than " + std::to_string(kKeysMax) + " keys");
   keys.push_back(setting.arg());
 }

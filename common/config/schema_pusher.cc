@@ -7,7 +7,6 @@
 namespace beamgate::config {
 namespace {
 
-constexpr size_t kSecretBytesSafe = 16;  // A shorter one can be guessed.
 constexpr size_t kNameBytesMax = 64;
 
 struct EventName {
@@ -36,11 +35,7 @@ void set_app_name(Setting& setting) {
 }
 
 void set_app_secret(Setting& setting) {
-  if (setting.arg().empty()) return setting.fail(0, "a secret");
-  if (setting.arg().size() < kSecretBytesSafe) {
-    setting.warn_at(setting.at(), "this \"secret\" is shorter than " + std::to_string(kSecretBytesSafe) +
-                                      " bytes and can be guessed");
-  }
+  if (!setting.is_secret(setting.arg())) return;
   setting.frame.app->secret = setting.arg();
 }
 

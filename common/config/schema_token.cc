@@ -13,11 +13,7 @@ constexpr size_t kSecretsMax = 2;
 void set_secret(Setting& setting) {
   TokenRules& token = *setting.frame.token;
   const std::string& secret = setting.arg();
-  if (secret.empty()) return setting.fail(0, "a secret");
-  if (secret.size() < kSecretBytesSafe) {
-    setting.warn_at(setting.at(), "this \"secret\" is shorter than " + std::to_string(kSecretBytesSafe) +
-                                      " bytes and can be guessed");
-  }
+  if (!setting.is_secret(secret, kSecretBytesSafe)) return;
   if (token.secrets.size() >= kSecretsMax) return setting.fail(0, "more than two secrets");
   token.secrets.push_back(secret);
 }

@@ -10,7 +10,6 @@
 namespace beamgate::config {
 namespace {
 
-constexpr size_t kSecretBytesSafe = 16;  // A shorter one can be guessed.
 constexpr size_t kSecretsMax = 2;
 constexpr size_t kForwardedFieldsMax = 64;
 
@@ -61,11 +60,7 @@ void set_secret(Setting& setting) {
     if (!decoded.has_value()) return setting.fail(0, "what follows \"whsec_\" is not base64");
     secret = *decoded;
   }
-  if (secret.empty()) return setting.fail(0, "a secret");
-  if (secret.size() < kSecretBytesSafe) {
-    setting.warn_at(setting.at(), "this \"secret\" is shorter than " + std::to_string(kSecretBytesSafe) +
-                                      " bytes and can be guessed");
-  }
+  if (!setting.is_secret(secret)) return;
   if (secrets.size() >= kSecretsMax) return setting.fail(0, "more than two secrets");
   secrets.push_back(std::move(secret));
 }

@@ -61,6 +61,9 @@ class Setting {
   void error_at(Position at, const std::string& message);
   void warn_at(Position at, const std::string& message);
 
+  // What argument 0 says is no secret when it is empty, which is an error; one that can be guessed is warned of.
+  bool is_secret(std::string_view secret, size_t bytes_safe = 16);
+
   // True once per block and key: a list that is inherited starts anew with the block's first entry.
   bool first(std::string_view key);
 

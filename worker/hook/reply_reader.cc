@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "worker/hook/retry_after.h"
+#include "worker/http/grammar.h"
 
 namespace beamgate::hook {
 namespace {
@@ -27,10 +28,6 @@ bool is_of_grip(std::string_view name) {
          name == "content-bytes-accepted";
 }
 
-bool has_control_byte(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
-}
-
 }  // namespace
 
 bool ReplyReader::on_head_line(std::string_view line) {
@@ -50,7 +47,7 @@ bool ReplyReader::on_head_line(std::string_view line) {
 }
 
 void ReplyReader::keep(std::string_view name, std::string_view value) {
-  if (has_control_byte(value)) return;
+  if (!http::is_field_value(value)) return;
   if (name == "content-type" || name.starts_with("beamgate-") || passed(name) || (grip_ && is_of_grip(name))) {
     fields_.emplace_back(name, value);
   }

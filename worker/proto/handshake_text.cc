@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/tls/negotiated.h"
+#include "worker/http/grammar.h"
 #include "worker/record/text_block.h"
 
 namespace beamgate::proto {
@@ -21,10 +22,6 @@ bool may_be_forwarded(std::string name) {
   const auto reserved = [&](std::string_view prefix) { return name.starts_with(prefix); };
   return std::none_of(std::begin(kReserved), std::end(kReserved), reserved) &&
          std::find(std::begin(kNever), std::end(kNever), name) == std::end(kNever);
-}
-
-bool has_control_byte(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
 }  // namespace
@@ -57,7 +54,7 @@ std::string forwarded_fields(const std::vector<http::Field>& fields, const std::
   for (const http::Field& field : fields) {
     const std::string name = to_lower(field.name);
     if (std::find(listed.begin(), listed.end(), name) == listed.end()) continue;
-    if (!may_be_forwarded(name) || has_control_byte(field.value)) continue;
+    if (!may_be_forwarded(name) || !http::is_field_value(field.value)) continue;
     out.append(name).append(": ").append(field.value).append("\r\n");
   }
   return out;
@@ -77,7 +74,7 @@ std::string certificate_fields(const tls::Negotiated* tls) {
   if (tls == nullptr || tls->verify() == tls::Verify::Off) return {};
   std::string out;
   const auto add = [&out](std::string_view name, const std::string& value) {
-    if (!value.empty() && !has_control_byte(value)) out.append(name).append(": ").append(value).append("\r\n");
+    if (!value.empty() && http::is_field_value(value)) out.append(name).append(": ").append(value).append("\r\n");
   };
   add("beamgate-client-verify", tls->client_verify());
   add("beamgate-client-subject", tls->client_subject());
