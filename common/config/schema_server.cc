@@ -93,7 +93,6 @@ void add_address(Setting& setting, const Address& address, const ListenParameter
   seen.listen.proxy_protocol = proxy_protocol;
   seen.listen.tls = tls;
   seen.listen.http2 = http2;
-  if (tls && proxy_protocol) setting.error("\"ssl\" and \"proxy_protocol\" at one address are not supported: " + address.text);
   if (parameters.tls) setting.loader.tls_at.emplace(address.text, setting.statement.name.at);
   seen.options = seen.options || parameters.options;
   if (parameters.default_server) {
@@ -244,7 +243,7 @@ constexpr Directive kRows[] = {
          "speak HTTP/2 too, as if each had \"http2 on\".  Each worker has a socket of its own for each address, "
          "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
          "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
-         "that doesn't is closed.  Whether its address becomes the client's is for set_real_ip_from and "
+         "that doesn't is closed.  A TLS handshake comes behind it.  Whether its address becomes the client's is for set_real_ip_from and "
          "real_ip_header."},
     {.name = "server_name",
      .scopes = kServer,

@@ -24,6 +24,8 @@ constexpr const char* kDropped = "Messages that did not reach whom they were for
 constexpr const char* kBusQueue = "Bytes that wait on the bus, by direction.";
 constexpr const char* kWebhookFailures = "Webhook requests that failed, by reason.";
 constexpr const char* kUpstreamFailures = "Upstream attempts that failed, by reason.";
+constexpr const char* kChecksFailed = "Health checks of upstream servers that failed, by reason.";
+constexpr const char* kTlsFailed = "TLS handshakes with clients that failed, by reason.";
 constexpr const char* kEventsDropped = "Webhook events that were not delivered, by reason.";
 constexpr const char* kFloods = "HTTP/2 connections ended because of a flood, by what there was too much of.";
 constexpr const char* kLinesLost = "Lines of logs that could not be written.";
@@ -167,12 +169,23 @@ constexpr Row kRows[] = {
     {"upstream_connections_opened", "", Counter, "Connections opened to upstream servers."},
     {"upstream_retries", "", Counter, "Requests passed on once more after an attempt had failed."},
     {"upstream_checks", "", Counter, "Health checks of upstream servers made."},
-    {"upstream_checks_failed", "", Counter, "Health checks of upstream servers that failed."},
+    {"upstream_checks_failed", "reason=\"connect\"", Counter, kChecksFailed},
+    {"upstream_checks_failed", "reason=\"timeout\"", Counter, kChecksFailed},
+    {"upstream_checks_failed", "reason=\"closed\"", Counter, kChecksFailed},
+    {"upstream_checks_failed", "reason=\"malformed\"", Counter, kChecksFailed},
+    {"upstream_checks_failed", "reason=\"status\"", Counter, kChecksFailed},
     {"upstream_resolutions", "", Counter, "Names of upstream servers asked for at run time."},
     {"upstream_resolutions_failed", "", Counter, "Names of upstream servers that were not answered."},
     {"upstream_tunnels_active", "", Gauge, "WebSockets passed through to upstream servers now."},
     {"tls_handshakes", "", Counter, "TLS handshakes with clients that were completed."},
-    {"tls_handshakes_failed", "", Counter, "TLS handshakes with clients that failed."},
+    {"tls_handshakes_failed", "reason=\"version\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"cipher\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"protocol\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"rejected\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"alert\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"malformed\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"timeout\"", Counter, kTlsFailed},
+    {"tls_handshakes_failed", "reason=\"closed\"", Counter, kTlsFailed},
     {"tls_sessions_resumed", "", Counter, "Completed TLS handshakes that resumed a session."},
     {"http_gzip_input_bytes", "", Counter, "Bytes of response bodies that were compressed."},
     {"http_gzip_output_bytes", "", Counter, "Bytes that they were compressed to."},

@@ -152,12 +152,23 @@ enum class Metric : uint16_t {
   UpstreamConnectionsOpened,
   UpstreamRetries,                 // Requests passed to another server, or again on a fresh connection.
   UpstreamChecks,                  // Health checks made.
-  UpstreamChecksFailed,
+  UpstreamChecksFailedConnect,
+  UpstreamChecksFailedTimeout,
+  UpstreamChecksFailedClosed,
+  UpstreamChecksFailedMalformed,
+  UpstreamChecksFailedStatus,
   UpstreamResolutions,             // Names asked for again.
   UpstreamResolutionsFailed,
   UpstreamTunnelsActive,           // Gauge.
   TlsHandshakes,
-  TlsHandshakesFailed,
+  TlsHandshakesFailedVersion,      // tls::HandshakeFailure::Kind
+  TlsHandshakesFailedCipher,
+  TlsHandshakesFailedProtocol,
+  TlsHandshakesFailedRejected,
+  TlsHandshakesFailedAlert,
+  TlsHandshakesFailedMalformed,
+  TlsHandshakesFailedTimeout,
+  TlsHandshakesFailedClosed,
   TlsSessionsResumed,
   GzipBytesIn,                     // Of bodies, before they were compressed ...
   GzipBytesOut,                    // ... and after.

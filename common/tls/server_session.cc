@@ -69,6 +69,11 @@ int ServerSession::on_client_hello(SSL* hello, int* alert, void*) noexcept {
   return SSL_CLIENT_HELLO_ERROR;
 }
 
+HandshakeFailure ServerSession::failure() const {
+  if (context_->rejects()) return {HandshakeFailure::Kind::Rejected, "ssl_reject_handshake"};
+  return Session::failure();
+}
+
 bool ServerSession::choose_context() {
   if (server_name_.empty()) return true;
   auto wanted = contexts_.context_of(listen_id_, server_name_);

@@ -44,6 +44,8 @@ class ServerSession final : public Session {
   // Right behind the handshake: what its records are protected with from now on, so that the session may go.
   // Nothing: it stays with OpenSSL, and receive() goes on with what is unread.
   const Protection* take_over();
+  bool has_begun() const { return SSL_in_before(ssl()) == 0; }  // Something has been received.
+  HandshakeFailure failure() const;
 
   bool offers_http2() const { return contexts_.speaks_http2(listen_id_, server_name_); }
   std::vector<TicketKey> ticket_keys() const;

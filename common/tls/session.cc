@@ -1,6 +1,34 @@
 #include "common/tls/session.h"
 
 namespace beamgate::tls {
+namespace {
+
+using Kind = HandshakeFailure::Kind;
+
+Kind kind_of(int reason) {
+  if (reason >= SSL_AD_REASON_OFFSET) return Kind::Alert;
+  switch (reason) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_VERSION_TOO_HIGH:
+    case SSL_R_INAPPROPRIATE_FALLBACK:
+      return Kind::Version;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_NO_SUITABLE_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+      return Kind::Cipher;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+      return Kind::Protocol;
+    default:
+      return Kind::Malformed;
+  }
+}
+
+}  // namespace
 
 bool Session::attach(SSL_CTX* context) {
   ERR_clear_error();
@@ -20,7 +48,7 @@ void Session::fail() {
   if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
     reason = X509_verify_cert_error_string(verified);
   }
-  failure_ = reason != nullptr ? reason : "the stream has ended";
+  failure_ = {kind_of(ERR_GET_REASON(code)), reason != nullptr ? reason : "the stream has ended"};
   ERR_clear_error();
 }
 

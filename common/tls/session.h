@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "common/tls/handles.h"
+#include "common/tls/handshake_failure.h"
 #include "common/tls/wire.h"
 
 namespace beamgate::tls {
@@ -37,7 +38,7 @@ class Session {
   // Ciphertext to be written to the socket.
   Wire wire;
 
-  const char* failure() const { return failure_; }  // Why it is Failed; static storage.
+  const HandshakeFailure& failure() const { return failure_; }  // Why it is Failed, in its handshake or later.
 
  protected:
   Session() = default;
@@ -56,7 +57,7 @@ class Session {
   SslPtr ssl_;
   State state_ = State::Handshaking;
   bool said_goodbye_ = false;
-  const char* failure_ = "";
+  HandshakeFailure failure_;
 };
 
 }  // namespace beamgate::tls

@@ -4,17 +4,23 @@ What it shows: nobody but a trusted proxy can say who a client is, a PROXY heade
 connection ends without an answer, and what it says is what limits, logs and applications see.
 """
 
+import os
 import socket
+import ssl
 import struct
-from signal import SIGHUP
+import subprocess
+import tempfile
+from signal import SIGHUP, SIGKILL
 
 import beamgate
 import http_client
 import ws_client
 from backend import Reply
+from certificates import Authority
 from recorder import Recorder
-from wire import Ended
+from wire import Ended, open_socket
 
+TRUST = "set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -101,8 +107,33 @@ class RealIp(beamgate.TestCase):
             origin.clear()
 
 
-class Announced(beamgate.TestCase):
-    def announced(self, settings="set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;", location=WHO, server="",
+class AnnouncedCase(beamgate.TestCase):
+    def move(self, parameters, connect):
+        application = self.backend(Reply(204))
+        gateway = self.gateway(f"""{TRUST}
+            webhook app {{ url {application.url}/hook; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; }}
+            server {{ listen 127.0.0.1:0 proxy_protocol{parameters}; location /ws {{ websocket raw; webhook app; }} }}
+            server {{ listen unix:api.sock; location / {{ api on; }} }}""", workers=3)
+        address = next(each for each in gateway.addresses() if not each.startswith("unix:"))
+        api = next(each for each in gateway.addresses() if each.startswith("unix:"))
+        clients = {f"203.0.113.{10 + number}" for number in range(12)}
+        for client in clients:
+            each = self.track(connect(address, V1.replace(b"203.0.113.7", client.encode())))
+            each.send("here")
+        application.wait("beamgate.message", count=12)
+        ids = [request.header("beamgate-connection") for request in application.seen("beamgate.message")]
+        self.assertEqual(self.peers(api, ids), clients)
+        gateway.write_config(workers=1)
+        gateway.signal(SIGHUP)
+        gateway.wait_workers(1, timeout=20)
+        self.assertEqual(self.peers(api, ids), clients)
+
+    def peers(self, api, ids):
+        return {http_client.get(api, f"/connections/{id}").json()["result"]["peer"].rpartition(":")[0] for id in ids}
+
+
+class Announced(AnnouncedCase):
+    def announced(self, settings=TRUST, location=WHO, server="",
                   **options):
         return self.gateway(f"{settings} log_format who '$remote_addr $proxy_protocol_addr $status'; "
                             f"server {{ listen 127.0.0.1:0 proxy_protocol; {server} location / {{ {location} }} }}",
@@ -217,27 +248,125 @@ class Announced(beamgate.TestCase):
 
     def test_a_websocket_keeps_its_client_over_a_move(self):
         """Fewer workers: the connection goes to another one, and is still its client's."""
-        application = self.backend(Reply(204))
-        gateway = self.gateway(f"""set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;
-            webhook app {{ url {application.url}/hook; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; }}
-            server {{ listen 127.0.0.1:0 proxy_protocol; location /ws {{ websocket raw; webhook app; }} }}
-            server {{ listen unix:api.sock; location / {{ api on; }} }}""", workers=3)
-        address = next(each for each in gateway.addresses() if not each.startswith("unix:"))
-        api = next(each for each in gateway.addresses() if each.startswith("unix:"))
-        clients = {f"203.0.113.{10 + number}" for number in range(12)}
-        for client in clients:
-            each = self.track(ws_client.connect(address, "/ws", prologue=V1.replace(b"203.0.113.7", client.encode())))
-            each.send("here")
-        application.wait("beamgate.message", count=12)
-        ids = [request.header("beamgate-connection") for request in application.seen("beamgate.message")]
-        self.assertEqual(self.peers(api, ids), clients)
-        gateway.write_config(workers=1)
-        gateway.signal(SIGHUP)
-        gateway.wait_workers(1, timeout=20)
-        self.assertEqual(self.peers(api, ids), clients)
+        self.move("", lambda address, header: ws_client.connect(address, "/ws", prologue=header))
 
-    def peers(self, api, ids):
-        return {http_client.get(api, f"/connections/{id}").json()["result"]["peer"].rpartition(":")[0] for id in ids}
+
+class AnnouncedTls(AnnouncedCase):
+    """A TLS handshake behind the header, as it comes from a balancer that passes TLS on."""
+
+    @classmethod
+    def setUpClass(cls):
+        place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
+        cls.addClassCleanup(place.cleanup)
+        cls.authority = Authority(place.name)
+        cls.pair = cls.authority.issue("one.test")
+
+    def announced(self, location=WHO.replace('"$', '"$scheme $ssl_server_name $'), server="", **options):
+        return self.gateway(f"""{TRUST} {self.pair.directives()}
+            server {{ listen 127.0.0.1:0 ssl http2 proxy_protocol; {server} location / {{ {location} }} }}
+            server {{ listen 127.0.0.2:0; location = /metrics {{ metrics; }} }}""", **options)
+
+    def connect(self, gateway, header=V1, **options):
+        return self.track(http_client.Connection(gateway.address(), announce=header, tls=self.authority.client(),
+                                                 name="one.test", **options))
+
+    def ask(self, gateway, header, pieces, **options):
+        """The header and the hello come in one stream, cut into so many pieces; answer: everything until the end."""
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        end = self.authority.client(**options).wrap_bio(coming, going, server_hostname="one.test")
+        with open_socket(gateway.address()) as sock:
+            def until_done(step, *arguments):
+                while True:
+                    try:
+                        return step(*arguments)
+                    except ssl.SSLWantReadError:
+                        sock.sendall(going.read())
+                    got = sock.recv(65536)
+                    coming.write(got) if got else coming.write_eof()
+
+            with self.assertRaises(ssl.SSLWantReadError):
+                end.do_handshake()
+            begin = header + going.read()
+            size = -(-len(begin) // pieces)
+            for at in range(0, len(begin), size):
+                sock.sendall(begin[at:at + size])
+            until_done(end.do_handshake)
+            end.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            answer = b""
+            while got := until_done(end.read, 65536):
+                answer += got
+            return answer.partition(b"\r\n\r\n")[2].decode()
+
+    def test_a_handshake_may_come_with_the_header_or_behind_it(self):
+        gateway = self.announced()
+        told = "https one.test 203.0.113.7 4711 127.0.0.1 203.0.113.7 4711 192.0.2.1 443"
+        for name, header in (("v1", V1), ("v2", v2())):
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                for pieces in (1, 2, 5, 40, 600):
+                    with self.subTest(name, version=version.name, pieces=pieces):
+                        self.assertEqual(self.ask(gateway, header, pieces, minimum_version=version, maximum_version=version),
+                                         told)
+        with self.subTest("the header alone, first"):
+            connection = self.connect(gateway)
+            self.assertEqual([connection.request("GET", "/").text for _ in range(2)], [told, told])
+
+    def test_curl_speaks_http_2_behind_its_header(self):
+        gateway = self.announced(location='return 200 "$http2 $remote_addr $proxy_protocol_server_addr";')
+        host, _, port = gateway.address().rpartition(":")
+        told = subprocess.run(
+            ["curl", "-sS", "--haproxy-protocol", "--http2", "--cacert", self.authority.certificate, "--connect-to",
+             f"one.test:443:{host}:{port}", "https://one.test/"], capture_output=True, text=True, timeout=30)
+        self.assertEqual((told.stdout, told.stderr), ("h2 127.0.0.1 127.0.0.1", ""))
+
+    def test_what_is_no_tls_behind_the_header(self):
+        gateway = self.announced()
+        for pieces in ((V1 + GET,), (V1, GET)):
+            with self.subTest(pieces=len(pieces)), http_client.Connection(gateway.address()) as client:
+                for piece in pieces:
+                    client.send(piece)
+                response = client.read_response()
+                self.assertEqual(response.status, 400)
+                self.assertIn("plain HTTP", response.text)
+        for name, data in (("no header", b"\x16\x03\x01\x02\x00\x01"), ("plain, without a header", GET)):
+            with self.subTest(name), http_client.Connection(gateway.address()) as client:
+                client.send(data)
+                self.assertTrue(client.ended(timeout=5))
+        gateway.wait_log("proxy_header_refused .*reason=malformed", count=2)
+
+    def test_a_handshake_behind_the_header_has_its_time(self):
+        gateway = self.announced(server="ssl_handshake_timeout 200ms;")
+        for begun in (V1, V1 + b"\x16\x03\x01\x02\x00\x01"):
+            with self.subTest(begun=begun), open_socket(gateway.address()) as silent:
+                silent.sendall(begun)
+                self.assertEqual(silent.recv(1), b"")
+        gateway.wait_log(r"tls_handshake_failed .*client=203\.0\.113\.7.*not completed in time", count=2)
+        self.assertEqual(gateway.metrics(1)['beamgate_tls_handshakes_failed_total{reason="timeout"}'], 2)
+
+    def test_the_announced_client_is_counted_once_its_header_is_read(self):
+        gateway = self.announced(location="return 200 in;", events="connections_per_address 2;", workers=1)
+        for _ in range(2):
+            self.assertEqual(self.connect(gateway).request("GET", "/").text, "in")
+        with self.assertRaises((OSError, ssl.SSLError)):
+            self.connect(gateway)
+        self.assertEqual(self.connect(gateway, V1.replace(b"203.0.113.7", b"203.0.113.9")).request("GET", "/").text, "in")
+
+    def test_a_websocket_keeps_its_client_over_a_move(self):
+        self.move(f" ssl; {self.pair.directives().rstrip('; ')}",
+                  lambda address, header: ws_client.connect(address, "/ws", announce=header, name="one.test",
+                                                            tls=self.authority.client()))
+
+    def test_an_adopted_header_goes_on_with_tls(self):
+        """The worker is killed between the header's parts; its successor reads the rest, and the handshake."""
+        gateway = self.announced(location="return 200 $remote_addr;", workers=1)
+        sock = self.track(open_socket(gateway.address()))
+        sock.sendall(V1[:20])
+        beamgate.until(lambda: gateway.metrics(1)["beamgate_bytes_received_total"] >= 20)
+        gateway.expect_deaths()
+        os.kill(gateway.worker_pids()[0], SIGKILL)
+        sock.sendall(V1[20:])
+        secured = self.track(self.authority.client().wrap_socket(sock, server_hostname="one.test"))
+        secured.sendall(GET)
+        self.assertIn(b"203.0.113.7", secured.recv(65536))
 
 
 class Announcing(beamgate.TestCase):

@@ -55,6 +55,12 @@ class TlsCase(beamgate.TestCase):
     def metric(self, gateway, name):
         return gateway.metrics(1)[f"beamgate_{name}"]
 
+    def failed(self, gateway):
+        """Handshakes that failed, by reason; those that did not happen are left out."""
+        rows = {re.match(r'beamgate_tls_handshakes_failed_total\{reason="(\w+)"\}', name): count
+                for name, count in gateway.metrics(1).items()}
+        return {found[1]: count for found, count in rows.items() if found and count}
+
 
 class Everything(TlsCase):
     """What ws and http do, wss and https do."""
@@ -230,7 +236,7 @@ class Endings(TlsCase):
                 silent.sendall(begun)
                 self.assertEqual(silent.recv(1), b"")
         self.assertEqual(self.get(gateway).text, "ok")
-        self.assertEqual(self.metric(gateway, "tls_handshakes_failed_total"), 2)
+        self.assertEqual(self.failed(gateway), {"timeout": 2})
         gateway.wait_log(r"tls_handshake_failed .*not completed in time", count=2)
 
     def test_a_secured_connection_has_the_header_timeout(self):
@@ -248,7 +254,7 @@ class Endings(TlsCase):
                 with contextlib.suppress(ConnectionResetError):
                     while broken.recv(4096):
                         pass
-        self.assertGreaterEqual(self.metric(gateway, "tls_handshakes_failed_total"), 2)
+        self.assertGreaterEqual(self.failed(gateway)["malformed"], 2)
         self.assertEqual(self.get(gateway).text, "ok")
 
     def test_a_broken_record_ends_the_connection_alone(self):
@@ -378,6 +384,37 @@ class Protocols(TlsCase):
         context.set_alpn_protocols(["acme-tls/1"])
         with self.assertRaises(ssl.SSLError):
             wire.open_socket(gateway.address(), tls=context, name="one.test")
+
+    def test_why_handshakes_fail_is_counted(self):
+        other = self.authority.issue("other.test")
+        gateway = self.gateway(f"""
+            server {{ {LISTEN} {self.pair.directives()} server_name one.test; ssl_protocols TLSv1.3; ssl_ecdh_curve P-384;
+                      location / {{ return 200 ok; }} }}
+            server {{ listen 127.0.0.2:0; location = /metrics {{ metrics; }} }}
+            server {{ {LISTEN} {other.directives()} server_name other.test; ssl_reject_handshake on; }}""")
+
+        def hello(*arguments, name="one.test"):
+            return lambda: subprocess.run(["openssl", "s_client", "-connect", gateway.address(), "-servername", name, *arguments],
+                                          input=b"", capture_output=True, timeout=30)
+
+        def raw(data):
+            def send():
+                with wire.open_socket(gateway.address()) as sock:
+                    sock.sendall(data)
+            return send
+
+        cases = {"version": hello("-tls1_2"), "cipher": hello("-groups", "P-256"), "protocol": hello("-alpn", "acme-tls/1"),
+                 "rejected": hello(name="other.test"), "alert": hello("-verify_return_error"),
+                 "malformed": raw(b"\x16\x03\x01\x00\x05hello"), "closed": raw(b"\x16\x03\x01\x02\x00\x01")}
+        expected = {}
+        for reason, fail in cases.items():
+            with self.subTest(reason):
+                fail()
+                expected[reason] = 1
+                beamgate.until(lambda: self.failed(gateway) == expected, 10, f"{expected} of handshakes that failed")
+        raw(b"")()  # A look whether somebody listens is no handshake.
+        self.assertEqual(self.get(gateway).text, "ok")
+        self.assertEqual(self.failed(gateway), expected)
 
     def test_renegotiation_is_refused(self):
         gateway = self.serving()

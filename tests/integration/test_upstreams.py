@@ -12,7 +12,7 @@ import threading
 import backend
 import beamgate
 import http_client
-from backend import Backend, Hang, Held, Reply
+from backend import Backend, Garbage, Hang, Held, Raw, Reply
 from name_server import NameServer
 
 
@@ -236,7 +236,7 @@ class Health(UpstreamCase):
         rows = gateway.metrics()
         self.assertEqual(rows[f'beamgate_upstream_server_up{{upstream="app",server="{sick.address}"}}'], 0)
         self.assertEqual(rows[f'beamgate_upstream_server_up{{upstream="app",server="{well.address}"}}'], 1)
-        self.assertGreaterEqual(rows["beamgate_upstream_checks_failed_total"], 2)
+        self.assertGreaterEqual(rows['beamgate_upstream_checks_failed_total{reason="status"}'], 2)
         for _ in range(10):
             self.assertEqual(http_client.get(address, "/").text, "well")
         sick.on("/up", Reply(204))
@@ -254,6 +254,19 @@ class Health(UpstreamCase):
         self.wait_state(address, dead, "unhealthy")
         for _ in range(6):
             self.assertEqual(http_client.get(address, "/").text, "well")
+
+    def test_why_checks_fail_is_counted(self):
+        held, dead = backend.unused_address()
+        self.addCleanup(held.close)
+        servers = {"connect": dead}
+        for reason, behaviour in (("timeout", Hang()), ("closed", Raw(b"HTTP/1.1 2")), ("malformed", Garbage()), ("status", Reply(404))):
+            servers[reason] = self.backend(behaviour).address
+        gateway, address = self.upstream([*servers.values()], "health_check interval=200ms timeout=1s fails=1;")
+        for server in servers.values():
+            self.wait_state(address, server, "unhealthy")
+        rows = gateway.metrics()
+        counted = {reason: rows[f'beamgate_upstream_checks_failed_total{{reason="{reason}"}}'] for reason in servers}
+        self.assertEqual([reason for reason, count in counted.items() if count == 0], [], counted)
 
     def test_when_all_are_out_there_is_no_gateway(self):
         origin = self.backend(Reply(404))

@@ -28,10 +28,11 @@ def split_address(address):
     return host.strip("[]"), int(port)
 
 
-def open_socket(address, timeout=10, source=None, receive_buffer=None, tls=None, name=None, session=None):
+def open_socket(address, timeout=10, source=None, receive_buffer=None, tls=None, name=None, session=None, announce=b""):
     """A connected socket.  source: local IP address, receive_buffer: SO_RCVBUF in bytes.
 
     tls: an ssl.SSLContext to speak TLS with, as to the server called `name`; session: to be resumed.
+    announce: bytes before it, as a balancer sends them.
     """
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -47,6 +48,7 @@ def open_socket(address, timeout=10, source=None, receive_buffer=None, tls=None,
     sock.settimeout(timeout)
     try:
         sock.connect(target)
+        sock.sendall(announce)
         if tls is not None:
             sock = tls.wrap_socket(sock, server_hostname=name, session=session, suppress_ragged_eofs=False)
     except BaseException:

@@ -17,6 +17,29 @@ using record::Record;
 // RFC 9113 section 3.4.
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+Metric metric_of(tls::HandshakeFailure::Kind kind) {
+  using Kind = tls::HandshakeFailure::Kind;
+  switch (kind) {
+    case Kind::Version:
+      return Metric::TlsHandshakesFailedVersion;
+    case Kind::Cipher:
+      return Metric::TlsHandshakesFailedCipher;
+    case Kind::Protocol:
+      return Metric::TlsHandshakesFailedProtocol;
+    case Kind::Rejected:
+      return Metric::TlsHandshakesFailedRejected;
+    case Kind::Alert:
+      return Metric::TlsHandshakesFailedAlert;
+    case Kind::Malformed:
+      return Metric::TlsHandshakesFailedMalformed;
+    case Kind::Timeout:
+      return Metric::TlsHandshakesFailedTimeout;
+    case Kind::Closed:
+      return Metric::TlsHandshakesFailedClosed;
+  }
+  return Metric::TlsHandshakesFailedMalformed;
+}
+
 }  // namespace
 
 HttpLayer::HttpLayer(net::Connections& connections, Dispatcher& dispatcher, metrics::Page& metrics, log::Log& log)
@@ -144,8 +167,9 @@ void HttpLayer::on_secured(Record& record) {
   if (connections_.tls_of(record)->chose_http2()) connections_.enter_phase(record, record::Phase::Http2);
 }
 
-void HttpLayer::on_insecure(Record& record, std::string_view reason) {
-  log_.info("tls_handshake_failed", {{"connection", record::format_uid(record.uid)}, {"client", ClientAddress::of(record).text()}, {"reason", reason}});
+void HttpLayer::on_insecure(Record& record, const tls::HandshakeFailure& failure) {
+  metrics_.add(metric_of(failure.kind));
+  log_.info("tls_handshake_failed", {{"connection", record::format_uid(record.uid)}, {"client", ClientAddress::of(record).text()}, {"reason", failure.text}});
 }
 
 std::shared_ptr<const tls::ServerContext> HttpLayer::context_of(uint32_t listen_id) {
@@ -272,8 +296,7 @@ void HttpLayer::on_deadline(Record& record) {
   }
   if (record.carry_bytes > 0) return refuse_head(record, {}, 408);
   if (connections_.handshaking(record)) {
-    metrics_.add(Metric::TlsHandshakesFailed);
-    on_insecure(record, "it was not completed in time");
+    on_insecure(record, {tls::HandshakeFailure::Kind::Timeout, "it was not completed in time"});
   } else if (record.keepalive_count == 0) {
     metrics_.add(Metric::ConnectionsRefusedTimeout);
   }

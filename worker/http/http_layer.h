@@ -52,7 +52,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   // net::PhaseHandler
   void on_enter(record::Record& record) override;
   void on_secured(record::Record& record) override;
-  void on_insecure(record::Record& record, std::string_view reason) override;
+  void on_insecure(record::Record& record, const tls::HandshakeFailure& failure) override;
   size_t on_bytes(record::Record& record, std::span<const char> bytes) override;
   void on_end(record::Record& record) override;
   void on_drained(record::Record& record) override;

@@ -102,9 +102,6 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   }
   Record& record = arena_.records()[slot];
   record::touch(arena_, record);
-  auto context = tls_.context_of(listen_id);
-  if (context != nullptr) fresh.transport = record::Transport::Tls;
-  const bool spoken = context == nullptr || tls_.open(slot, std::move(context), listen_id);
   fresh.saved_in_step = record.saved_in_step;
   fresh.generation = record.generation + 1;
   fresh.fd = socket.get();
@@ -117,6 +114,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
   fresh.listen_id = listen_id;
   fresh.last_received_tick = wheel_.now_tick();
   fresh.outbound_limit = kNoLimitYet;
+  const bool spoken = announced || open_tls(fresh, slot);
   record = fresh;
   if (!spoken || !poller_.add_client(record.fd, token_for(slot, record.generation), EPOLLIN).ok()) {
     tls_.close(slot);
@@ -184,7 +182,7 @@ bool Connections::announce(Record& record, const record::Announcement& announced
   record.peer_family = client.family;
   record.peer_port = client.port;
   memcpy(record.peer_address, client.address, sizeof record.peer_address);
-  return count_address(record);
+  return count_address(record) && open_tls(record, slot_of(record));
 }
 
 bool Connections::count_for(Record& record, uint64_t key, uint32_t limit) {
@@ -368,9 +366,11 @@ void Connections::dispatch(Record& record, std::span<const char> bytes) {
   begin_turn(record);
   while (!bytes.empty() && record.pauses == 0) {
     const Phase phase = record.phase;
+    const record::Transport transport = record.transport;
     const size_t used = handler_of(record).on_bytes(record, bytes);
     if (find(id) == nullptr) return;
     bytes = bytes.subspan(used);
+    if (record.transport != transport) return begin_tls(record, bytes);
     if (record.phase == phase) break;
     if (record.phase == Phase::Closing) bytes = {};
   }

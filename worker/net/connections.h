@@ -137,8 +137,8 @@ class Connections final : public PollTarget {
   }
   uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
-  // The header of an announced connection has been read: from now on its peer is `client`.  False: the client has too
-  // many connections, or there is no memory.
+  // The header of an announced connection has been read: from now on its peer is `client`, and where its address speaks
+  // TLS, a handshake is next.  False: the client has too many connections, or there is no memory.
   [[nodiscard]] bool announce(record::Record& record, const record::Announcement& announced,
                               const record::Endpoint& client);
   // Counts the connection for a key of limit_conn, on the whole node, until uncount() or its end, moves and successors
@@ -336,8 +336,11 @@ class Connections final : public PollTarget {
   void count_moved(record::Record& record, size_t bytes);
   ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count);
   ssize_t receive_some(const record::Record& record, char* into, size_t room);
+  bool open_tls(record::Record& record, uint32_t slot);
+  void begin_tls(record::Record& record, std::span<const char> bytes);
   bool receive_tls(record::Record& record);
-  bool receive_plain_on_tls(record::Record& record, std::span<const char> bytes);
+  bool shake_hands(record::Record& record, std::span<const char> bytes);
+  void dispatch_plain_on_tls(record::Record& record, std::span<const char> bytes);
   bool dispatch_tls(record::Record& record, std::span<const char> ciphertext);
   bool secured(record::Record& record);
   void after_tls(record::Record& record, bool shook_hands);

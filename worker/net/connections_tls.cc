@@ -19,21 +19,54 @@ using State = tls::ServerSession::State;
 namespace {
 
 constexpr char kHandshakeRecord = 0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record.
+constexpr tls::HandshakeFailure kClientGone = {tls::HandshakeFailure::Kind::Closed, "the client has gone"};
 
 }  // namespace
+
+// What comes next at the address of `record`, which is to be found in `slot`.  False: there is no memory.
+bool Connections::open_tls(Record& record, uint32_t slot) {
+  auto context = tls_.context_of(record.listen_id);
+  if (context == nullptr) return true;
+  if (!tls_.open(slot, std::move(context), record.listen_id)) return false;
+  record.transport = Transport::Tls;
+  return true;
+}
+
+// Behind a PROXY header.  The bytes stay where they have landed: should this step be taken back, all of it is read again.
+void Connections::begin_tls(Record& record, std::span<const char> bytes) {
+  drop_carry(record);
+  if (bytes.empty()) return;
+  if (bytes[0] == kHandshakeRecord) {
+    shake_hands(record, bytes);
+  } else {
+    dispatch_plain_on_tls(record, bytes);
+  }
+}
 
 // As receive(): true when bytes were dispatched.  What the session itself has to say is pushed by the caller.
 bool Connections::receive_tls(Record& record) {
   const std::span<char> landing = tls_.landing();
   const ssize_t received = recv(record.fd, landing.data(), landing.size(), 0);
-  if (received <= 0) return received_nothing(record, received), false;
+  const uint32_t slot = slot_of(record);
+  const bool shaking = tls_.handshaking(slot);
+  if (received <= 0) {
+    const bool gone = received == 0 || (errno != EAGAIN && errno != EINTR);
+    if (gone && shaking && tls_.session(slot).has_begun()) handler_of(record).on_insecure(record, kClientGone);
+    return received_nothing(record, received), false;
+  }
   const std::span<const char> bytes(landing.data(), static_cast<size_t>(received));
-  if (record.bytes_received == 0 && bytes[0] != kHandshakeRecord) return receive_plain_on_tls(record, bytes);
   record.bytes_received += bytes.size();
   record.last_received_tick = wheel_.now_tick();
   metrics_.add(Metric::BytesReceived, bytes.size());
+  if (!shaking) return dispatch_tls(record, bytes);
+  if (tls_.session(slot).has_begun() || bytes[0] == kHandshakeRecord) return shake_hands(record, bytes);
+  memcpy(arena_.landing(), bytes.data(), bytes.size());
+  dispatch_plain_on_tls(record, {arena_.landing(), bytes.size()});
+  return true;
+}
+
+bool Connections::shake_hands(Record& record, std::span<const char> bytes) {
   const uint32_t slot = slot_of(record);
-  if (!tls_.handshaking(slot)) return dispatch_tls(record, bytes);
   tls_.receive(slot, bytes, {});
   if (tls_.handshaking(slot)) return false;
   if (tls_.session(slot).state() != State::Failed) return secured(record);
@@ -67,15 +100,10 @@ bool Connections::dispatch_tls(Record& record, std::span<const char> ciphertext)
 }
 
 // A ClientHello can't begin like this, an HTTP request may: the layer answers it in plain text.
-bool Connections::receive_plain_on_tls(Record& record, std::span<const char> bytes) {
+void Connections::dispatch_plain_on_tls(Record& record, std::span<const char> bytes) {
   tls_.close(slot_of(record));
   record.transport = Transport::PlainOnTls;
-  record.bytes_received += bytes.size();
-  record.last_received_tick = wheel_.now_tick();
-  metrics_.add(Metric::BytesReceived, bytes.size());
-  memcpy(arena_.landing(), bytes.data(), bytes.size());
-  dispatch(record, {arena_.landing(), bytes.size()});
-  return true;
+  dispatch(record, bytes);
 }
 
 // What the bytes have done to the session, once those that were good are dispatched.
@@ -83,10 +111,7 @@ void Connections::after_tls(Record& record, bool shook_hands) {
   const uint32_t slot = slot_of(record);
   const State now = tls_.session(slot).state();
   if (now == State::Failed) {
-    if (shook_hands) {
-      metrics_.add(Metric::TlsHandshakesFailed);
-      handler_of(record).on_insecure(record, tls_.session(slot).failure());
-    }
+    if (shook_hands) handler_of(record).on_insecure(record, tls_.session(slot).failure());
     static_cast<void>(tls_.push(slot, record.fd));  // An alert says why, if it finds room.
     count_sent(record, 0);
     return close_now(record);

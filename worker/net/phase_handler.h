@@ -5,8 +5,8 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
+#include "common/tls/handshake_failure.h"
 #include "worker/record/record.h"
 
 namespace beamgate::net {
@@ -19,10 +19,10 @@ class PhaseHandler {
   // layer sets its limits and its first deadline.  It may close the connection.
   virtual void on_enter(record::Record& record) { static_cast<void>(record); }
 
-  // A TLS handshake, which on_enter() came before, is done; or it has failed, and on_gone() follows.
+  // A TLS handshake, which on_enter() came before, is done; or it has failed, and on_gone() or on_end() follows.
   virtual void on_secured(record::Record& record) { static_cast<void>(record); }
-  virtual void on_insecure(record::Record& record, std::string_view reason) {
-    static_cast<void>(record), static_cast<void>(reason);
+  virtual void on_insecure(record::Record& record, const tls::HandshakeFailure& failure) {
+    static_cast<void>(record), static_cast<void>(failure);
   }
 
   // Bytes from the peer, carry first.  They stay as they came, so that they can be handled once more should this

@@ -160,7 +160,7 @@ Result<void> Connection::shake_hands() {
   }
   const size_t spoken = tls_->receive({cipher, came}, plain);
   Result<void> pushed = push();
-  if (tls_->state() == tls::Session::State::Failed) return Error{Code::Invalid, 0, tls_->failure()};
+  if (tls_->state() == tls::Session::State::Failed) return Error{Code::Invalid, 0, tls_->failure().text};
   if (!pushed.ok()) return pushed;
   if (spoken > 0) return Error{Code::Invalid, 0, "the backend spoke before it was asked"};
   connecting_ = tls_->state() == tls::Session::State::Handshaking;
@@ -185,7 +185,7 @@ Result<size_t> Connection::send_tls(std::string_view bytes) {
   if (!pushed.ok()) return pushed.error();
   if (!tls_->wire.pending().empty()) return Error{Code::WouldBlock, 0, "the send buffer is full"};
   const std::string_view part = bytes.substr(0, kSealBytes);
-  if (!tls_->send(part)) return Error{Code::System, 0, tls_->failure()};
+  if (!tls_->send(part)) return Error{Code::System, 0, tls_->failure().text};
   pushed = push();
   if (!pushed.ok()) return pushed.error();
   return part.size();
@@ -205,7 +205,7 @@ Result<size_t> Connection::receive_tls(std::span<char> into) {
     const size_t got = tls_->receive({cipher, received.value()}, into);
     Result<void> pushed = push();
     if (got > 0) return got;
-    if (tls_->state() == tls::Session::State::Failed) return Error{Code::System, 0, tls_->failure()};
+    if (tls_->state() == tls::Session::State::Failed) return Error{Code::System, 0, tls_->failure().text};
     if (!pushed.ok()) return pushed.error();
   }
 }

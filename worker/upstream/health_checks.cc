@@ -94,7 +94,7 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
     }
     const config::Address address = with_port(peer_.server().address, asks_.port);
     auto opened = Connection::open(address, parts_.poller, parts_.deadlines, *this);
-    if (!opened.ok()) return failed(opened.error().message());
+    if (!opened.ok()) return failed(Metric::UpstreamChecksFailedConnect, opened.error().message());
     connection_ = std::move(opened).value();
     connection_->set_deadline(now_ms + asks_.timeout_ms);
     if (!connection_->is_connecting()) send();
@@ -103,13 +103,15 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
   void on_connection_ready(Connection&, uint32_t events) override {
     if (connection_->is_connecting()) {
       const Result<void> connected = connection_->finish_connect();
-      if (!connected.ok()) return failed(connected.error().message());
+      if (!connected.ok()) return failed(Metric::UpstreamChecksFailedConnect, connected.error().message());
     }
     if (sent_ < request_.size()) return send();
     if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) receive();
   }
 
-  void on_connection_deadline(Connection&) override { failed("timed out"); }
+  void on_connection_deadline(Connection&) override {
+    failed(Metric::UpstreamChecksFailedTimeout, "timed out");
+  }
 
  private:
   void send() {
@@ -117,7 +119,7 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
     if (sent.ok()) {
       sent_ += sent.value();
     } else if (sent.error().code != Code::WouldBlock) {
-      return failed(sent.error().message());
+      return failed(Metric::UpstreamChecksFailedClosed, sent.error().message());
     }
     connection_->want_write(sent_ < request_.size());
   }
@@ -126,8 +128,8 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
     char bytes[kReadBytes];
     const Result<size_t> received = connection_->receive(bytes);
     if (!received.ok()) {
-      if (received.error().code != Code::WouldBlock) failed(received.error().message());
-      return;
+      if (received.error().code == Code::WouldBlock) return;
+      return failed(Metric::UpstreamChecksFailedClosed, received.error().message());
     }
     std::string_view body;
     using State = http::ResponseReader::State;
@@ -139,13 +141,13 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
         return judge(reader_->head().status);
       case State::Switched:
       case State::Invalid:
-        return failed("the response is invalid");
+        return failed(Metric::UpstreamChecksFailedMalformed, "the response is invalid");
     }
   }
 
   void judge(uint16_t status) {
     if (status < asks_.status_min || status > asks_.status_max) {
-      return failed("status " + std::to_string(status));
+      return failed(Metric::UpstreamChecksFailedStatus, "status " + std::to_string(status));
     }
     connection_.reset();
     fails_ = 0;
@@ -154,9 +156,9 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
     peer_.set_healthy(true, monotonic_ms());
   }
 
-  void failed(const std::string& why) {
+  void failed(Metric reason, const std::string& why) {
     connection_.reset();
-    parts_.metrics.add(Metric::UpstreamChecksFailed);
+    parts_.metrics.add(reason);
     passes_ = 0;
     if (!peer_.healthy() || ++fails_ < asks_.fails) return;
     parts_.log.warn("upstream_unhealthy",

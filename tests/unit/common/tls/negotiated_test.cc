@@ -44,7 +44,7 @@ class Negotiating : public ::testing::TestWithParam<Told> {
     std::string heard;
     while (carry(*session, *server, 100'000, heard) || carry(*server, *session, 100'000, heard)) {
     }
-    EXPECT_EQ(server->state(), Session::State::Established) << server->failure();
+    EXPECT_EQ(server->state(), Session::State::Established) << server->failure().text;
     return server->negotiated();
   }
 

@@ -64,7 +64,7 @@ TEST_P(Sessions, ChangedBytesFail) {
   carry(*client, *server, GetParam(), heard);
   EXPECT_EQ(heard, "");
   EXPECT_EQ(server->state(), Session::State::Failed);
-  EXPECT_STRNE(server->failure(), "");
+  EXPECT_STRNE(server->failure().text, "");
   EXPECT_FALSE(server->send("more"));
 }
 
@@ -145,7 +145,7 @@ TEST(Verification, AnUntrustedServerIsRefusedWithTheReason) {
   while (carry(*client, *server, 100'000, heard) || carry(*server, *client, 100'000, heard)) {
   }
   EXPECT_EQ(client->state(), Session::State::Failed);
-  EXPECT_NE(std::string(client->failure()).find("certificate"), std::string::npos) << client->failure();
+  EXPECT_NE(std::string(client->failure().text).find("certificate"), std::string::npos) << client->failure().text;
   EXPECT_EQ(server->state(), Session::State::Failed);
 }
 
