@@ -151,7 +151,10 @@ bool Loader::check_form(const Directive& row, const Statement& statement) {
 
 void Loader::check_variables(const Frame& frame, const Template& text, Position at) {
   for (const Template::Part& part : text.parts()) {
-    if (!part.variable || is_known_variable(part.text)) continue;
+    if (!part.variable) continue;
+    if (part.text.starts_with("upstream_http_")) config->http.traces_upstream_fields = true;
+    if (part.text.starts_with("sent_http_")) config->http.traces_sent_fields = true;
+    if (is_known_variable(part.text)) continue;
     // What is inherited may meet any location's regex; a location knows its own and those around it.
     if (frame.scope != kLocation && frame.scope != kLocationIf) {
       pending_.push_back({part.text, at});

@@ -299,6 +299,11 @@ struct BackendAction {
 };
 
 struct ProxyAction : BackendAction {
+  // Of proxy_pass with variables, whose values are known with each request only; both empty: it has none.
+  Template host_template;       // Upstream, as its name says; empty: `upstream` and `host` are.
+  Template uri_template;        // Behind what host_template says.
+  bool varies() const { return !host_template.empty() || !uri_template.empty(); }
+
   std::string host;             // The authority of proxy_pass, for the default Host header.
   bool has_uri = false;         // "proxy_pass http://b/x": the location's prefix is replaced by uri.
   std::string uri;
@@ -572,6 +577,8 @@ struct Http {
   std::map<std::string, std::shared_ptr<const TokenRules>> tokens;
   std::map<std::string, std::shared_ptr<const App>> apps;
   std::map<std::string, std::shared_ptr<const ValueMap>, std::less<>> maps;  // By the variable's name.
+  bool traces_upstream_fields = false;  // $upstream_http_... stands somewhere;
+  bool traces_sent_fields = false;      // $sent_http_... does.
 };
 
 struct Config {

@@ -18,7 +18,7 @@ constexpr Directive kRows[] = {
              "extended CONNECT (RFC 8441), to locations with websocket as well as through proxy_pass.  A connection that "
              "asks too much of the server (resets, SETTINGS, PING, empty frames, WINDOW_UPDATE, answers it doesn't read) is "
              "closed with ENHANCE_YOUR_CALM, and counted.  Connections with HTTP/2 stay with their worker, as those with "
-             "TLS do: they end with GOAWAY, their WebSockets with 1012."},
+             "TLS 1.2 do: they end with GOAWAY, their WebSockets with 1012."},
     {.name = "http2_max_concurrent_streams",
      .scopes = kHttpServer,
      .set = store_number<&Server::http2_streams_max>,

@@ -127,6 +127,7 @@ void enter_location(Setting& setting) {
   location.script.clear();
   location.try_files = {};
   location.proxy.upstream = nullptr;
+  location.proxy.host_template = location.proxy.uri_template = {};
   location.proxy.https = false;
   location.proxy.tls = nullptr;
   location.fastcgi.upstream = nullptr;

@@ -17,6 +17,20 @@ struct Target {
   bool has_uri = false;
 };
 
+// Where a URI begins; these variables are one.
+size_t authority_end(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '/' || text[i] == '?') return i;
+    if (text[i] != '$') continue;
+    const bool braced = text.substr(i + 1).starts_with('{');
+    const size_t from = i + (braced ? 2 : 1);
+    const size_t end = std::find_if_not(text.begin() + from, text.end(), is_variable_byte) - text.begin();
+    const std::string_view name = text.substr(from, end - from);
+    if (name == "uri" || name == "request_uri" || name == "document_uri") return i;
+  }
+  return text.npos;
+}
+
 bool split_target(std::string_view text, Target& out, std::string& error) {
   out.https = text.starts_with("https://");
   const std::string_view scheme = out.https ? "https://" : "http://";
@@ -24,19 +38,15 @@ bool split_target(std::string_view text, Target& out, std::string& error) {
     error = "expected http://host[:port][/uri], http://upstream or http://unix:/path[:/uri], or https://...";
     return false;
   }
-  if (text.find('$') != std::string_view::npos) {
-    error = "variables are not supported here";
-    return false;
-  }
   text.remove_prefix(scheme.size());
   const bool is_unix = text.starts_with("unix:");
-  const size_t end = is_unix ? text.find(':', 5) : text.find_first_of("/?");
+  const size_t end = is_unix ? text.find(':', 5) : authority_end(text);
   out.authority = text.substr(0, end);
   if (end == std::string_view::npos) return true;
   out.has_uri = true;
   out.uri = text.substr(is_unix ? end + 1 : end);
   if (out.uri.starts_with('?')) out.uri.insert(0, "/");
-  if (!out.uri.starts_with('/')) error = "expected a URI that starts with \"/\"";
+  if (!out.uri.starts_with('/') && !out.uri.starts_with('$')) error = "expected a URI that starts with \"/\"";
   const bool plain =
       std::all_of(out.uri.begin(), out.uri.end(), [](char c) { return c > 0x20 && c != 0x7f; });
   if (!plain) error = "the URI has a space or control byte";
@@ -57,15 +67,18 @@ std::string name_of(const std::string& authority) {
   return !authority.starts_with("unix:") && split_authority(authority, host, port, error) ? host : "localhost";
 }
 
+bool has_variable(std::string_view text) { return text.find('$') != text.npos; }
+
 void set_proxy_pass(Setting& setting) {
   Target target;
   std::string error;
   if (!split_target(setting.arg(), target, error)) return setting.fail(0, error);
   const LocationMatch match = setting.frame.location->match;
   const bool by_regex = match == LocationMatch::Regex || match == LocationMatch::RegexNoCase;
-  if (target.has_uri && (by_regex || match == LocationMatch::Named || setting.frame.scope == kLocationIf)) {
-    return setting.fail(0, "no URI part can stand here in a location that is named or given by a regular expression, or "
-                           "in \"if\"");
+  const bool varies = has_variable(setting.arg());
+  if (target.has_uri && !varies && (by_regex || match == LocationMatch::Named || setting.frame.scope == kLocationIf)) {
+    return setting.fail(0, "no URI part can stand here without variables, in a location that is named or given by a "
+                           "regular expression, or in \"if\"");
   }
   if (target.authority.starts_with("unix:")) {
     target.authority = "unix:" + setting.loader.absolute(target.authority.substr(5));
@@ -73,16 +86,22 @@ void set_proxy_pass(Setting& setting) {
   }
   ProxyAction& proxy = setting.frame.location->proxy;
   std::string authority = target.authority;
+  proxy.https = target.https;
+  proxy.has_uri = target.has_uri && !varies;
+  proxy.uri = proxy.has_uri ? target.uri : "";
+  if (varies && !setting.parse_template(0, target.uri, proxy.uri_template)) return;
+  setting.choose(Action::Proxy);
+  if (has_variable(authority)) {
+    if (authority.starts_with("unix:")) return setting.fail(0, "the path of a unix socket can't have variables");
+    static_cast<void>(setting.parse_template(0, authority, proxy.host_template));
+    return;
+  }
   const bool is_named = setting.loader.config->http.upstreams.contains(authority);
   if (target.https && !is_named && !authority.starts_with("unix:") && !has_port(authority)) authority += ":443";
   proxy.upstream = find_upstream(setting, authority, 80, error);
   if (proxy.upstream == nullptr) return setting.fail(0, error);
-  proxy.https = target.https;
   proxy.tls_host = name_of(target.authority);
   proxy.host = host_of(target.authority, target.https);
-  proxy.has_uri = target.has_uri;
-  proxy.uri = target.uri;
-  setting.choose(Action::Proxy);
 }
 
 void add_header(Setting& setting) {
@@ -144,7 +163,11 @@ constexpr Directive kRows[] = {
      .syntax = "http://host[:port][/uri] | http://upstream[/uri] | http://unix:path[:/uri] | https://...",
      .help =
          "Passes requests on.  With a URI, it takes the place of the location's prefix.  Names are resolved "
-         "when the configuration is read.  With https://, servers are spoken to as proxy_ssl_... says."},
+         "when the configuration is read.  With https://, servers are spoken to as proxy_ssl_... says.  Behind the "
+         "scheme there may be variables.  What stands for the host has to be an upstream of the configuration then, or "
+         "what another proxy_pass names, for nobody else is spoken to; else the answer is 502.  A URI with "
+         "variables is the whole URI, arguments included, and is passed on as it is, but for bytes that can't stand in a "
+         "request."},
     {.name = "proxy_set_header",
      .scopes = kHttpServerLocation,
      .arity = exactly(2),

@@ -37,9 +37,9 @@ bool Setting::first(std::string_view key) {
   return frame.begun.insert(key).second;
 }
 
-bool Setting::parse_template(size_t i, Template& out) {
+bool Setting::parse_template(size_t i, std::string_view text, Template& out) {
   std::string why;
-  if (!Template::parse(arg(i), out, why)) {
+  if (!Template::parse(text, out, why)) {
     fail(i, why);
     return false;
   }
@@ -49,11 +49,8 @@ bool Setting::parse_template(size_t i, Template& out) {
 
 std::string Setting::declare_variable(size_t i) {
   const std::string name = arg(i).starts_with('$') ? arg(i).substr(1) : "";
-  const auto is_name_byte = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
   const bool well_formed = !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
-                           std::all_of(name.begin(), name.end(), is_name_byte);
+                           std::all_of(name.begin(), name.end(), is_variable_byte);
   if (!well_formed || is_known_variable(name)) {
     fail(i, well_formed ? "this variable has its value from the request" : "expected the name of a variable, with \"$\"");
     return {};

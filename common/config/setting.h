@@ -67,8 +67,9 @@ class Setting {
   // True once per block and key: a list that is inherited starts anew with the block's first entry.
   bool first(std::string_view key);
 
-  // Parses argument i with its variables; false after it has reported an error.
-  bool parse_template(size_t i, Template& out);
+  // Parses argument i, or a part of it, with its variables; false after it has reported an error.
+  bool parse_template(size_t i, Template& out) { return parse_template(i, arg(i), out); }
+  bool parse_template(size_t i, std::string_view text, Template& out);
 
   // The name of "$name", argument i, which is known as a variable from then on; empty after an error.
   std::string declare_variable(size_t i);

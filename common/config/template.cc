@@ -3,10 +3,6 @@
 namespace beamgate::config {
 namespace {
 
-bool is_name_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 void append_literal(std::vector<Template::Part>& parts, std::string_view text) {
   if (text.empty()) return;
   if (parts.empty() || parts.back().variable) parts.push_back({});
@@ -22,7 +18,7 @@ bool take_name(std::string_view text, size_t& at, std::string_view& name) {
   if (!braced && begin < text.size() && text[begin] >= '1' && text[begin] <= '9') {
     end = begin + 1;
   } else {
-    while (end < text.size() && is_name_byte(text[end])) ++end;
+    while (end < text.size() && is_variable_byte(text[end])) ++end;
   }
   if (end == begin) return false;
   if (braced && (end >= text.size() || text[end] != '}')) return false;
@@ -32,6 +28,10 @@ bool take_name(std::string_view text, size_t& at, std::string_view& name) {
 }
 
 }  // namespace
+
+bool is_variable_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 bool Template::parse(std::string_view text, Template& out, std::string& error) {
   Template parsed;

@@ -11,6 +11,8 @@
 
 namespace beamgate::config {
 
+bool is_variable_byte(char c);  // One that the name of a variable may have.
+
 class Template {
  public:
   struct Part {

@@ -72,13 +72,18 @@ constexpr std::string_view kNames[] = {
     "time_iso8601",
     "time_local",
     "upstream_addr",
+    "upstream_bytes_received",
+    "upstream_bytes_sent",
+    "upstream_connect_time",
+    "upstream_header_time",
+    "upstream_response_length",
     "upstream_response_time",
     "upstream_status",
     "uri",
 };
 static_assert(std::is_sorted(std::begin(kNames), std::end(kNames)));
 
-constexpr std::string_view kPrefixes[] = {"arg_", "cookie_", "http_", "sent_http_"};
+constexpr std::string_view kPrefixes[] = {"arg_", "cookie_", "http_", "sent_http_", "upstream_http_"};
 
 }  // namespace
 

@@ -120,6 +120,19 @@ class Upstream(beamgate.TestCase):
                 self.assertEqual(http_client.get(gateway.address(), "/", [("Host", "asked.test")]).status, 200)
                 self.assertEqual(backend.handshakes[0][0], name)
 
+    def test_an_upstream_that_variables_choose(self):
+        """Its name is what is told, and what the certificate is checked against."""
+        backends = [self.tls_backend(self.authority.issue(name)) for name in ("one.test", "two.test")]
+        gateway = self.gateway(f"""
+            upstream one.test {{ server {backends[0].address}; }} upstream two.test {{ server {backends[1].address}; }}
+            upstream three.test {{ server {backends[0].address}; }}
+            server {{ listen 127.0.0.1:0; location / {{ proxy_pass https://$arg_to; proxy_ssl_server_name on;
+                {self.verifying()} }} }}""")
+        for name, status in (("one.test", 200), ("two.test", 200), ("three.test", 502), ("four.test", 502)):
+            with self.subTest(name):
+                self.assertEqual(http_client.get(gateway.address(), f"/?to={name}").status, status)
+        self.assertEqual([backend.handshakes[0][0] for backend in backends], ["one.test", "two.test"])
+
     def test_a_certificate_is_shown(self):
         mine = self.authority.issue("the gateway")
         shown = f"proxy_ssl_certificate {mine.certificate}; proxy_ssl_certificate_key {mine.key};"

@@ -19,6 +19,7 @@
 #include "common/base/unique_fd.h"
 #include "common/config/model.h"
 #include "common/metrics/metrics.h"
+#include "worker/http/trace.h"
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
 
@@ -70,6 +71,7 @@ struct Request {
   const config::Location* location = nullptr;
   std::vector<std::pair<std::string, std::string>>
       captures;  // "1", "2", ... and names, of regular expressions; what "set" has set.  The last counts.
+  Trace trace;
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
   // The first field of that name (case-insensitive); empty when there is none.
@@ -81,11 +83,6 @@ struct Request {
 
 // Value of a name in "name=value&..." (application/x-www-form-urlencoded), decoded; empty when there is none.
 std::string form_value(std::string_view form, std::string_view name);
-
-struct ResponseField {
-  std::string name;
-  std::string value;
-};
 
 struct ResponseHead {
   uint16_t status = 200;
@@ -124,6 +121,7 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const Request& request() const = 0;
+  virtual Trace& trace() = 0;  // The request's, to note what is done about it.
   virtual ExchangeId id() const = 0;
   virtual record::Record& record() = 0;
 

@@ -216,13 +216,16 @@ void reset(Request& request) {
   auto fields = std::move(request.fields);
   auto path = std::move(request.path);
   auto captures = std::move(request.captures);
+  Trace trace = std::move(request.trace);
   request = Request{};
+  trace.clear();
   fields.clear();
   path.clear();
   captures.clear();
   request.fields = std::move(fields);
   request.path = std::move(path);
   request.captures = std::move(captures);
+  request.trace = std::move(trace);
 }
 
 Verdict parse_request_head(std::string_view head, uint32_t field_lines, Request& request) {

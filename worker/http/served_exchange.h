@@ -121,6 +121,7 @@ class ServedExchange : public Exchange {
   void respond_status(uint16_t status) override;
   bool has_error_page(uint16_t status) override;
   const Request& request() const override { return request_; }
+  Trace& trace() override { return request_.trace; }
   ExchangeId id() const override { return ExchangeId{connection_, number_}; }
   record::Record& record() override;
   void attach(std::unique_ptr<Attachment> attachment) override;
@@ -228,6 +229,8 @@ class ServedExchange : public Exchange {
  private:
   void decide_head(ResponseHead& head);
   void add_location_fields(ResponseHead& head);
+  bool trace_sent(const std::vector<ResponseField>& fields);
+  void trace_sent(const ResponseHead& head, const FramingChoice& choice);
   bool start_response(ResponseHead& head, std::string_view body, bool ends);
   ResponseContext response_context();
   bool write_body(std::string_view bytes, bool more_follows);

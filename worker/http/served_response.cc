@@ -51,6 +51,7 @@ void ServedExchange::decide_head(ResponseHead& head) {
 }
 
 void ServedExchange::add_location_fields(ResponseHead& head) {
+  trace_sent(head.fields);  // The values may ask for them.
   const bool usual = takes_added_fields(head.status);
   for (const config::NameValue& added : request_.location->add_headers) {
     if (!usual && !added.always) continue;
@@ -58,6 +59,26 @@ void ServedExchange::add_location_fields(ResponseHead& head) {
     expand(added.value, request_, record(), value);
     if (!value.empty()) head.fields.push_back({added.name, std::move(value)});
   }
+}
+
+// False: nobody asks for them.
+bool ServedExchange::trace_sent(const std::vector<ResponseField>& fields) {
+  if (request_.config == nullptr || !request_.config->http.traces_sent_fields) return false;
+  request_.trace.sent_fields = fields;
+  return true;
+}
+
+// As they are sent, with those that frame the response.
+void ServedExchange::trace_sent(const ResponseHead& head, const FramingChoice& choice) {
+  if (!trace_sent(head.fields)) return;
+  std::vector<ResponseField>& sent = request_.trace.sent_fields;
+  const bool may_have_length = head.status == 304 || status_has_body(head.status);
+  if (choice.framing != Framing::Chunked && head.content_length.has_value() && may_have_length) {
+    sent.push_back({"Content-Length", std::to_string(*head.content_length)});
+  }
+  if (request_.http2) return;
+  if (choice.framing == Framing::Chunked) sent.push_back({"Transfer-Encoding", "chunked"});
+  sent.push_back({"Connection", choice.keep_alive ? "keep-alive" : "close"});
 }
 
 ResponseContext ServedExchange::response_context() {
@@ -82,6 +103,7 @@ bool ServedExchange::start_response(ResponseHead& head, std::string_view body, b
   context.keep_alive = keep_alive_ && may_keep();
   const FramingChoice choice = choose_framing(head, context);
   context.keep_alive = keep_alive_ = choice.keep_alive;
+  trace_sent(head, choice);
   response_ = ResponseState::Streaming;
   status_ = head.status;
   framing_ = choice.framing;
@@ -305,6 +327,7 @@ bool ServedExchange::switch_protocols(const std::vector<ResponseField>& fields) 
   if (body_state_ != BodyState::Complete) return refuse(400), false;
   ResponseHead head{.status = 101, .fields = fields};
   add_location_fields(head);
+  trace_sent(head.fields);
   if (!send_switching(head.fields)) return cut(), false;
   status_ = 101;
   return true;
@@ -331,6 +354,7 @@ record::Record* ServedExchange::leave(ResponseHead head, record::Phase phase,
   framing_ = Framing::UntilClose;
   ResponseContext context = response_context();
   context.keep_alive = keep_alive_ = false;
+  trace_sent(head, {framing_, false});
   parts_.metrics.add(response_metric(head.status));
   if (!send_head(head, context, {}, false)) return cut(), nullptr;
   response_ = ResponseState::Upgraded;
@@ -351,6 +375,7 @@ record::Record* ServedExchange::postpone(std::vector<ResponseField> fields, reco
   Postponed postponed{.keep_alive = keep_alive_ && may_keep()};
   write_field("Server", response_context().server, postponed.fields);
   for (const ResponseField& field : head.fields) write_field(field.name, field.value, postponed.fields);
+  trace_sent(head.fields);
   status_ = head.status;
   response_ = ResponseState::Upgraded;
   ++record().keepalive_count;

@@ -118,7 +118,8 @@ void append_request_id(const Scope& scope, std::string& out) {
 // Of proxy_pass: what the default Host says, and its port.
 void append_proxy_authority(const Scope& scope, bool port, std::string& out) {
   if (scope.request.location == nullptr || scope.request.location->action != config::Action::Proxy) return;
-  const std::string_view host = scope.request.location->proxy.host;
+  const ProxyDestination* varied = scope.request.trace.destination.get();
+  const std::string_view host = varied != nullptr ? varied->host : scope.request.location->proxy.host;
   const size_t colon = host.rfind(':');
   const bool named = colon != host.npos && host.find(']', colon) == host.npos;
   if (!port) {
@@ -223,6 +224,17 @@ bool append_mapped(const Scope& scope, std::string_view name, std::string& out) 
   return true;
 }
 
+// $sent_http_... and $upstream_http_...
+void append_answered(const std::vector<ResponseField>& fields, std::string_view name, std::string& out) {
+  const char* separator = "";
+  for (const ResponseField& field : fields) {
+    if (!is_field_of(name, field.name, true)) continue;
+    out += separator;
+    out += field.value;
+    separator = ", ";
+  }
+}
+
 bool append_family(std::string_view name, const Scope& scope, std::string& out) {
   if (name.starts_with("http_")) {
     append_field(scope, name.substr(5), out);
@@ -230,6 +242,10 @@ bool append_family(std::string_view name, const Scope& scope, std::string& out) 
     append_argument(scope, name.substr(4), out);
   } else if (name.starts_with("cookie_")) {
     append_cookie(scope, name.substr(7), out);
+  } else if (name.starts_with("sent_http_")) {
+    append_answered(scope.request.trace.sent_fields, name.substr(10), out);
+  } else if (name.starts_with("upstream_http_")) {
+    append_answered(scope.request.trace.upstream_fields, name.substr(14), out);
   } else {
     return false;
   }
@@ -269,6 +285,48 @@ void append_tls(const Scope& scope, std::string& out) {
 template <void (*append)(const config::Location&, std::string_view path, std::string& out)>
 void append_document(const Scope& scope, std::string& out) {
   if (scope.request.location != nullptr) append(*scope.request.location, scope.request.path, out);
+}
+
+// A value of each attempt, separated as in nginx: those of one location by commas.  "-": there is none.
+template <bool (*append)(const UpstreamAttempt&, std::string&)>
+void append_attempts(const Scope& scope, std::string& out) {
+  bool first = true;
+  for (const UpstreamAttempt& attempt : scope.request.trace.attempts) {
+    if (!first) out += attempt.elsewhere ? " : " : ", ";
+    first = false;
+    if (!append(attempt, out)) out += '-';
+  }
+}
+
+bool append_server(const UpstreamAttempt& attempt, std::string& out) {
+  out += attempt.server;
+  return true;
+}
+
+bool append_attempt_status(const UpstreamAttempt& attempt, std::string& out) {
+  if (attempt.status != 0) out += std::to_string(attempt.status);
+  return attempt.status != 0;
+}
+
+template <uint64_t UpstreamAttempt::* kBytes>
+bool append_attempt_bytes(const UpstreamAttempt& attempt, std::string& out) {
+  out += std::to_string(attempt.*kBytes);
+  return true;
+}
+
+bool append_attempt_time(const UpstreamAttempt& attempt, int64_t until_us, std::string& out) {
+  if (until_us != 0) append_seconds((until_us - attempt.began_us) / 1'000, out);
+  return until_us != 0;
+}
+
+template <int64_t UpstreamAttempt::* kUntil>
+bool append_attempt_time(const UpstreamAttempt& attempt, std::string& out) {
+  return append_attempt_time(attempt, attempt.*kUntil, out);
+}
+
+// Of one that has not ended: so far.
+bool append_attempt_duration(const UpstreamAttempt& attempt, std::string& out) {
+  return append_attempt_time(attempt, attempt.ended_us != 0 ? attempt.ended_us : monotonic_us(), out);
 }
 
 using Negotiated = tls::Negotiated;
@@ -395,6 +453,14 @@ constexpr Row kRows[] = {
      }},
     {"time_iso8601", [](const Scope&, std::string& out) { append_time_iso8601(out); }},
     {"time_local", [](const Scope&, std::string& out) { append_time("%d/%b/%Y:%H:%M:%S %z", out); }},
+    {"upstream_addr", append_attempts<append_server>},
+    {"upstream_bytes_received", append_attempts<append_attempt_bytes<&UpstreamAttempt::bytes_received>>},
+    {"upstream_bytes_sent", append_attempts<append_attempt_bytes<&UpstreamAttempt::bytes_sent>>},
+    {"upstream_connect_time", append_attempts<append_attempt_time<&UpstreamAttempt::connected_us>>},
+    {"upstream_header_time", append_attempts<append_attempt_time<&UpstreamAttempt::head_us>>},
+    {"upstream_response_length", append_attempts<append_attempt_bytes<&UpstreamAttempt::body_bytes>>},
+    {"upstream_response_time", append_attempts<append_attempt_duration>},
+    {"upstream_status", append_attempts<append_attempt_status>},
     {"uri", [](const Scope& s, std::string& out) { out += s.request.path; }},
 };
 static_assert(std::is_sorted(std::begin(kRows), std::end(kRows),
@@ -408,6 +474,12 @@ void append_request_line(const Request& request, std::string& out) {
   out += ' ';
   out += request.target;
   (out += ' ') += protocol_of(request);
+}
+
+std::vector<std::string_view> given_variables() {
+  std::vector<std::string_view> names;
+  for (const Row& row : kRows) names.push_back(row.name);
+  return names;
 }
 
 void append_variable(std::string_view name, const VariableScope& scope, std::string& out) {

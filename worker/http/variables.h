@@ -1,12 +1,13 @@
 // Variables: nginx's $names, resolved for one request.
 //
-// Unknown or empty ones give nothing; the configuration refuses names that don't exist.  Upstream variables
-// are given by whoever proxies, through Outcome.
+// Unknown or empty ones give nothing; the configuration refuses names that don't exist.  What is done about
+// the request is in its Trace.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/config/template.h"
 #include "worker/http/exchange.h"
@@ -27,6 +28,9 @@ struct VariableScope {
   const record::Record& record;
   const Outcome* outcome = nullptr;  // Null while the exchange lives.
 };
+
+// Those with a name of their own that have a value here: all of config/variables.h.
+std::vector<std::string_view> given_variables();
 
 // Appends the value of a variable.
 void append_variable(std::string_view name, const VariableScope& scope, std::string& out);

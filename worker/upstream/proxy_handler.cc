@@ -1,5 +1,8 @@
 #include "worker/upstream/proxy_handler.h"
 
+#include "worker/record/uid.h"
+#include "worker/upstream/proxy_target.h"
+
 namespace beamgate::upstream {
 namespace {
 
@@ -44,12 +47,23 @@ void ProxyHandler::handle(http::Exchange& exchange) {
   // A tunnel has no place in front of an application, and TRACE would show it what we added.
   if (method == "CONNECT" || method == "TRACE") return refuse(exchange, 405);
   const bool is_fastcgi = exchange.request().location->action == config::Action::Fastcgi;
+  exchange.trace().destination = nullptr;
+  if (!is_fastcgi && exchange.request().location->proxy.varies() && !find_way(exchange)) return refuse(exchange, 502);
   const BackendProtocol& protocol = is_fastcgi ? static_cast<const BackendProtocol&>(fastcgi_) : http_;
   auto made = std::make_unique<ProxyLeg>(parts_, protocol, exchange);
   if (!made->write_head(exchange)) return refuse(exchange, 400);
   ProxyLeg& leg = legs_.add(std::move(made));
   exchange.attach(std::make_unique<ProxyAttachment>(leg));
   leg.start();
+}
+
+// What proxy_pass with variables says of this request.  False: it is no upstream.
+bool ProxyHandler::find_way(http::Exchange& exchange) {
+  std::string host;
+  exchange.trace().destination = find_destination(exchange.request(), exchange.record(), host);
+  if (exchange.trace().destination != nullptr) return true;
+  parts_.log.error("upstream_unknown", {{"connection", record::format_uid(exchange.record().uid)}, {"upstream", host}});
+  return false;
 }
 
 void ProxyHandler::refuse(http::Exchange& exchange, uint16_t status) {

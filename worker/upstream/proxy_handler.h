@@ -3,7 +3,8 @@
 // Owner      Worker; it outlives every exchange it handled, and every exchange ends before it does.
 // Thread     Worker loop thread only.
 // Limits     One read buffer for all responses; see proxy_leg.h for one exchange, group.h for connections.
-// Errors     405 for CONNECT and TRACE, 400 for what can't be forwarded; proxy_leg.h for the backend's.
+// Errors     405 for CONNECT and TRACE, 400 for what can't be forwarded, 502 where proxy_pass with variables names no
+//            upstream; proxy_leg.h for the backend's.
 #pragma once
 
 #include <memory>
@@ -37,6 +38,7 @@ class ProxyHandler final : public http::Handler {
   size_t active() const { return legs_.size(); }
 
  private:
+  bool find_way(http::Exchange& exchange);
   void refuse(http::Exchange& exchange, uint16_t status);  // Which no application could be given.
 
   Deadlines deadlines_;

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "worker/record/uid.h"
 #include "worker/upstream/pick_key.h"
+#include "worker/upstream/proxy_target.h"
 
 namespace beamgate::upstream {
 
@@ -42,7 +43,7 @@ ProxyLeg::ProxyLeg(const ProxyParts& parts, const BackendProtocol& protocol, htt
       framing_(protocol.framing(exchange.request(), held_)),
       attempts_(settings_, upstream::is_idempotent(exchange.request().method), monotonic_ms()),
       idempotent_(upstream::is_idempotent(exchange.request().method)),
-      group_(parts.pool.group(settings_.upstream)) {}
+      group_(parts.pool.group(upstream_of(exchange.request(), settings_))) {}
 
 bool ProxyLeg::write_head(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
@@ -50,7 +51,7 @@ bool ProxyLeg::write_head(http::Exchange& exchange) {
   if (!written.ok()) return false;
   keep_ = written.value().keep;
   upgrade_ = written.value().upgrade;
-  key_ = pick_key(settings_.upstream->balancing, request, exchange.record());
+  key_ = pick_key(group_.upstream().balancing, request, exchange.record());
   out_.set_body_limit(settings_.buffer_bytes);
   if (held_) out_.hold(settings_.temp_path);
   body_ended_ = !protocol_.sends_body(request);
@@ -83,7 +84,10 @@ void ProxyLeg::connect() {
   while (!is_over() && connection_ == nullptr && exchange() != nullptr) {
     if (peer_ == nullptr) {
       Peer* chosen = group_.choose({tried_, monotonic_ms(), key_});
-      if (chosen == nullptr) return give_up(failure_status_);
+      if (chosen == nullptr) {
+        if (tried_.empty()) note_attempt(group_.upstream().name, failure_status_);
+        return give_up(failure_status_);
+      }
       take_peer(*chosen);
     }
     if ((may_reuse_ && !fresh_only_ && take_idle()) || open_fresh()) send_request();
@@ -95,7 +99,20 @@ void ProxyLeg::take_peer(Peer& peer) {
   ++peer_->in_use;
   if (!tried_.empty()) parts_.metrics.add(Metric::UpstreamRetries);
   attempts_.begin();
+  note_attempt(peer.server().address.text);
   fresh_only_ = false;
+}
+
+void ProxyLeg::note_attempt(const std::string& server, uint16_t status) {
+  http::Exchange* client = exchange();
+  if (client == nullptr) return;
+  auto& all = client->trace().attempts;
+  all.push_back({.server = server, .elsewhere = tried_.empty() && !all.empty(), .status = status, .began_us = monotonic_us()});
+}
+
+http::UpstreamAttempt* ProxyLeg::attempt() {
+  http::Exchange* client = exchange();
+  return client == nullptr || client->trace().attempts.empty() ? nullptr : &client->trace().attempts.back();
 }
 
 bool ProxyLeg::take_idle() {
@@ -128,6 +145,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   reader_ = protocol_.make_reader(exchange()->request(), upgrade_);
   reused_ = reused;
   chosen_us_ = monotonic_us();
+  if (http::UpstreamAttempt* now = attempt(); now != nullptr && !connection_->is_connecting()) now->connected_us = chosen_us_;
   sent_bytes_ = 0;
   send_broken_ = false;
   made_progress();
@@ -135,7 +153,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
 
 void ProxyLeg::count_failure(Metric why, const Error& error) {
   parts_.metrics.add(why);
-  parts_.log.warn("upstream_failed", {{"connection", record::format_uid(uid_)}, {"upstream", settings_.upstream->name},
+  parts_.log.warn("upstream_failed", {{"connection", record::format_uid(uid_)}, {"upstream", group_.upstream().name},
                                       {"server", peer_->server().address.text},
                                       {"begun", begun_ ? "yes" : "no"},
                                       {"error", error.message()}});
@@ -144,6 +162,7 @@ void ProxyLeg::count_failure(Metric why, const Error& error) {
 void ProxyLeg::release_peer() {
   connection_.reset();
   if (peer_ == nullptr) return;
+  if (http::UpstreamAttempt* now = attempt()) now->ended_us = monotonic_us();
   if (tunnel_) parts_.metrics.subtract(Metric::UpstreamTunnelsActive);
   --peer_->in_use;
   peer_ = nullptr;
@@ -222,6 +241,7 @@ void ProxyLeg::send_request() {
       return;
     }
     sent_bytes_ += sent.value();
+    if (http::UpstreamAttempt* now = attempt()) now->bytes_sent += sent.value();
     made_progress();
     const Result<void> refilled = out_.sent(sent.value());
     if (!refilled.ok()) return body_lost(refilled.error());
@@ -255,6 +275,7 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
       return connect();
     }
     made_progress();
+    if (http::UpstreamAttempt* now = attempt()) now->connected_us = monotonic_us();
     send_request();
     return resume_body();
   }
@@ -291,6 +312,7 @@ void ProxyLeg::read_response() {
   const Result<size_t> received = connection_->receive(parts_.landing);
   if (received.ok()) {
     made_progress();
+    if (http::UpstreamAttempt* now = attempt()) now->bytes_received += received.value();
     std::string_view body;
     const http::ResponseReader::State state = reader_->feed(parts_.landing.first(received.value()), body);
     return deliver(state, body);
@@ -310,6 +332,8 @@ void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body)
   if (state == State::Invalid) return response_invalid();
   http::Exchange* client = exchange();
   if (client == nullptr) return release_peer();
+  if (!begun_) note_head();
+  attempt()->body_bytes += body.size();
   if (state == State::Switched) return begin_tunnel(*client, body);
   if (!begun_) {
     if (pass_to_another()) return connect();
@@ -325,6 +349,16 @@ void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body)
   connection_->want_read(false);
 }
 
+void ProxyLeg::note_head() {
+  http::Exchange& client = *exchange();
+  http::UpstreamAttempt& now = client.trace().attempts.back();
+  const http::ResponseHead& head = reader_->head();
+  now.head_us = monotonic_us();
+  now.status = head.status;
+  const config::Config* config = client.request().config.get();
+  if (config != nullptr && config->http.traces_upstream_fields) client.trace().upstream_fields = head.fields;
+}
+
 void ProxyLeg::response_invalid() {
   const http::ResponseReader::Failure failure = reader_->failure();
   // "Untouched" is what FastCGI has for a 503.
@@ -336,7 +370,7 @@ void ProxyLeg::response_invalid() {
 void ProxyLeg::log_errors() {
   const std::string text = reader_->take_errors();
   if (text.empty()) return;
-  parts_.log.error("upstream_stderr", {{"connection", record::format_uid(uid_)}, {"upstream", settings_.upstream->name},
+  parts_.log.error("upstream_stderr", {{"connection", record::format_uid(uid_)}, {"upstream", group_.upstream().name},
                                        {"server", peer_->server().address.text},
                                        {"text", text}});
 }
@@ -423,6 +457,7 @@ void ProxyLeg::attempt_failed(const Failed& failed, const Error& error) {
   const bool stale = failed.reason == config::kNextError && reused_ && connection_ != nullptr && !reader_->started();
   if (!stale) peer_->failed(now_ms);
   tried_.push_back(peer_);
+  if (http::UpstreamAttempt* now = attempt(); now != nullptr && now->status == 0) now->status = failed.status;
   release_peer();
   sent_bytes_ = 0;
   failure_status_ = failed.status;

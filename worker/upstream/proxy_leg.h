@@ -87,11 +87,15 @@ class ProxyLeg final : public ConnectionUser {
   http::Exchange* exchange();  // Null once it is over.
   bool is_over() const { return detached_ || over_; }
 
+  http::UpstreamAttempt* attempt();  // The latest of the exchange; null once that is over.
+
   void connect();
   void take_peer(Peer& peer);
   bool take_idle();
   bool open_fresh();
   void use(std::unique_ptr<Connection> connection, bool reused);
+  void note_attempt(const std::string& server, uint16_t status = 0);
+  void note_head();
   void count_failure(metrics::Metric why, const Error& error);
   void release_peer();
 

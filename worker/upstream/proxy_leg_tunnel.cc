@@ -30,6 +30,7 @@ size_t ProxyLeg::send_in_tunnel(std::string_view bytes) {
   if (connection_ == nullptr || send_broken_ || !out_.unsent().empty()) return 0;
   const Result<size_t> sent = connection_->send(bytes);
   made_progress();
+  if (http::UpstreamAttempt* now = attempt(); now != nullptr && sent.ok()) now->bytes_sent += sent.value();
   if (sent.ok()) return sent.value();
   send_broken_ = sent.error().code != Code::WouldBlock;
   return send_broken_ ? bytes.size() : 0;
@@ -44,6 +45,8 @@ void ProxyLeg::read_in_tunnel() {
   last_read_ms_ = monotonic_ms();
   http::Exchange* client = exchange();
   if (client == nullptr) return release_peer();
+  attempt()->bytes_received += received.value();
+  attempt()->body_bytes += received.value();
   if (client->write({parts_.landing.data(), received.value()}) || connection_ == nullptr) return;
   reading_ = false;
   connection_->want_read(false);

@@ -13,6 +13,11 @@ void append_percent(char byte, std::string& out) {
   out += kDigits[value & 15];
 }
 
+std::string_view without_port(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  return colon == host.npos || host.find(']', colon) != host.npos ? host : host.substr(0, colon);
+}
+
 bool is_visible_ascii(char byte) { return byte > 0x20 && byte < 0x7f; }
 
 // A decoded path, encoded again: what would end the path or isn't allowed in a URI.
@@ -46,21 +51,54 @@ std::string_view origin_form(std::string_view target) {
   return path == std::string_view::npos ? std::string_view() : target.substr(path);
 }
 
+void append_origin_form(std::string_view target, std::string& out) {
+  const std::string_view wanted = origin_form(target);
+  if (wanted.empty() || wanted[0] == '?') out += '/';
+  append_raw(wanted, out);
+}
+
 bool is_prefix_match(const config::Location& location) {
   return location.match != config::LocationMatch::Regex && location.match != config::LocationMatch::RegexNoCase;
 }
 
 }  // namespace
 
+std::shared_ptr<const http::ProxyDestination> find_destination(const http::Request& request, const record::Record& record,
+                                                               std::string& host) {
+  const config::ProxyAction& proxy = request.location->proxy;
+  auto to = std::make_shared<http::ProxyDestination>();
+  if (proxy.host_template.empty()) {
+    to->upstream = proxy.upstream;
+    to->host = proxy.host;
+  } else {
+    http::expand(proxy.host_template, request, record, host);
+    const size_t end = std::min(host.find_first_of("/?"), host.size());
+    to->uri = host.substr(end);
+    host.resize(end);
+    const auto found = request.config->http.upstreams.find(host);
+    if (found == request.config->http.upstreams.end()) return nullptr;
+    to->upstream = found->second;
+    to->host = host;
+  }
+  http::expand(proxy.uri_template, request, record, to->uri);
+  return to;
+}
+
+const std::shared_ptr<const config::Upstream>& upstream_of(const http::Request& request,
+                                                           const config::BackendAction& action) {
+  return request.trace.destination != nullptr ? request.trace.destination->upstream : action.upstream;
+}
+
+std::string_view host_of(const http::Request& request, const config::ProxyAction& proxy) {
+  return request.trace.destination != nullptr ? request.trace.destination->host : proxy.host;
+}
+
 void append_target(const http::Request& request, const config::ProxyAction& proxy, std::string& out) {
+  const http::ProxyDestination* varied = request.trace.destination.get();
+  if (varied != nullptr && !varied->uri.empty()) return append_origin_form(varied->uri, out);
   const bool replaces_prefix =
       proxy.has_uri && !request.in_place && request.location != nullptr && is_prefix_match(*request.location);
-  if (!replaces_prefix && !request.rewritten) {
-    const std::string_view target = origin_form(request.target);
-    if (target.empty() || target[0] == '?') out += '/';
-    append_raw(target, out);
-    return;
-  }
+  if (!replaces_prefix && !request.rewritten) return append_origin_form(request.target, out);
   std::string_view path = request.path;
   if (replaces_prefix) {
     out += proxy.uri;
@@ -74,6 +112,7 @@ void append_target(const http::Request& request, const config::ProxyAction& prox
 
 bool rewrite_location(const config::Location& location, std::string& value) {
   const config::ProxyAction& proxy = location.proxy;
+  if (proxy.varies()) return false;
   const bool replaced = proxy.has_uri && is_prefix_match(location);
   const std::string backend = (proxy.tls != nullptr ? "https://" : "http://") + proxy.host + (replaced ? proxy.uri : "/");
   if (!value.starts_with(backend)) return false;
@@ -85,7 +124,7 @@ tls::Target tls_target(const http::Request& request, const record::Record& recor
   if (proxy.tls == nullptr) return {};
   tls::Target target{proxy.tls, {}, proxy.tls_server_name};
   http::expand(proxy.tls_name, request, record, target.name);
-  if (target.name.empty()) target.name = proxy.tls_host;
+  if (target.name.empty()) target.name = proxy.tls_host.empty() ? without_port(host_of(request, proxy)) : proxy.tls_host;
   return target;
 }
 

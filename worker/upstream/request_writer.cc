@@ -58,7 +58,7 @@ class Head {
   void add_host() {
     std::string host;
     if (const config::NameValue* set = find_set("host")) http::expand(set->value, request_, record_, host);
-    if (host.empty()) host = proxy_.host;  // HTTP/1.1 has no request without Host.
+    if (host.empty()) host = host_of(request_, proxy_);  // HTTP/1.1 has no request without Host.
     append_field("Host", host.empty() ? "localhost" : host, out_);
   }
 
@@ -105,7 +105,7 @@ class Head {
       out_.append("Content-Length: ").append(std::to_string(*held_bytes)).append("\r\n");
     }
     RequestWriter::Written written;
-    written.keep = proxy_.upstream->keepalive > 0 && proxy_.proxy_protocol == 0 && proxy_.http_minor > 0 && !said_by_set("connection", "close");
+    written.keep = upstream_of(request_, proxy_)->keepalive > 0 && proxy_.proxy_protocol == 0 && proxy_.http_minor > 0 && !said_by_set("connection", "close");
     written.upgrade = wants_upgrade();
     const bool trailers = proxy_.pass_trailers && proxy_.http_minor > 0;
     if (trailers) out_.append("TE: trailers\r\n");

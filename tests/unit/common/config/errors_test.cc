@@ -308,7 +308,9 @@ TEST(Errors, Proxying) {
   EXPECT_EQ(in("location", "proxy_pass https://127.0.0.1;"), "no error");
   EXPECT_THAT(in("location", "proxy_pass ftp://127.0.0.1;"), HasSubstr("expected http://host"));
   EXPECT_THAT(in("location", "proxy_pass 127.0.0.1;"), HasSubstr("expected http://host"));
-  EXPECT_THAT(in("location", "proxy_pass http://$host;"), HasSubstr("variables are not supported here"));
+  EXPECT_THAT(in("location", "proxy_pass http://unix:/$host;"), HasSubstr("a unix socket can't have variables"));
+  EXPECT_THAT(in("location", "proxy_pass http://a$nothing;"), HasSubstr("nothing"));
+  EXPECT_THAT(in("location", "proxy_pass $host;"), HasSubstr("expected http://"));
   EXPECT_THAT(in("location", "proxy_pass 'http://127.0.0.1/a b';"), HasSubstr("space or control byte"));
   EXPECT_THAT(in("location", "proxy_pass http://unix:/a:b;"), HasSubstr("starts with \"/\""));
   EXPECT_THAT(in("location", "proxy_pass http://;"), HasSubstr("expected a host"));

@@ -33,6 +33,7 @@ class FakeExchange final : public http::Exchange {
   explicit FakeExchange(uint32_t number) : number_(number) {}
 
   const http::Request& request() const override { return request_; }
+  http::Trace& trace() override { return request_.trace; }
   http::ExchangeId id() const override { return {{}, number_}; }
   record::Record& record() override { return record_; }
   void attach(std::unique_ptr<http::Attachment> attachment) override { attachment_ = std::move(attachment); }
