@@ -10,6 +10,7 @@
 #include "common/base/assert.h"
 #include "common/base/unique_fd.h"
 #include "common/config/directive.h"
+#include "common/config/foreign.h"
 #include "common/config/lexer.h"
 #include "common/config/variables.h"
 
@@ -108,6 +109,15 @@ const Directive* Loader::find_row(const Frame& frame, const Statement& statement
     diagnostics.error(statement.name.at, "\"" + name + "\" directive is not allowed here, in " +
                                              scope_names(frame.scope) + "; it belongs in " +
                                              scope_names(elsewhere));
+    return nullptr;
+  }
+  if (const ForeignDirective* foreign = find_foreign(name)) {
+    const std::string hint(foreign->hint);
+    if (foreign->ignored) {
+      diagnostics.warn(statement.name.at, "\"" + name + "\" is ignored: " + hint);
+    } else {
+      diagnostics.error(statement.name.at, "unknown directive \"" + name + "\": " + hint);
+    }
     return nullptr;
   }
   std::string message = "unknown directive \"" + name + "\"";

@@ -135,7 +135,7 @@ struct Webhook {
   int64_t breaker_cooldown_ms = 5'000;
   OnError on_error = OnError::Deny;
   bool tls_verify = true;
-  std::string tls_ca_file;              // Empty: the system's store.
+  tls::File tls_ca;                     // Not named: the system's store.
   std::vector<std::string> forward_headers;  // Handshake fields passed on, lower case.
   std::string pusher_key;               // Not empty: events go out in Pusher's form, with this key,
   Secret pusher_secret;                 // signed by this secret.
@@ -294,6 +294,7 @@ struct BackendAction {
   bool request_buffering = false;      // The whole body is read first, into a file when it is large.
   std::string temp_path = "/tmp";      // Where that file is made; it never has a name.
   bool intercept_errors = false;       // Answers that error_page knows are replaced.
+  bool ignore_client_abort = false;    // A request goes on when the client has closed its side.
   std::vector<std::string> hide_headers;
   std::vector<std::string> pass_headers;
 };

@@ -167,6 +167,13 @@ constexpr Directive kRows[] = {
      .min = "0",
      .max = "1d",
      .help = "Time after which a request is passed to no other server; 0: no limit."},
+    {.name = "fastcgi_ignore_client_abort",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kFastcgi, &FastcgiAction::ignore_client_abort>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether a request goes on whose client has closed its side of the connection.  If not, its answer is still "
+             "sent when it comes within a second, for clients that only close their half."},
     {.name = "fastcgi_intercept_errors",
      .scopes = kHttpServerLocation,
      .set = store_flag<kFastcgi, &FastcgiAction::intercept_errors>,

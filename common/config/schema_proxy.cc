@@ -307,6 +307,13 @@ constexpr Directive kRows[] = {
      .syntax = "off | path replacement",
      .help = "How the Path of a response's cookies is changed: what begins with path begins with replacement "
              "instead."},
+    {.name = "proxy_ignore_client_abort",
+     .scopes = kHttpServerLocation,
+     .set = store_flag<kProxy, &ProxyAction::ignore_client_abort>,
+     .syntax = "on | off",
+     .fallback = "off",
+     .help = "Whether a request goes on whose client has closed its side of the connection.  If not, its answer is still "
+             "sent when it comes within a second, for clients that only close their half."},
     {.name = "proxy_intercept_errors",
      .scopes = kHttpServerLocation,
      .set = store_flag<kProxy, &ProxyAction::intercept_errors>,

@@ -5,7 +5,10 @@
 #include "common/config/network.h"
 #include "common/config/schema.h"
 #include "common/config/store.h"
+#include "common/config/tls_contexts.h"
+#include "common/config/tls_values.h"
 #include "common/crypto/crypto.h"
+#include "common/tls/client_context.h"
 
 namespace beamgate::config {
 namespace {
@@ -63,6 +66,15 @@ void set_secret(Setting& setting) {
   if (!setting.is_secret(secret)) return;
   if (secrets.size() >= kSecretsMax) return setting.fail(0, "more than two secrets");
   secrets.push_back(std::move(secret));
+}
+
+void set_trusted(Setting& setting) {
+  tls::ClientSettings settings;
+  if (!read_tls_file(setting, settings.trusted_ca)) return;
+  std::vector<tls::Problem> problems;
+  static_cast<void>(tls::ClientContext::make(settings, problems));
+  report(setting.loader, setting.at(), problems);
+  setting.frame.webhook->tls_ca = std::move(settings.trusted_ca);
 }
 
 void set_on_error(Setting& setting) {
@@ -328,7 +340,7 @@ constexpr Directive kRows[] = {
      .help = "Whether the certificate of an https url is verified."},
     {.name = "tls_ca_file",
      .scopes = kWebhook,
-     .set = store_path<&Webhook::tls_ca_file>,
+     .set = set_trusted,
      .syntax = "file",
      .fallback_help = "the system's certificates",
      .help = "Trusted certificates, in PEM format."},

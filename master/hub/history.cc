@@ -9,6 +9,11 @@ size_t HistoryStore::bytes_of(const KeptPublication& publication) {
   return kBeside + publication.user.size() + publication.event.size() + publication.payload.size();
 }
 
+void HistoryStore::set_bytes_max(size_t bytes_max) {
+  bytes_max_ = bytes_max;
+  trim();
+}
+
 void HistoryStore::trim() {
   while (bytes_ > bytes_max_ && !entries_.empty()) entries_.front().history->pop();
 }

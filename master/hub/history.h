@@ -37,8 +37,8 @@ struct KeptPublication {
 
 class HistoryStore {
  public:
-  // Too much already: the oldest go at the next publication.
-  void set_bytes_max(size_t bytes_max) { bytes_max_ = bytes_max; }
+  // Too much already: the oldest go.
+  void set_bytes_max(size_t bytes_max);
   size_t bytes() const { return bytes_; }
   size_t size() const { return entries_.size(); }
 

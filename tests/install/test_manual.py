@@ -96,6 +96,17 @@ class Manual(unittest.TestCase):
                      for word in words_with_underscore(manual.marked(text, "I"))}
             self.assertEqual(named - literals, set(), name)
 
+    def test_every_directive_and_variable_is_tried_end_to_end(self):
+        """What no test of the whole gateway has in its configuration may do nothing, and nobody would know."""
+        tests = manual.ROOT / "tests"
+        tried = "".join(path.read_text() for place in ("integration", "support", "install") for path in (tests / place).glob("*.py"))
+        words = set(re.findall(r"\w+", tried))
+        self.assertEqual(directives() - words, set())
+        page = manual.page("beamgate.conf.5").split(".SH NAMES OF VARIABLES\n")[1].split("\n.SH ")[0]
+        variables = set(re.findall(r"\$([a-z_0-9]+)[,.]", page))
+        self.assertGreater(len(variables), 50)
+        self.assertEqual(variables - words, set())
+
     def test_metrics_that_are_named_exist(self):
         rows = metric_rows()
         named = {word for text in self.pages().values()

@@ -275,6 +275,35 @@ class Channels(Api):
         self.result("history_remove", {"channel": "room"})
         self.assertEqual(self.result("history", {"channel": "room", "limit": -1})["publications"], [])
 
+    def test_history_memory(self):
+        """The oldest publications go first, whichever channel they are of."""
+        kept = {}
+        for setting in ("", "history_memory 20k;", "history_memory 0;"):
+            self.start(f"channels room-* {{ history 100 10m; }} {SERVER}", main=setting)
+            for number in range(40):
+                self.result("publish", {"channel": "room-a" if number < 20 else "room-b", "data": [number, "x" * 1000]})
+            kept[setting] = [one["data"][0] for room in ("room-a", "room-b")
+                             for one in self.result("history", {"channel": room, "limit": -1})["publications"]]
+        self.assertEqual(kept[""], list(range(40)))
+        self.assertEqual(kept["history_memory 0;"], [])
+        some = kept["history_memory 20k;"]
+        self.assertEqual(some, list(range(40))[-len(some):])
+        self.assertGreaterEqual(len(some), 10)
+        self.assertLess(len(some), 20)
+
+    def test_history_memory_after_a_reload(self):
+        self.start(f"channels room-* {{ history 100 10m; }} {SERVER}", main="history_memory 100k;")
+        for number in range(40):
+            self.result("publish", {"channel": "room-a", "data": [number, "x" * 1000]})
+
+        def kept():
+            return len(self.result("history", {"channel": "room-a", "limit": -1})["publications"])
+
+        self.assertEqual(kept(), 40)
+        self.running.write_config(main="history_memory 5k;")
+        self.running.signal(1)
+        beamgate.until(lambda: 0 < kept() < 10, 10, "the oldest to go")
+
     def test_resource(self):
         self.start(CHANNELS)
         sockets = [self.connect() for _ in range(5)]

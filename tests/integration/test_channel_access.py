@@ -2,12 +2,15 @@
 application by webhook; for event streams, long-polling and HTTP/2 alike."""
 
 import json
+import tempfile
 import time
+from signal import SIGHUP
 
 import beamgate
 import event_stream
 import h2_client
 import http_client
+import jose
 import jwt_token
 from backend import Backend, Held, Reply
 
@@ -16,7 +19,10 @@ WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 
 HTTP = """
 token people { secret "a secret of thirty-two bytes or more"; }
-webhook app { url http://127.0.0.1:%d/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; timeout 1s; }
+token staff { secret "a secret of thirty-two bytes or more"; user_claim login; }
+token chat { secret "a secret of thirty-two bytes or more"; audience chat; }
+token desk { secret "a secret of thirty-two bytes or more"; issuer https://desk.example; }
+webhook app { url http://127.0.0.1:%d/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; timeout 20s; }
 webhook lenient { url http://127.0.0.1:1/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; on_error allow; }
 channels kept* { history 1000 10m; }
 channels members-* { subscribe token; history 10 10m; presence on; }
@@ -28,14 +34,22 @@ server {
     sse_keepalive 0;
     location = /stream { sse argument=channel; sse_token people; sse_origins https://a.example; }
     location = /poll { longpoll argument=channel; longpoll_timeout 200ms; longpoll_token people; }
+    location = /staff { sse argument=channel; sse_token staff; }
     location = /wait { longpoll argument=channel; longpoll_timeout 60s; longpoll_token people; }
     location = /open { sse argument=channel; }
     location = /open-poll { longpoll argument=channel; longpoll_timeout 200ms; }
     location = /ours { sse members-room; sse_token people; }
     location = /theirs { sse members-room; }
+    location = /for-chat { sse members-room; sse_token chat; }
+    location = /from-desk { sse members-room; sse_token desk; }
     location /api/ { api on; }
     location = /metrics { metrics on; }
 }
+"""
+
+KEY_SET_HTTP = """
+token people { jwks keys.json; }
+server { listen 127.0.0.1:0; location = /room { sse room; sse_token people; } }
 """
 
 
@@ -109,6 +123,30 @@ class Tokens(Case):
         self.open("/ours", expect=401)
         self.open(f"/ours?token={token({'sub': 'ann'})}").wait_joined()  # Which channel is not its word.
 
+    def test_which_claim_names_the_user(self):
+        cases = ("stream", "bob", "ann"), ("staff", "bob", "bob"), ("staff", 4711, "4711")
+        for number, (path, login, user) in enumerate(cases):
+            channel = f"members-{number}"
+            shown = token({"sub": "ann", "login": login, "channel": channel})
+            self.open(f"/{path}?channel={channel}&token={shown}").wait_joined()
+            self.assertEqual(self.users(channel), {user})
+
+    def test_whom_a_token_is_for(self):
+        for claims, status in (({"aud": "chat"}, 200), ({"aud": ["mail", "chat"]}, 200), ({}, 401), ({"aud": "mail"}, 401),
+                               ({"aud": ["mail", "chat2"]}, 401), ({"aud": []}, 401)):
+            with self.subTest(claims):
+                shown = token({"sub": "ann", **claims})
+                self.open(f"/for-chat?token={shown}", expect=status)
+                self.open(f"/ours?token={shown}")  # Where it doesn't matter.
+
+    def test_who_has_issued_a_token(self):
+        for claims, status in (({"iss": "https://desk.example"}, 200), ({}, 401), ({"iss": "https://desk.example/"}, 401),
+                               ({"iss": ["https://desk.example"]}, 401)):
+            with self.subTest(claims):
+                shown = token({"sub": "ann", **claims})
+                self.open(f"/from-desk?token={shown}", expect=status)
+                self.open(f"/ours?token={shown}")
+
     def test_a_stream_ends_with_its_token(self):
         ends = int(time.time()) + 2
         reader = self.open(f"/stream?channel=members-a&token={token({'sub': 'ann', 'channel': 'members-a', 'exp': ends})}")
@@ -138,6 +176,46 @@ class Tokens(Case):
     def test_pages_of_other_origins_can_read_why(self):
         answer = http_client.get(self.address, "/stream?channel=members-a", {"Origin": "https://a.example"})
         self.assertEqual((answer.status, answer.header("access-control-allow-origin")), (401, "https://a.example"))
+
+
+class TokensOfAKeySet(beamgate.TestCase):
+    def setUp(self):
+        self.place = self.enterContext(tempfile.TemporaryDirectory(prefix="beamgate-keys-"))
+        self.keys = jose.make_keys(f"{self.place}/keys")
+        another_kind = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+        self.running = self.gateway(KEY_SET_HTTP, files={"keys.json": jose.key_set(self.keys.values(), another_kind)})
+
+    def check(self, shown, status):
+        self.track(event_stream.Reader(self.running.address(), f"/room?token={shown}", expect=status))
+
+    def test_each_kind_of_key_signs(self):
+        strangers = jose.make_keys(f"{self.place}/strangers")
+        for algorithm, key in self.keys.items():
+            with self.subTest(algorithm):
+                self.check(key.sign({"sub": "ann"}), 200)
+                self.check(key.sign({"sub": "ann", "exp": int(time.time()) - 1}), 401)
+                self.check(strangers[algorithm].sign({"sub": "ann"}), 401)
+
+    def test_a_key_signs_by_its_own_algorithm_only(self):
+        for own, key in self.keys.items():
+            for algorithm in (*self.keys, "none", "RS512"):
+                with self.subTest(key=own, algorithm=algorithm):
+                    self.check(key.sign({"sub": "ann"}, alg=algorithm), 200 if algorithm == own else 401)
+        public = self.keys["RS256"].public_pem()  # Everybody has it: it is no secret to sign with.
+        self.check(jose.Secret("rsa", public).sign({"sub": "ann"}), 401)
+
+    def test_new_keys_come_with_a_reload(self):
+        fresh = jose.make_keys(f"{self.place}/fresh")
+        self.running.path("keys.json").write_text(jose.key_set(fresh.values()))
+        for keys, status in ((self.keys, 200), (fresh, 401)):
+            for key in keys.values():
+                self.check(key.sign({"sub": "ann"}), status)
+        mark = self.running.log_mark()
+        self.running.signal(SIGHUP)
+        self.running.wait_log(r"\bconfiguration_in_force\b", count=2, after=mark)  # A client could overtake it.
+        for keys, status in ((self.keys, 401), (fresh, 200)):
+            for key in keys.values():
+                self.check(key.sign({"sub": "ann"}), status)
 
 
 class Webhooks(Case):

@@ -5,14 +5,16 @@ nothing grows; a request is sent again only where it may be.  Every refusal has 
 """
 
 import itertools
+import socket
 import threading
 
 import beamgate
 import fastcgi
 import http_client
+from backend import Silent
 from chat_example import free_port
 from fastcgi import STDERR, STDOUT, end, record, reply, stdout
-from wire import Ended
+from wire import Ended, Timeout
 
 PAGE = "Content-Type: text/plain\r\nX-A: b\r\n\r\nhello"
 
@@ -21,14 +23,14 @@ class FastcgiCase(beamgate.TestCase):
     def server(self, behaviour=reply(PAGE), **options):
         return self.track(fastcgi.Server(behaviour, **options))
 
-    def site(self, servers, location="", upstream="", workers=1):
+    def site(self, servers, location="", upstream="", workers=1, others=""):
         servers = servers if isinstance(servers, (list, tuple)) else [servers]
         lines = " ".join(f"server {getattr(server, 'address', server)};" for server in servers)
         gateway = self.gateway(
             f"upstream php {{ {lines} {upstream} }}\nserver {{ listen 127.0.0.1:0; client_max_body_size 0;\n"
             "location / { fastcgi_pass php; fastcgi_param REQUEST_METHOD $request_method;\n"
             f"fastcgi_param REQUEST_URI $request_uri; fastcgi_param CONTENT_LENGTH $content_length; {location} }}\n"
-            "location = /metrics { metrics on; } }", workers=workers)
+            f"location = /metrics {{ metrics on; }} {others} }}", workers=workers)
         return gateway, gateway.address()
 
 
@@ -201,6 +203,16 @@ class Streams(FastcgiCase):
                 self.assertIsNone(response.header(name))
             self.assertEqual(connection.request("GET", "/").text, "hello")
 
+    def test_orders_to_a_proxy_go_on_when_asked_for(self):
+        server = self.server(reply("Content-Type: text/plain\r\nX-Accel-Expires: 5\r\nX-Accel-Buffering: no\r\n"
+                                   "Connection: x-a\r\nX-A: b\r\nKeep-Alive: 5\r\n\r\nhello"))
+        names = ("x-accel-expires", "x-accel-buffering", "x-a", "keep-alive")
+        asked = "".join(f"fastcgi_pass_header {name};" for name in ("X-Accel-Expires", "X-A", "Keep-Alive"))
+        for option, expected in (("", [None] * 4), (asked, ["5", None, None, None])):
+            _, address = self.site(server, option)
+            response = http_client.get(address, "/")
+            self.assertEqual(([response.header(name) for name in names], response.text), (expected, "hello"), option)
+
 
 class Servers(FastcgiCase):
     def test_an_overloaded_server(self):
@@ -211,6 +223,16 @@ class Servers(FastcgiCase):
         gateway, address = self.site(busy)
         self.assertEqual(http_client.get(address, "/").status, 503)
         self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="status"}'], 1)
+
+    def test_a_client_that_goes(self):
+        for setting, told in (("", True), ("fastcgi_ignore_client_abort on;", False)):
+            with self.subTest(setting):
+                server = Silent(self)
+                _, address = self.site(server, setting)
+                with http_client.Connection(address) as client:
+                    client.send_request("GET", "/")
+                    server.take()
+                self.assertEqual(not server.hears_nothing(10 if told else 2), told)
 
     def test_what_may_be_sent_again(self):
         dead, alive = self.server(b""), self.server()
@@ -257,6 +279,53 @@ class Servers(FastcgiCase):
         self.assertEqual(http_client.get(address, "/").status, 504)
         _, address = self.site("127.0.0.1:%d" % free_port())
         self.assertEqual(http_client.get(address, "/").status, 502)
+
+    def test_a_server_that_takes_no_connection(self):
+        listener = self.track(socket.create_server(("127.0.0.1", 0), backlog=0))
+        self.track(socket.create_connection(listener.getsockname()))  # Its queue is full with this one.
+        full, alive = "127.0.0.1:%d" % listener.getsockname()[1], self.server()
+        _, patient = self.site(full)
+        waiting = self.track(http_client.Connection(patient))
+        waiting.send_request("GET", "/")
+        gateway, address = self.site(full, "fastcgi_connect_timeout 200ms;")
+        self.assertEqual(http_client.get(address, "/").status, 504)
+        self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="timeout"}'], 1)
+        _, address = self.site([f"{full} max_fails=0", f"{alive.address} backup"], "fastcgi_connect_timeout 200ms;")
+        self.assertEqual(http_client.get(address, "/").text, "hello")
+        with self.assertRaises(Timeout):
+            waiting.wire.read_exactly(1, 0.01)
+
+    def test_a_server_that_reads_nothing(self):
+        listener = self.track(socket.create_server(("127.0.0.1", 0)))
+        gateway, address = self.site("127.0.0.1:%d" % listener.getsockname()[1],
+                                     "fastcgi_send_timeout 200ms; fastcgi_request_buffering off;")
+        self.assertEqual(http_client.post(address, "/", bytes(16 << 20)).status, 504)
+        self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="timeout"}'], 1)
+
+    def test_how_many_servers_are_tried(self):
+        for option, tried in (("", 3), ("fastcgi_next_upstream_tries 2;", 2), ("fastcgi_next_upstream_tries 1;", 1)):
+            servers = [self.server(reply("Status: 503\r\n\r\nbad")) for _ in range(3)]
+            _, address = self.site(servers, "fastcgi_next_upstream http_503;" + option)
+            response = http_client.get(address, "/")
+            self.assertEqual((response.status, response.text), (503, "bad"))
+            self.assertEqual(sum(len(server.requests) for server in servers), tried, option)
+
+    def test_how_long_servers_are_tried(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+        silent, alive = self.server(lambda request: (over.wait(30), b"")[1:]), self.server()
+        servers = [f"{silent.address} max_fails=0", f"{alive.address} backup"]
+        for option, status in (("", 200), ("fastcgi_next_upstream_timeout 1m;", 200),
+                               ("fastcgi_next_upstream_timeout 100ms;", 504)):
+            _, address = self.site(servers, "fastcgi_read_timeout 300ms;" + option)
+            self.assertEqual(http_client.get(address, "/").status, status, option)
+
+    def test_statuses_that_error_page_knows(self):
+        server = self.server(lambda request: reply(f"Status: {request.params['REQUEST_URI'][1:]} No\r\n\r\ntheirs"))
+        for option, expected in (("", "theirs"), ("fastcgi_intercept_errors on;", "ours")):
+            _, address = self.site(server, f"error_page 404 /ours; {option}", others="location = /ours { return 200 ours; }")
+            answers = [http_client.get(address, target) for target in ("/404", "/403")]
+            self.assertEqual([(answer.status, answer.text) for answer in answers], [(404, expected), (403, "theirs")], option)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from signal import SIGKILL
 import beamgate
 import http_client
 import ws_client
+from backend import Reply
 
 SUPPORT = Path(beamgate.SOURCE_ROOT, "tests", "support")
 KEY = "0123456789abcdef-grip"
@@ -257,6 +258,20 @@ class Grip(beamgate.TestCase):
         self.assertEqual(listener.recv(), "open")
         self.assertEqual(post(item(content="x"), {"Origin": "http://x"}, "/open/publish").status, 403)
         self.assertEqual(http_client.get(self.address, "/grip/publish").status, 405)
+
+
+class Signatures(beamgate.TestCase):
+    def test_who_has_signed(self):
+        app = self.backend(Reply(200, b"OPEN\r\n", {"Content-Type": "application/websocket-events"}))
+        running = self.gateway(f"""
+            webhook usual {{ url {app.url}/usual; grip on; grip_key "{KEY}"; }}
+            webhook named {{ url {app.url}/named; grip on; grip_key "{KEY}"; grip_issuer "the gateway"; }}
+            server {{ listen 127.0.0.1:0; location = /usual {{ websocket raw; webhook usual; }}
+                      location = /named {{ websocket raw; webhook named; }} }}""")
+        for name, issuer in (("usual", "pushpin"), ("named", "the gateway")):
+            self.track(ws_client.connect(running.address(), f"/{name}"))
+            claims = app.wait(path=f"/{name}").header("grip-sig").split(".")[1]
+            self.assertEqual(json.loads(base64.urlsafe_b64decode(claims + "=="))["iss"], issuer)
 
 
 if __name__ == "__main__":

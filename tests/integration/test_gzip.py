@@ -6,6 +6,7 @@ not, each with its control; a stream's events are not held back; ranges and cond
 
 import gzip
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -110,6 +111,20 @@ class Files(GzipCase):
             for _ in range(3):
                 self.check_zipped(connection.request("GET", "/page.html", GZIP), TEXT)
                 self.check_plain(connection.request("GET", "/tiny.html", GZIP), b"tiny")
+
+    def test_levels(self):
+        words = random.Random(1)
+        text = " ".join(f"{words.choice(('one', 'other', 'third'))} {words.randrange(500)}" for _ in range(5_000)).encode()
+        levels = "".join(f"location /{level}/ {{ gzip_comp_level {level}; alias www/; }}" for level in (1, 9))
+        _, address = self.site(location=levels, files={"page.html": text})
+        sizes = []
+        for target in ("/page.html", "/1/page.html", "/9/page.html") * 2:  # What compresses is used again.
+            response = http_client.get(address, target, GZIP)
+            self.check_zipped(response, text)
+            sizes.append(len(response.body))
+        self.assertEqual(sizes[:3], sizes[3:])
+        self.assertEqual(sizes[0], sizes[1])
+        self.assertLess(sizes[2], sizes[1] * 0.9)
 
     def test_heads(self):
         _, address = self.site("gzip_vary on;")

@@ -316,6 +316,31 @@ class Bodies(Http2Case):
         with self.client(gateway) as other:
             self.assertEqual(other.get("/quick").text, "ok")
 
+    def test_how_much_may_come_before_it_is_taken(self):
+        listener = self.track(socket.create_server(("127.0.0.1", 0), backlog=0))
+        self.track(socket.create_connection(listener.getsockname()))  # Its queue is full with this one.
+        backend = self.backend()
+        backend.on("*", lambda request: Reply(200, request.body))
+        body = os.urandom(300_000)
+        for setting, room in (("", 65_536), ("http2_body_preread_size 1k;", 1024), ("http2_body_preread_size 128k;", 131_072)):
+            gateway = self.serving(f"location / {{ proxy_pass {backend.url}; }} location /ok {{ return 200; }} location /away {{ "
+                                   "proxy_buffer_size 4k; proxy_pass http://127.0.0.1:%d; }" % listener.getsockname()[1], setting)
+            client = self.client(gateway)
+            client.until(lambda: client.state.remote_settings.initial_window_size != 65_535)
+            self.assertEqual(client.state.remote_settings.initial_window_size, room, setting)
+            self.assertEqual(client.response(client.request("POST", "/", (), body)).body, body)
+            for size, refused in ((room, False), (room + 16_384, True)):
+                raw = self.frames(gateway)
+                raw.headers(1, head("POST", "/away"), END_HEADERS)
+                raw.wire.send(b"".join(h2_client.frame(DATA, 0, 1, bytes(min(size - at, 16_384)))
+                                       for at in range(0, size, 16_384)))
+                raw.headers(3, head("GET", "/ok"))
+                resets = []
+                while (frame := raw.read()).kind != HEADERS:
+                    if frame.kind == RST_STREAM:
+                        resets.append((frame.stream, frame.code))
+                self.assertEqual(resets, [(1, h2_client.FLOW_CONTROL_ERROR)] if refused else [], (setting, size))
+
     def test_an_early_answer_stops_the_rest(self):
         gateway = self.serving("location / { return 200 early; }")
         client = self.client(gateway)

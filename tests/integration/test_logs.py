@@ -255,6 +255,30 @@ class Formats(Logs):
         gateway.wait_log(r"^<6>.*\[info\].*#worker: request_refused")
         gateway.wait_log(r"^<5>.*\[notice\].*#master: ready")
 
+    def test_a_location_tells_and_changes_the_level(self):
+        gateway = self.gateway("server { listen 127.0.0.1:0; location = /level { log_level_switch on; } "
+                               "location = /no { log_level_switch off; root .; } }", log_level="notice")
+        address = gateway.address()
+
+        def level():
+            return http_client.get(address, "/level").json()
+
+        def is_said():
+            http_client.request(address, "BAD REQUEST", "/", timeout=5)
+            return "request_refused" in gateway.log()
+
+        self.assertEqual(level(), {"level": "notice", "configured": "notice"})
+        self.assertEqual(http_client.post(address, "/level?level=loud", "").status, 400)
+        self.assertEqual(http_client.request(address, "PUT", "/level?level=info").status, 405)
+        self.assertEqual(http_client.get(address, "/level?level=info").json()["level"], "notice", "GET changes nothing")
+        self.assertEqual(http_client.get(address, "/no").status, 404)
+        is_said()
+        self.assertEqual(http_client.post(address, "/level?level=info", "").json(), {"level": "info", "configured": "notice"})
+        beamgate.until(is_said, 10, "a line at level info")
+        self.assertNotIn("request_refused", gateway.log().partition("log_level_set level=info")[0])
+        gateway.signal(SIGHUP)
+        beamgate.until(lambda: level()["level"] == "notice", 10, "the configured level")
+
     def test_workers_follow_a_level_that_a_reload_changes(self):
         gateway = self.gateway(SERVER, workers=1)
         http_client.request(gateway.address(), "BAD REQUEST", "/first", timeout=5)

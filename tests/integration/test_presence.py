@@ -18,6 +18,7 @@ from backend import Backend, Reply
 HTTP = """
 channels room* {{ presence on; history 1000 10m; presence_limit 50; {more} }}
 channels small {{ history 3 10m; }}
+channels discreet {{ presence on; join_leave off; }}
 users {{ presence_leave_delay {delay}; history 10 10m; {users} }}
 server {{
     listen 127.0.0.1:0;
@@ -86,6 +87,23 @@ class Presence(continuity.TestCase):
         self.assertEqual(self.members(), sorted(client.id for client in clients))
         stats = self.api("presence_stats", channel="room")
         self.assertEqual(stats, {"num_clients": len(clients), "num_users": len(clients)})
+
+    def test_members_are_told_who_comes_and_goes_unless_that_is_off(self):
+        self.begin(workers=2)
+        channels = ("discreet", "room")
+        watcher, other = (self.track(centrifuge_client.connect(self.running.address())) for _ in range(2))
+        for client in (watcher, other):
+            for channel in channels:
+                client.call("subscribe", channel=channel)
+        self.assertEqual(self.members("discreet"), sorted([watcher.id, other.id]))
+        for channel in channels:
+            other.call("unsubscribe", channel=channel)
+        self.assertEqual(watcher.push("leave", "room")["info"]["client"], other.id)
+        self.api("publish", channel="discreet", data="after")
+        seen = watcher.pushes_until("pub")
+        self.assertEqual([push for push in seen if push["channel"] == "discreet"], [])
+        self.assertEqual([push["join"]["info"]["client"] for push in seen], [watcher.id, other.id])
+        self.assertEqual(self.members("discreet"), [watcher.id])
 
     def test_a_worker_that_dies_for_good_takes_its_members_with_it(self):
         self.begin(workers=2, main="worker_keeper off;")

@@ -8,15 +8,23 @@ exactly as many requests as were accepted, however a client writes them.
 import contextlib
 import os
 import re
+import select
 import socket
+import ssl
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import backend
 import beamgate
+import h2_client
 import http_client
 import nginx
-from backend import Cut, Drip, Garbage, Hang, Held, Huge, Raw, Reply, Reset
+import ws_client
+import ws_frame
+from backend import Cut, Drip, Garbage, Hang, Held, Huge, Raw, Reply, Reset, Silent
+from certificates import Authority
 from wire import Ended
 
 MEGABYTE = 1 << 20
@@ -287,6 +295,20 @@ class Fields(ProxyCase):
         self.assertEqual(response.header("location"), "/out/x")
         self.assertEqual(response.header("set-cookie"), "a=b; Domain=127.0.0.1; Path=/out/x")
 
+    def test_whether_the_version_is_told(self):
+        origin = self.backend(Reply(200, "ok", {"Server": "theirs"}))
+        gateway = self.gateway("http2 on;" + "".join(
+            f"server {{ listen {host}:0; {setting} location / {{ proxy_pass http://{origin.address}; }}"
+            "location /own { return 200; } location /none { return 404; } location /echo { websocket echo; } }"
+            for host, setting in (("127.0.0.1", ""), ("127.0.0.2", "server_tokens off;"))), workers=1)
+        version = gateway.run("-v").stderr.strip().rpartition("/")[2]
+        for address, expected in ((gateway.address(0), f"BeamGate/{version}"), (gateway.address(1), "BeamGate")):
+            answers = [http_client.get(address, target) for target in ("/", "/own", "/none")]
+            self.assertNotIn(version, answers[2].text)
+            answers.append(self.track(ws_client.connect(address, "/echo")).response)
+            answers.append(self.track(h2_client.connect(address)).get("/own"))
+            self.assertEqual([answer.fields.all("server") for answer in answers], [[expected]] * 5)
+
     def test_set_headers(self):
         origin = self.backend(Reply(200, "ok"))
         _, address = self.proxy(origin, 'proxy_set_header X-Mine "a $request_method"; proxy_set_header Accept "";')
@@ -408,6 +430,61 @@ class Failures(ProxyCase):
         _, address = self.proxy(origin, "proxy_read_timeout 1s;")
         self.assertEqual(http_client.get(address, "/").status, 504)
 
+    def test_an_origin_that_reads_nothing_times_out(self):
+        listener = self.track(socket.create_server(("127.0.0.1", 0)))
+        gateway = self.gateway("server { listen 127.0.0.1:0; client_max_body_size 0; location /metrics { metrics; }"
+                               "location / { proxy_send_timeout 200ms; proxy_pass http://127.0.0.1:%d; } }"
+                               % listener.getsockname()[1], workers=1)
+        self.assertEqual(http_client.post(gateway.address(), "/", bytes(16 * MEGABYTE)).status, 504)
+        self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="timeout"}'], 1)
+
+    def test_an_answer_that_trickles_is_no_reason_to_wait_for_an_origin_that_reads_nothing(self):
+        listener = self.track(socket.create_server(("127.0.0.1", 0)))
+        ended = threading.Event()
+
+        def trickle():
+            sock = self.track(listener.accept()[0])
+            with contextlib.suppress(OSError):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not ended.wait(0.02):
+                    sock.sendall(b"x")
+
+        threading.Thread(target=trickle, daemon=True).start()
+        self.addCleanup(ended.set)
+        gateway = self.gateway("server { listen 127.0.0.1:0; client_max_body_size 0; location / { proxy_send_timeout 200ms;"
+                               "proxy_pass http://127.0.0.1:%d; } }" % listener.getsockname()[1], workers=1)
+        self.assertEqual(http_client.post(gateway.address(), "/", bytes(16 * MEGABYTE)).status, 504)
+
+    def test_a_client_that_pauses_uses_up_nothing_of_an_origins_time(self):
+        """The origin's time begins when there is something that it doesn't take."""
+        with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as listener:
+            path = f"{place}/s"
+            listener.bind(path)
+            listener.listen()
+            for each in (place, path):
+                os.chmod(each, 0o777)
+            fits, piece = 0, bytes(1000)
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(BlockingIOError):
+                probe.connect(path)
+                probe.setblocking(False)
+                while True:
+                    probe.send(piece)
+                    fits += 1
+            gateway = self.gateway("server { listen 127.0.0.1:0; client_max_body_size 0; location / { "
+                                   f"proxy_pass http://unix:{path}; proxy_send_timeout 400ms; proxy_buffer_size 64k; }} }}", workers=1)
+            client = self.connect(gateway.address())
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+            answered = []
+            for number in range(fits + 40):
+                sent = time.monotonic()
+                client.send(piece)
+                answered = select.select([client.wire.sock], [], [], 0.01 if number < fits - 8 else 0.5)[0]
+                if answered:
+                    break
+            self.assertTrue(answered)
+            self.assertGreater(time.monotonic() - sent, 0.3)
+            self.assertEqual(client.read_response().status, 504)
+
     def test_a_slow_origin_slows_only_its_own(self):
         held = Held(Reply(200, "at last"))
         origin = self.backend(Reply(200, "fast"))
@@ -480,6 +557,98 @@ class Failures(ProxyCase):
         connection.read_head()
         connection.wire.reset()
         self.assertTrue(gone.wait(10))
+
+
+class ClientsThatGo(ProxyCase):
+    def serving(self, settings="", more=""):
+        origin = Silent(self)
+        gateway = self.gateway(f"""log_format s '$request_uri $status'; access_log access.log s; {more}
+            server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://{origin.address}; {settings} }} }}""", workers=1)
+        return gateway, origin
+
+    def ask(self, gateway, origin, **options):
+        client = self.track(http_client.Connection(gateway.address(), **options))
+        client.send_request("GET", "/x")
+        origin.take()
+        return client
+
+    def test_the_server_hears_of_it(self):
+        gateway, origin = self.serving()
+        for begun in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun"):
+            with self.subTest(begun=begun):
+                client = self.ask(gateway, origin)
+                if begun:
+                    origin.say(begun)
+                    client.read_head()
+                client.close()
+                self.assertTrue(origin.ended())
+        log = gateway.path("access.log")
+        beamgate.until(lambda: log.exists() and log.read_text() == "/x 499\n/x 200\n", 10, "the access log")
+
+    def test_it_is_told_of_none_when_that_is_to_be_ignored(self):
+        gateway, origin = self.serving("proxy_ignore_client_abort on;")
+        self.ask(gateway, origin).close()
+        self.assertTrue(origin.hears_nothing(2))
+        origin.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        log = gateway.path("access.log")
+        beamgate.until(lambda: log.exists() and log.read_text() == "/x 200\n", 10, "the access log")
+
+    def test_half_a_close_is_none(self):
+        """Who has only said everything still gets an answer that is not long in coming, and all of one that goes on."""
+        gateway, origin = self.serving()
+        client = self.ask(gateway, origin)
+        client.wire.sock.shutdown(socket.SHUT_WR)
+        self.assertTrue(origin.hears_nothing(0.4))
+        origin.say(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        client.read_head()
+        for piece in b"slowly":
+            origin.say(bytes([piece]))
+            self.assertEqual(client.wire.read_exactly(1), bytes([piece]))
+            if piece != b"y"[0]:
+                self.assertTrue(origin.hears_nothing(0.4))
+        self.assertTrue(client.ended(timeout=5))
+
+    def test_behind_tls(self):
+        place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
+        self.addCleanup(place.cleanup)
+        authority = Authority(place.name)
+        origin = Silent(self)
+        gateway = self.gateway(f"""server {{ listen 127.0.0.1:0 ssl; {authority.issue("one.test").directives()}
+            location / {{ proxy_pass http://{origin.address}; }} }}""", workers=1)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version.name):
+                context = authority.client(minimum_version=version, maximum_version=version)
+                client = self.ask(gateway, origin, tls=context, name="one.test")
+                with contextlib.suppress(OSError):
+                    client.wire.sock.settimeout(0)
+                    client.wire.sock.unwrap()  # close_notify, and FIN behind it.
+                client.close()
+                self.assertTrue(origin.ended())
+
+    def test_a_request_behind_it_changes_nothing(self):
+        gateway, origin = self.serving()
+        client = self.ask(gateway, origin)
+        client.send_request("GET", "/next")
+        client.close()
+        self.assertTrue(origin.ended())
+
+    def test_handshakes_and_streams_that_wait_for_the_application(self):
+        application = self.backend(Hang())
+        gateway = self.gateway(f"""webhook app {{ url {application.url}/hook; timeout 10m; }}
+            channels members-* {{ subscribe webhook; webhook app; }}
+            server {{ listen 127.0.0.1:0; location /ws {{ websocket raw; webhook app; }} location /metrics {{ metrics; }}
+                location /sse {{ sse $arg_channel; }} location /poll {{ longpoll $arg_channel; }} }}""",
+            workers=1)
+        for target in ("/ws", "/sse?channel=members-a", "/poll?channel=members-a"):
+            with self.subTest(target):
+                client = http_client.Connection(gateway.address())
+                if target == "/ws":
+                    client.send(ws_frame.handshake(client.host, target, ws_frame.make_key()))
+                else:
+                    client.send_request("GET", target)
+                beamgate.until(lambda: gateway.metrics()["beamgate_webhook_requests_active"] == 1, 10, "the call")
+                client.close()
+                beamgate.until(lambda: gateway.metrics()["beamgate_webhook_requests_active"] == 0, 10, "the call's end")
 
 
 class Sink:

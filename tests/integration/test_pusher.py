@@ -14,6 +14,7 @@ import http_client
 import jwt_token
 import node_script
 import ws_client
+import ws_frame
 from backend import Reply
 
 KEY, SECRET = "bgkey01", "bg-secret-01 of the test"
@@ -153,6 +154,13 @@ class FrameByFrame(beamgate.TestCase):
         self.assertEqual({key: frame.get(key) for key in wanted}, wanted, frame)
         return frame
 
+    def hear_until(self, socket, event):
+        """What comes before that, but for the counts of subscribers."""
+        frames = []
+        while (frame := json.loads(socket.recv()))["event"] != event:
+            frames.append(frame)
+        return [frame for frame in frames if frame["event"] != "pusher_internal:subscription_count"]
+
     def subscribe(self, socket, channel, **data):
         self.say(socket, event="pusher:subscribe", data={"channel": channel, **data})
 
@@ -265,6 +273,47 @@ class FrameByFrame(beamgate.TestCase):
         while frame["event"] == "pusher_internal:subscription_count":
             frame = json.loads(socket.recv())
         self.assertEqual((frame["event"], frame["data"]["code"]), ("pusher:error", 4301))
+
+    def test_how_many_client_events_a_second(self):
+        """All at once: what is not refused goes to the other subscriber."""
+        for setting, passed in (("", 10), ("client_event_rate 3;", 3), ("client_event_rate 1000;", 40)):
+            with self.subTest(setting=setting):
+                self.start(setting, workers=1)
+                sockets = []
+                for socket, me in (self.connect(), self.connect()):
+                    self.subscribe(socket, "private-a", auth=f"{KEY}:" + sign(f"{me}:private-a"))
+                    self.hear_past_counts(socket, event="pusher_internal:subscription_succeeded")
+                    sockets.append(socket)
+                event = json.dumps({"event": "client-x", "channel": "private-a", "data": {}}).encode()
+                sockets[0].wire.send(b"".join(ws_frame.encode(ws_frame.TEXT, event) for _ in range(40)))
+                self.say(sockets[0], event="pusher:ping", data={})
+                refused = [frame["data"]["code"] for frame in self.hear_until(sockets[0], "pusher:pong")]
+                self.assertEqual(refused, [4301] * (40 - passed))
+                self.publish("private-a", "end", "1")
+                heard = [frame["event"] for frame in self.hear_until(sockets[1], "end")]
+                self.assertEqual(heard, ["client-x"] * passed)
+
+    def test_which_events_the_application_is_told(self):
+        every = {"channel_occupied", "subscription_count", "client_event", "member_added", "cache_miss"}
+        for setting, wanted in (("", every), ("webhook_events all;", every),
+                                ("webhook_events cache_miss client_event;", {"cache_miss", "client_event"})):
+            with self.subTest(setting=setting):
+                app = self.backend(Reply(200))
+                self.server = self.gateway(HTTP % (f"webhook app {{ url {app.url}/; batch_delay 0; }}",
+                                                   f"webhook app; {setting}", ""), workers=1)
+                told = lambda: {event["name"] for request in app.seen() for event in request.json()["events"]}
+                socket, me = self.connect()
+                data = '{"user_id":7}'
+                self.subscribe(socket, "presence-a", auth=f"{KEY}:" + sign(f"{me}:presence-a:{data}"), channel_data=data)
+                self.hear_past_counts(socket, event="pusher_internal:subscription_succeeded", channel="presence-a")
+                self.say(socket, event="client-x", channel="presence-a", data={})
+                self.subscribe(socket, "room")
+                self.hear_past_counts(socket, event="pusher_internal:subscription_succeeded", channel="room")
+                self.subscribe(socket, "cache-a")
+                self.hear_until(socket, "pusher:cache_miss")
+                beamgate.until(lambda: wanted <= told(), 10, f"{wanted} and not {told()}")
+                self.server.stop()  # What waits is delivered.
+                self.assertEqual(told() & every, wanted)
 
     def test_sign_in_that_is_not_good(self):
         self.start()

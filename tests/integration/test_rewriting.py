@@ -170,6 +170,21 @@ class Rewriting(beamgate.TestCase):
                   ("POST", "/fallback", None, b"posted"), ("POST", "/denied", None, b"posted"),
                   ("GET", "/none", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "Range": "bytes=0-1"})])
 
+    def test_errors_of_error_pages(self):
+        self.assert_same("""
+            error_page 404 /first;
+            error_page 403 /second;
+            location / { return 404; }
+            location /first { return 403; }
+            location /second { return 200 "second $uri"; }
+            location /deep { recursive_error_pages on; error_page 404 /between; return 404; }
+            location /between { recursive_error_pages on; error_page 403 =200 /last; return 403; }
+            location /last { return 200 "last $uri"; }
+            location /here { recursive_error_pages on; return 404; }
+            location /there { error_page 404 /on; return 404; }
+            location /on { recursive_error_pages on; error_page 403 /last; return 403; }
+            """, ["/x", "/second", "/between", "/deep", "/here", "/there", "/on", ("POST", "/deep", None, b"posted")])
+
     def test_internal_locations_are_not_for_clients(self):
         self.assert_same("""
             location /secret/ { internal; return 200 secret; }

@@ -171,6 +171,19 @@ class Processes(beamgate.TestCase):
         for pid in gateway.worker_pids():
             self.assertTrue(beamgate.command_line(pid).startswith("beamgate: worker process"))
 
+    def test_without_master_process_there_is_one_worker(self):
+        for setting, count in (("", 3), ("master_process off;", 1)):
+            gateway = self.gateway("server { listen 127.0.0.1:0; return 200 ok; }", main=setting, workers=3)
+            self.assertEqual(len(gateway.worker_pids()), count)
+            self.assertEqual(http_client.get(gateway.address(), "/").text, "ok")
+
+    def test_the_workers_directory(self):
+        for setting, directory in (("", "."), ("working_directory cores;", "cores")):
+            gateway = self.gateway(HTTP, main=setting, files={"cores/file": ""})
+            for pid in gateway.worker_pids():
+                self.assertEqual(Path(f"/proc/{pid}/cwd").resolve(), gateway.path(directory).resolve())
+            self.assertEqual(Path(f"/proc/{gateway.pid}/cwd").resolve(), gateway.directory.resolve())
+
     def test_daemon(self):
         gateway = self.gateway(HTTP, start=False, main="worker_processes 1;")
         text = gateway.config_path.read_text().replace("daemon off;", "daemon on;")

@@ -441,6 +441,29 @@ class Protocols(TlsCase):
         process.stdin.close()
         process.wait(20)
 
+    def test_whose_order_of_ciphers_counts(self):
+        ours, theirs = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+        gateway = self.gateway("".join(f"""
+            server {{ {LISTEN} {self.pair.directives()} server_name {name}; ssl_ciphers {ours}:{theirs}; {setting}
+                      location / {{ return 200 $ssl_cipher; }} }}"""
+            for name, setting in (("one.test", ""), ("own.one.test", "ssl_prefer_server_ciphers on;"))))
+        context = self.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers(f"{theirs}:{ours}")
+        for name, chosen in (("one.test", theirs), ("own.one.test", ours)):
+            with self.subTest(name=name):
+                self.assertEqual(self.get(gateway, name=name, context=context, headers=[("Host", name)]).text, chosen)
+
+    def test_dhe_needs_parameters(self):
+        rsa = self.authority.issue("one.test", kind="rsa")
+        parameters = Path(self.place.name) / "dh.pem"
+        openssl("genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe3072", "-out", parameters)
+        for setting, words in (("", b"Cipher is (NONE)"), (f"ssl_dhparam {parameters};", b"Server Temp Key: DH, 3072 bits")):
+            with self.subTest(setting=setting):
+                gateway = self.serving(more=rsa.directives() + setting)
+                done = subprocess.run(["openssl", "s_client", "-connect", gateway.address(), "-tls1_2", "-cipher",
+                                       "DHE-RSA-AES128-GCM-SHA256"], input=b"", capture_output=True, timeout=30)
+                self.assertIn(words, done.stdout, done.stderr)
+
     def test_curves_and_commands(self):
         gateway = self.serving(more="ssl_ecdh_curve secp384r1; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;")
         done = openssl("s_client", "-connect", gateway.address(), "-tls1_3", input=b"")
@@ -517,6 +540,17 @@ class Sessions(TlsCase):
             _, session = self.resume(one, context, None)
             self.assertFalse(self.resume(stranger, context, session)[0])
 
+    def test_a_session_is_resumed_for_so_long(self):
+        lasting, brief = self.serving(workers=1), self.serving(more="ssl_session_timeout 1s;", workers=1)
+        begun = {gateway: [(context, self.resume(gateway, context, None)[1]) for _, context in self.contexts()]
+                 for gateway in (lasting, brief)}
+        for gateway, seconds in ((lasting, 300), (brief, 1)):
+            self.assertEqual([session.ticket_lifetime_hint for _, session in begun[gateway]], [seconds] * 2)
+        for context, session in begun[brief]:
+            beamgate.until(lambda: not self.resume(brief, context, session)[0], 10, "a session that is too old")
+        for context, session in begun[lasting]:
+            self.assertTrue(self.resume(lasting, context, session)[0])
+
     def test_a_session_is_not_resumed_where_other_certificates_are_asked_for(self):
         two = self.authority.issue("two.test")
         gateway = self.gateway(f"""
@@ -546,7 +580,8 @@ class ClientCertificates(TlsCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.ann = cls.authority.issue("ann", organization="Friends")
-        cls.stranger = Authority(Path(cls.place.name) / "other", "Somebody Else").issue("bob")
+        cls.other = Authority(Path(cls.place.name) / "other", "Somebody Else")
+        cls.stranger = cls.other.issue("bob")
 
     def asking(self, how, more=""):
         ca = f"ssl_client_certificate {self.authority.certificate};"
@@ -581,6 +616,35 @@ class ClientCertificates(TlsCase):
         self.assertEqual(status, 200)
         self.assertRegex(text, r"^FAILED:unable to (get|verify)[^|]*\|CN=bob\|CN=Somebody Else\|")
         self.assertTrue(self.answer(gateway, self.ann)[1].startswith("SUCCESS|"))
+
+    def test_which_authorities_clients_are_told(self):
+        own, other = self.authority.certificate, self.other.certificate
+        for setting, names, status in (
+                (f"ssl_client_certificate {own};", ["CN = BeamGate Test Authority"], 400),
+                (f"ssl_trusted_certificate {own};", [], 400),
+                (f"ssl_client_certificate {other}; ssl_trusted_certificate {own};", ["CN = Somebody Else"], 200)):
+            with self.subTest(setting=setting):
+                gateway = self.serving(self.LOCATIONS, more=f"ssl_verify_client on; {setting}")
+                told = openssl("s_client", "-connect", gateway.address(), "-servername", "one.test", input=b"").decode()
+                found = re.search(r"Acceptable client certificate CA names\n((?:CN = .*\n)*)", told)
+                self.assertEqual(found[1].splitlines() if found else [], names)
+                self.assertEqual("No client certificate CA names sent" in told, not names)
+                self.assertEqual(self.answer(gateway, self.ann)[0], 200)
+                self.assertEqual(self.answer(gateway, self.stranger)[0], status)
+
+    def test_how_long_a_chain_may_be(self):
+        middle = Authority(self.place.name, "Middle", above=self.authority)
+        chains = [self.ann, middle.issue("ann"), Authority(self.place.name, "Low", above=middle).issue("ann")]
+        cases = {"one.test": ("", [200, 200, 400]), "none.one.test": ("ssl_verify_depth 0;", [200, 400, 400]),
+                 "two.one.test": ("ssl_verify_depth 2;", [200, 200, 200])}
+        gateway = self.gateway("".join(f"""
+            server {{ {LISTEN} {self.pair.directives()} server_name {name}; ssl_verify_client on; {setting}
+                      ssl_client_certificate {self.authority.certificate}; {self.LOCATIONS} }}"""
+            for name, (setting, _) in cases.items()))
+        for name, (setting, statuses) in cases.items():
+            with self.subTest(setting=setting):
+                answers = [self.get(gateway, name=name, context=self.client(pair), headers=[("Host", name)]) for pair in chains]
+                self.assertEqual([answer.status for answer in answers], statuses)
 
     def test_off_asks_for_nothing(self):
         gateway = self.serving(self.LOCATIONS)
@@ -624,6 +688,7 @@ class ClientCertificates(TlsCase):
         backend = self.backend()
         ca = f"ssl_client_certificate {self.authority.certificate};"
         gateway = self.gateway(f"""webhook app {{ url {backend.url}/hook; }}
+            log_format c '$request_uri|$ssl_client_raw_cert|$ssl_client_cert'; access_log access.log c;
             server {{ {LISTEN} {self.pair.directives()} ssl_verify_client optional; {ca}
                 location /ws {{ websocket raw; webhook app; }}
                 location / {{ proxy_pass {backend.url}; proxy_set_header X-Client $ssl_client_s_dn;
@@ -635,6 +700,11 @@ class ClientCertificates(TlsCase):
         self.assertEqual(page.header("x-client"), "O=Friends,CN=ann")
         from urllib.parse import unquote
         self.assertEqual(unquote(page.header("x-certificate")), self.ann.pem())
+        log = gateway.path("access.log")
+        beamgate.until(lambda: log.exists() and log.read_text(), 10, "the access log")
+        raw, folded = (text.replace(r"\x0A", "\n").replace(r"\x09", "\t") for text in log.read_text().split("|")[1:])
+        self.assertEqual(raw.strip(), self.ann.pem().strip())
+        self.assertEqual(folded.strip(), self.ann.pem().strip().replace("\n", "\n\t"))
         with ws_client.connect(gateway.address(), "/ws", tls=self.client(self.ann), name="one.test",
                                headers=forged) as socket:
             socket.send("hello")

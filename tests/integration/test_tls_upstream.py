@@ -101,6 +101,20 @@ class Upstream(beamgate.TestCase):
                 self.assertEqual(http_client.get(gateway.address(), "/").status, status)
                 self.assertEqual(len(backend.requests), 1 if status == 200 else 0)
 
+    def test_how_long_a_chain_may_be(self):
+        middle = Authority(self.place.name, "Middle", above=self.authority)
+        low = Authority(self.place.name, "Low", above=middle)
+        backends = [self.tls_backend(authority.issue("127.0.0.1")) for authority in (self.authority, middle, low)]
+        cases = {"two": ("proxy_ssl_verify_depth 2;", [200, 200, 200]), "default": ("", [200, 200, 502]),
+                 "none": ("proxy_ssl_verify_depth 0;", [200, 502, 502])}
+        gateway = self.gateway("server { listen 127.0.0.1:0; " + self.verifying() + "".join(
+            f"location /{name}/{number} {{ proxy_pass {backend.url}; {setting} }}\n"
+            for name, (setting, _) in cases.items() for number, backend in enumerate(backends)) + "}", workers=1)
+        for name, (setting, statuses) in cases.items():
+            with self.subTest(setting=setting):
+                answers = [http_client.get(gateway.address(), f"/{name}/{number}") for number in range(3)]
+                self.assertEqual([answer.status for answer in answers], statuses)
+
     def test_revoked_backends(self):
         authority = Authority(Path(self.place.name) / "revoking", "Revoking Authority")
         good, bad = authority.issue("127.0.0.1"), authority.issue("127.0.0.1")

@@ -148,6 +148,22 @@ class NextUpstream(UpstreamCase):
         self.assertEqual(http_client.get(address, "/", timeout=30).text, "good")
         self.assertEqual(self.states(address)[silent.address], "aside")
 
+    def test_how_many_servers_are_tried(self):
+        for option, tried in (("", 3), ("proxy_next_upstream_tries 2;", 2), ("proxy_next_upstream_tries 1;", 1)):
+            origins = [self.backend(Reply(503, "busy")) for _ in range(3)]
+            _, address = self.upstream([origin.address for origin in origins], location="proxy_next_upstream http_503;" + option)
+            response = http_client.get(address, "/")
+            self.assertEqual((response.status, response.text), (503, "busy"))
+            self.assertEqual(sum(len(origin.requests) for origin in origins), tried, option)
+
+    def test_how_long_servers_are_tried(self):
+        silent, good = self.backend(Hang()), self.backend(Reply(200, "good"))
+        for option, status in (("", 200), ("proxy_next_upstream_timeout 1m;", 200),
+                               ("proxy_next_upstream_timeout 100ms;", 504)):
+            _, address = self.upstream([f"{silent.address} max_fails=0", f"{good.address} backup"],
+                                       location="proxy_read_timeout 300ms;" + option)
+            self.assertEqual(http_client.get(address, "/").status, status, option)
+
     def test_a_large_upload_passes_when_it_is_held(self):
         body = b"x" * (2 << 20)
         bad = self.backend(Reply(503))
@@ -339,6 +355,16 @@ class Names(UpstreamCase):
         _, address = self.named(one.port, names, "health_check interval=200ms;", "valid=200ms")
         beamgate.until(lambda: self.states(address) == {one.address: "up", f"127.0.0.3:{one.port}": "unhealthy"},
                        20, "one of two")
+
+    def test_a_name_server_that_is_silent_is_given_up(self):
+        names = NameServer({"app.invalid": ["127.0.0.1"]})
+        self.addCleanup(names.close)
+        names.silent = True
+        patient, hasty = (self.upstream(["app.invalid:9 resolve"], http=f"resolver {names.address} ipv6=off; {timeout}")[0]
+                          for timeout in ("", "resolver_timeout 100ms;"))
+        beamgate.until(lambda: names.questions >= 2, 10, "both to ask")
+        hasty.wait_log("upstream_not_resolved .*no answer in time")
+        self.assertNotIn("upstream_not_resolved", patient.log())
 
     def test_a_name_that_is_not_known_yet_is_no_gateway(self):
         names = NameServer()

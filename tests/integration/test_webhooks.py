@@ -4,14 +4,21 @@ Every rule for a well-behaved application, then those for one that is down, slow
 or endless: clients are told as on_error says, other connections go on, and the workers' memory stays flat.
 """
 
+import os
+import socket
+import ssl
+import tempfile
 import threading
 import time
+import unittest
 
 import beamgate
 import http_client
 import standard_webhooks
 import ws_client
+import ws_frame
 from backend import Actions, Cut, Garbage, Hang, Held, Huge, Reply
+from certificates import Authority
 from wire import Timeout
 
 SECRET = standard_webhooks.new_secret("webhooks")
@@ -381,6 +388,122 @@ class AnApplicationThatFails(Webhooks):
             self.assertEqual(socket.recv_close(), 1011)
         if not beamgate.sanitized():
             self.assertLess(self.server.memory()["Rss"] - before, 16 << 20)
+
+
+class SideBySide(beamgate.TestCase):
+    """Blocks of the same application that differ in one setting: what it changes is seen without a look at the clock."""
+
+    def start(self, url=None, **blocks):
+        self.app = self.backend(Reply(204), secret=SECRET)
+        self.server = self.gateway("".join(
+            f"webhook {name} {{ url {url or self.app.url}/{name}; secret {SECRET}; {more} }}\n" for name, more in blocks.items())
+            + "server { listen 127.0.0.1:0; location = /metrics { metrics on; }"
+            + "".join(f" location = /{name} {{ websocket raw; webhook {name}; }}" for name in blocks) + " }", workers=1)
+
+    def connect(self, name):
+        return self.track(ws_client.connect(self.server.address(), f"/{name}"))
+
+    def status(self, name):
+        """What a handshake is answered with."""
+        try:
+            self.connect(name).close()
+        except ws_client.Refused as refused:
+            return refused.status
+        return 101
+
+    def batches(self, name):
+        return [request.json() for request in self.app.seen(path=f"/{name}", match=lambda request: request.type is None)]
+
+    def test_a_batch_holds_so_many_events(self):
+        self.start(small="batch_delay 1h; batch_max 2;", usual="batch_delay 1h;")
+        for name in ("usual", "small"):
+            for _ in range(4):
+                self.connect(name).close()  # Two events each.
+        beamgate.until(lambda: len(self.batches("small")) == 4)
+        self.assertEqual(self.batches("usual"), [])
+        beamgate.until(lambda: self.server.metrics()["beamgate_websockets_active"] == 0)
+        self.server.stop()  # What waits is delivered.
+        self.assertEqual([len(batch) for batch in self.batches("small")], [2] * 4)
+        self.assertEqual([len(batch) for batch in self.batches("usual")], [8])
+
+    def test_so_many_events_wait(self):
+        self.start(short="batch_delay 1h; event_queue 3;", usual="batch_delay 1h;")
+        dropped = lambda: self.server.metrics()['beamgate_webhook_events_dropped_total{reason="queue_full"}']
+        for name in ("usual", "short"):
+            for _ in range(5):
+                self.connect(name)
+        beamgate.until(lambda: dropped() == 2)
+        self.server.wait_log("webhook_event_dropped .*webhook=short", count=2)
+        self.server.stop()
+        for name, count in (("usual", 5), ("short", 3)):
+            came = [event for batch in self.batches(name) for event in batch if event["type"] == "beamgate.connected"]
+            self.assertEqual(len(came), count, name)
+
+    def test_an_event_that_is_too_old_is_given_up(self):
+        often = "batch_delay 1ms; retry_delay 10ms; retry_delay_max 10ms;"
+        self.start(brief=f"{often} retry_time 100ms;", usual=often)
+        self.app.on("*", Reply(500))
+        self.app.on("beamgate.connect", Reply(204))
+        given_up = lambda: self.server.metrics()['beamgate_webhook_events_dropped_total{reason="given_up"}']
+        for name in ("usual", "brief"):
+            self.connect(name)
+        beamgate.until(lambda: given_up() == 1)
+        age = self.server.wait_log(r"webhook_events_dropped webhook=brief events=1 status=500 age_ms=(\d+)").group(1)
+        self.assertGreaterEqual(int(age), 100)
+        tried = {name: len(self.batches(name)) for name in ("usual", "brief")}
+        beamgate.until(lambda: len(self.batches("usual")) > tried["usual"] + 1)
+        self.assertEqual(len(self.batches("brief")), tried["brief"])
+        self.assertEqual(given_up(), 1)
+        self.app.on("*", Reply(204))  # Or the gateway would take its time to end.
+
+    def test_how_long_a_breaker_stays_open(self):
+        self.start(brief="breaker_failures 1; breaker_cooldown 100ms;", long="breaker_failures 1; breaker_cooldown 1h;")
+        self.app.on("beamgate.connect", Reply(502))
+        for name in ("long", "brief"):
+            self.assertEqual(self.status(name), 502)
+        self.app.on("beamgate.connect", Reply(204))
+        beamgate.until(lambda: self.status("brief") == 101)
+        self.assertEqual(self.status("long"), 503)
+        self.assertEqual(len(self.app.seen("beamgate.connect", path="/long")), 1)
+
+    def test_connecting_takes_only_so_long(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_server(("127.0.0.1", 0)) as silent:
+            with socket.create_connection(deaf.getsockname()):  # It fills the backlog.
+                for scheme, listener in (("http", deaf), ("https", silent)):
+                    with self.subTest(scheme=scheme):
+                        self.start("%s://127.0.0.1:%d" % (scheme, listener.getsockname()[1]),
+                                   hasty="timeout 10m; connect_timeout 50ms;", patient="timeout 10m; connect_timeout 10m;")
+                        calls = lambda: self.server.metrics()["beamgate_webhook_requests_active"]
+                        with http_client.Connection(self.server.address()) as patient:
+                            patient.send(ws_frame.handshake("x", "/patient", ws_frame.make_key()))
+                            beamgate.until(lambda: calls() == 1)
+                            self.assertEqual(self.status("hasty"), 503)
+                            self.assertEqual(calls(), 1)
+
+    def test_whose_certificate_is_believed(self):
+        place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
+        self.addCleanup(place.cleanup)
+        own, other = (Authority(place.name, name) for name in ("Own", "Other"))
+        for host, statuses in (("127.0.0.1", [101, 101, 503, 503]), ("elsewhere.test", [101, 503, 503, 503])):
+            with self.subTest(host=host):
+                pair, context = own.issue(host), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(pair.certificate, pair.key)
+                blocks = {"any": "tls_verify off;", "own": f"tls_ca_file {own.certificate};",
+                          "other": f"tls_ca_file {other.certificate};", "usual": ""}
+                self.start(self.backend(Reply(204), tls=context).url, **blocks)
+                self.assertEqual([self.status(name) for name in blocks], statuses)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_authorities_that_only_the_master_can_read(self):
+        place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")  # For its owner alone.
+        self.addCleanup(place.cleanup)
+        own = Authority(place.name, "Own")
+        pair, context = own.issue("127.0.0.1"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        application = self.backend(Reply(204), tls=context)
+        gateway = self.gateway(f"""webhook app {{ url {application.url}; tls_ca_file {own.certificate}; }}
+            server {{ listen 127.0.0.1:0; location / {{ websocket raw; webhook app; }} }}""", main="user nobody;")
+        self.track(ws_client.connect(gateway.address(), "/"))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ server {
     location = /echo { websocket echo; }
     location = /deflate { websocket echo; websocket_deflate on; websocket_deflate_min 0;
         websocket_deflate_server_window_bits 15; }
+    location = /deflate-1 { websocket echo; websocket_deflate on; websocket_deflate_level 1;
+        websocket_deflate_server_window_bits 15; }
+    location = /deflate-9 { websocket echo; websocket_deflate on; websocket_deflate_level 9;
+        websocket_deflate_server_window_bits 15; }
     location = /deflate-fresh { websocket echo; websocket_deflate on; websocket_deflate_min 0;
         websocket_deflate_context_takeover off; }
     location = /deflate-small { websocket echo; websocket_deflate on; websocket_deflate_min 0;
@@ -204,6 +208,21 @@ class Conformance(beamgate.TestCase):
                         self.assertEqual(socket.recv(), text)
         with self.connect("/echo", extensions="permessage-deflate") as socket:
             self.assertIsNone(socket.extensions)
+
+    def test_levels_of_compression(self):
+        words = random.Random(1)
+        text = " ".join(f"{words.choice(('one', 'other', 'third'))} {words.randrange(500)}" for _ in range(2_000))
+        for offer in ("permessage-deflate", "permessage-deflate; server_no_context_takeover"):
+            sizes = []
+            for target in ("/deflate", "/deflate-1", "/deflate-9") * 2:  # What compresses is used again.
+                with self.connect(target, extensions=offer) as socket:
+                    socket.send(text)
+                    frame = socket.recv_frame()
+                    self.assertEqual((frame.fin, frame.rsv, socket.inflate(frame.payload).decode()), (True, 4, text))
+                    sizes.append(len(frame.payload))
+            self.assertEqual(sizes[:3], sizes[3:])
+            self.assertEqual(sizes[0], sizes[1])
+            self.assertLess(sizes[2], sizes[1] * 0.9)
 
     def test_compressed_fragments_share_one_window(self):
         with self.connect("/deflate", extensions="permessage-deflate") as socket:

@@ -13,6 +13,7 @@ Single events of a batch (application/cloudevents-batch+json) are handed out by 
 import contextlib
 import json
 import os
+import select
 import socket
 import tempfile
 import threading
@@ -395,6 +396,33 @@ class Backend:
             self.directory.cleanup()
         if self.invalid:
             raise AssertionError(f"webhooks with a wrong signature: {self.invalid[:3]}")
+
+
+class Silent:
+    """A server that takes connections and says what it is told to; `ended` tells that the other side has gone."""
+
+    def __init__(self, case):
+        self.listener = case.track(socket.create_server(("127.0.0.1", 0)))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.case = case
+
+    def take(self):
+        self.listener.settimeout(10)
+        self.sock = self.case.track(self.listener.accept()[0])
+        self.sock.settimeout(10)
+        self.sock.recv(65536)
+        return self
+
+    def say(self, data):
+        self.sock.sendall(data)
+
+    def ended(self):
+        with contextlib.suppress(ConnectionResetError):
+            return self.sock.recv(65536) == b""
+        return True
+
+    def hears_nothing(self, seconds):
+        return not select.select([self.sock], [], [], seconds)[0]
 
 
 def unused_address():

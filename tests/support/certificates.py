@@ -4,6 +4,7 @@
     pair = authority.issue("example.test", "*.example.test")      # pair.certificate, pair.key: paths
     pair = authority.issue("rsa.test", kind="rsa")
     old = authority.issue("old.test", expired=True)
+    middle = Authority(directory, "Middle", above=authority)      # What it issues brings its certificate along.
 
 Keys are P-256 unless told otherwise: they are made in milliseconds.
 """
@@ -44,9 +45,9 @@ class Pair:
 
 
 class Authority:
-    """name: its common name; files are put into `directory`."""
+    """name: its common name; files are put into `directory`.  above: who has signed it, if not itself."""
 
-    def __init__(self, directory, name="BeamGate Test Authority"):
+    def __init__(self, directory, name="BeamGate Test Authority", above=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.stem = name.replace(" ", "-").lower()
@@ -56,7 +57,8 @@ class Authority:
         make_key(self.key)
         openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}", "-days", "30",
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-                "-out", self.certificate)
+                *(["-CA", above.certificate, "-CAkey", above.key] if above else []), "-out", self.certificate)
+        self.chain = self.certificate.read_text() + above.chain if above else ""  # Up to the root, without it.
         (self.directory / f"{self.stem}.index").write_text("")
         self.settings = self.directory / f"{self.stem}.cnf"
         self.settings.write_text(
@@ -79,6 +81,8 @@ class Authority:
         dates = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"] if expired else ["-days", "20"]
         openssl("ca", "-batch", "-notext", "-config", self.settings, "-in", f"{stem}.csr", "-out", pair.certificate,
                 *dates)
+        if self.chain:
+            Path(pair.certificate).write_text(pair.pem() + self.chain)
         return pair
 
     def revoke(self, pair):

@@ -133,7 +133,11 @@ void CurlCaller::set_options(CURL* easy) const {
   }
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config_->tls_verify ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config_->tls_verify ? 2L : 0L);
-  if (!config_->tls_ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, config_->tls_ca_file.c_str());
+  if (!config_->tls_ca.named()) return;
+  // A worker may not be able to read the file any more; its bytes live as long as the configuration.
+  Secret& bytes = const_cast<Secret&>(config_->tls_ca.bytes);
+  curl_blob blob{bytes.data(), bytes.size(), CURL_BLOB_NOCOPY};
+  curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
 }
 
 }  // namespace beamgate::hook

@@ -118,7 +118,7 @@ void Dispatcher::go_elsewhere(ServedExchange& exchange, const TryOutcome& tried)
 bool Dispatcher::has_page(ServedExchange& exchange, uint16_t status) {
   const Request& request = exchange.request();
   if (request.location == nullptr || request.searches >= kSearchesMax) return false;
-  if (request.error_page && !request.location->recursive_error_pages) return false;
+  if (request.last_page) return false;
   const ErrorPage* page = page_for(*request.location, status);
   return page != nullptr && (exchange.has_whole_body() || !page->target.source().starts_with('@'));
 }
@@ -136,6 +136,7 @@ bool Dispatcher::show_page(ServedExchange& exchange, uint16_t status) {
     return true;
   }
   request.error_page = true;
+  request.last_page = !request.location->recursive_error_pages;
   exchange.set_answer_status(answer_status(page, status));
   exchange.run_again(named ? ServedExchange::WithBody::Yes : ServedExchange::WithBody::No);
   if (named) return go_to_named(exchange, target);

@@ -44,7 +44,8 @@ struct Request {
   bool in_place = false;    // Rewritten with "break": path is not the one by which location was found.
   int searches = 0;         // Of a location, and redirections within the server.
   bool internal = false;    // error_page, try_files or rewrite has brought it where it is.
-  bool error_page = false;  // What answers is the page of an error.
+  bool error_page = false;  // What answers is the page of an error,
+  bool last_page = false;   // whose errors have no page: recursive_error_pages is off where it was one.
   int version_minor = 1;    // HTTP/1.x; 1 for HTTP/2, which means the same.
   bool http2 = false;
   std::vector<Field> fields;
@@ -114,6 +115,8 @@ class Attachment {
   // All that on_body() has taken, if it is still here: another handler may have to be given it.
   virtual std::optional<std::string_view> body_so_far() const { return std::nullopt; }
   virtual void on_writable() {}  // There is room again after write() said wait.
+  // Whether it goes on although the client has closed its side and may have gone.
+  virtual bool outlives_client() const { return true; }
 };
 
 class Exchange {

@@ -282,6 +282,10 @@ void HttpLayer::on_end(Record& record) {
   }
 }
 
+void HttpLayer::on_peer_gone(Record& record) {
+  if (Session* session = session_of(connections_.id_of(record))) session->peer_gone();
+}
+
 void HttpLayer::on_drained(Record& record) {
   connections_.resume(record, record::kPauseOutbound);
   if (Session* session = session_of(connections_.id_of(record))) session->drained();

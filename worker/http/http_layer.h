@@ -55,6 +55,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   void on_insecure(record::Record& record, const tls::HandshakeFailure& failure) override;
   size_t on_bytes(record::Record& record, std::span<const char> bytes) override;
   void on_end(record::Record& record) override;
+  void on_peer_gone(record::Record& record) override;
   void on_drained(record::Record& record) override;
   void on_deadline(record::Record& record) override;
   bool may_move(const record::Record& record) override;  // Between two requests.

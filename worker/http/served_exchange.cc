@@ -253,6 +253,28 @@ void ServedExchange::peer_closed() {
   if (response_ == ResponseState::Streaming) cut();
 }
 
+void ServedExchange::peer_gone() {
+  if (!live() || tunnel_ || gone_since_ms_ != 0 || body_state_ != BodyState::Complete) return;
+  if (attachment_ == nullptr || attachment_->outlives_client()) return;
+  keep_alive_ = false;
+  wait_for_gone();
+}
+
+void ServedExchange::wait_for_gone() {
+  gone_since_ms_ = monotonic_ms();
+  gone_mark_ = progress();
+  parts_.wakes.add(gone_since_ms_ + kHalfClosedMs, id());
+}
+
+// What is sent to a client that has gone is answered with a reset; until something is, nobody knows.
+bool ServedExchange::is_abandoned() {
+  if (gone_since_ms_ == 0 || monotonic_ms() < gone_since_ms_ + kHalfClosedMs) return false;
+  if (attachment_ == nullptr || attachment_->outlives_client()) return false;
+  if (!sending() && progress() == gone_mark_) return true;
+  wait_for_gone();
+  return false;
+}
+
 ServedExchange::Next ServedExchange::next() const {
   if (lost_) return Next::LetGo;
   switch (response_) {
@@ -297,7 +319,8 @@ void ServedExchange::clear() {
   body_again_.clear();
   gzip_.end();
   paced_ = PacedBytes();
-  length_left_ = received_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = 0;
+  gone_since_ms_ = 0;
+  length_left_ = received_ = discarded_ = head_bytes_sent_ = body_bytes_sent_ = sent_mark_ = gone_mark_ = 0;
   file_ = FileBody{};
 }
 

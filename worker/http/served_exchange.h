@@ -60,6 +60,7 @@ class ServedExchange : public Exchange {
  public:
   static constexpr size_t kHighWaterBytes = 64 << 10;
   static constexpr uint64_t kDrainBytesMax = 256 << 10;
+  static constexpr int64_t kHalfClosedMs = 1'000;
 
   // Whether and how the request still comes in.
   enum class BodyState : uint8_t { Reading, Complete, Discarding, Broken };
@@ -103,6 +104,9 @@ class ServedExchange : public Exchange {
   void drained();  // queued() is nothing, or little, again.
   void deadline_passed();
   void peer_closed();            // The client ends before the request was whole, or a tunnel.
+  // Its FIN has come behind a whole request.  One that has only closed its half still gets its answer, but what doesn't
+  // outlive it ends when nothing has been sent to it for kHalfClosedMs.
+  void peer_gone();
   void lose() { lost_ = true; }  // The connection is going, or has gone to another phase.
   Next next() const;
 
@@ -206,6 +210,8 @@ class ServedExchange : public Exchange {
   size_t give_body(std::string_view data, bool& go_on);
   void end_body();
   bool emit(std::string_view framed);
+  void wait_for_gone();
+  bool is_abandoned();
   void arm_deadline();
   void discard_rest();  // Of the request.
   void cut();
@@ -275,7 +281,9 @@ class ServedExchange : public Exchange {
   uint64_t received_ = 0;   // Of the request's body.
   uint64_t discarded_ = 0;  // Of it, since nobody wants it.
   size_t request_head_bytes_ = 0;
-  uint64_t sent_mark_ = 0;  // progress() when the send timeout was armed.
+  uint64_t sent_mark_ = 0;  // progress() when the send timeout was armed,
+  uint64_t gone_mark_ = 0;  // and at gone_since_ms_.
+  int64_t gone_since_ms_ = 0;  // The client has sent its FIN; 0: it has not.
   int64_t started_us_ = 0;
 };
 

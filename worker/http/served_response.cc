@@ -192,6 +192,7 @@ void ServedExchange::wake() {
   wake_due_ = false;
   if (!live()) return;
   const Busy busy(*this);
+  if (is_abandoned()) return cut();
   if (!pump_paced()) return cut();
   room_again();
 }

@@ -290,6 +290,7 @@ void Connections::on_ready(uint64_t token, uint32_t events) {
     // Input is left in the kernel, and the set is only told so now that it matters.
     return serve(*record, ipc::Doing::Closing, [&] {
       if (events & (EPOLLERR | EPOLLHUP)) return close_now(*record);
+      if (events & EPOLLRDHUP) return peer_gone(*record);
       arm(*record, false, record->flags & record::kFlagWantWrite);
     });
   }
@@ -461,8 +462,19 @@ void Connections::arm(Record& record, bool read, bool write) {
   record::touch_line(arena_, record);
   record.flags = flags;
   if (record.transport == record::Transport::Stream) return stream_changed(id_of(record));
-  poller_.modify_client(record.fd, token_for(slot_of(record), record.generation),
-                        (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u));
+  // Bytes that wait behind an exchange may be followed by a FIN, which somebody may have to know of.
+  const bool in_exchange = record.phase == Phase::Http && record.pauses != 0 && (flags & record::kFlagPeerClosed) == 0;
+  watch_for(record, (read ? EPOLLIN : in_exchange ? EPOLLRDHUP : 0u) | (write ? EPOLLOUT : 0u));
+}
+
+void Connections::watch_for(const Record& record, uint32_t events) {
+  poller_.modify_client(record.fd, token_for(slot_of(record), record.generation), events);
+}
+
+// It would be said again in every turn.
+void Connections::peer_gone(Record& record) {
+  watch_for(record, record.flags & record::kFlagWantWrite ? EPOLLOUT : 0u);
+  handler_of(record).on_peer_gone(record);
 }
 
 void Connections::end_turn() {

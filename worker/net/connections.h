@@ -386,6 +386,8 @@ class Connections final : public PollTarget {
   void mark_shared(record::Record& record);
   void mark_ready(record::Record& record);
   void arm(record::Record& record, bool read, bool write);
+  void watch_for(const record::Record& record, uint32_t events);
+  void peer_gone(record::Record& record);
   bool roots_by_http2(const record::Record& record) const;
   void leave_phase(record::Record& record);
   void begin_linger(record::Record& record);

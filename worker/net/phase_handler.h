@@ -33,6 +33,10 @@ class PhaseHandler {
   // The peer sent FIN and everything before it was consumed or can't be completed.
   virtual void on_end(record::Record& record) = 0;
 
+  // The peer has sent FIN behind bytes that are not read yet, while the connection is paused in phase Http.  It may want
+  // an answer all the same; said once or more.
+  virtual void on_peer_gone(record::Record& record) { static_cast<void>(record); }
+
   // Everything sent so far is with the kernel; called after something was sent.
   virtual void on_drained(record::Record& record) = 0;
 

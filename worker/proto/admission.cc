@@ -65,6 +65,7 @@ class Admission::Cancel final : public http::Attachment {
  public:
   explicit Cancel(hook::Webhooks& webhooks) : webhooks_(webhooks) {}
   ~Cancel() override { webhooks_.cancel(call); }
+  bool outlives_client() const override { return false; }
 
   hook::Webhooks::CallId call = 0;
 

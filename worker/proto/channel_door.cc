@@ -28,6 +28,7 @@ class ChannelDoor::Visit final : public http::Attachment {
   Visit(hook::Webhooks& webhooks, const config::ChannelReaderAction& asked_of, LetIn then)
       : action(asked_of), let_in(std::move(then)), webhooks_(webhooks) {}
   ~Visit() override { webhooks_.cancel(call); }
+  bool outlives_client() const override { return false; }
 
   const config::ChannelReaderAction& action;  // The exchange's request keeps it.
   const LetIn let_in;

@@ -16,6 +16,7 @@ class ProxyAttachment final : public http::Attachment {
   void on_body_end() override { leg_.on_body_end(); }
   std::optional<std::string_view> body_so_far() const override { return leg_.body_so_far(); }
   void on_writable() override { leg_.on_client_writable(); }
+  bool outlives_client() const override { return leg_.outlives_client(); }
 
  private:
   ProxyLeg& leg_;

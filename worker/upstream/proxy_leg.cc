@@ -147,6 +147,7 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   chosen_us_ = monotonic_us();
   if (http::UpstreamAttempt* now = attempt(); now != nullptr && !connection_->is_connecting()) now->connected_us = chosen_us_;
   sent_bytes_ = 0;
+  send_since_ms_ = 0;
   send_broken_ = false;
   made_progress();
 }
@@ -238,8 +239,10 @@ void ProxyLeg::send_request() {
     if (!sent.ok()) {
       send_broken_ = sent.error().code != Code::WouldBlock;
       connection_->want_write(!send_broken_);
+      if (send_since_ms_ == 0) send_since_ms_ = monotonic_ms();
       return;
     }
+    send_since_ms_ = 0;
     sent_bytes_ += sent.value();
     if (http::UpstreamAttempt* now = attempt()) now->bytes_sent += sent.value();
     made_progress();
@@ -495,7 +498,7 @@ void ProxyLeg::update_deadline() {
   if (connection_->is_connecting()) {
     at_ms = last_progress_ms_ + settings_.connect_timeout_ms;
   } else if (!out_.unsent().empty()) {
-    at_ms = last_progress_ms_ + settings_.send_timeout_ms;
+    at_ms = (send_since_ms_ != 0 ? send_since_ms_ : monotonic_ms()) + settings_.send_timeout_ms;
   } else if (!tunnel_ && reading_ && (body_ended_ || body_discarded_)) {
     at_ms = last_progress_ms_ + settings_.read_timeout_ms;
   }

@@ -67,6 +67,7 @@ class ProxyLeg final : public ConnectionUser {
   void on_body_end();
   std::optional<std::string_view> body_so_far() const { return out_.body(); }
   void on_client_writable();
+  bool outlives_client() const { return settings_.ignore_client_abort || over_; }
   void detach();
 
   void on_connection_ready(Connection& connection, uint32_t events) override;
@@ -147,6 +148,7 @@ class ProxyLeg final : public ConnectionUser {
   size_t index_ = 0;       // In ProxyLegs.
   uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
   int64_t last_progress_ms_ = 0;
+  int64_t send_since_ms_ = 0;    // The server takes nothing of what waits to be sent; 0: it does, or nothing waits.
   int64_t chosen_us_ = 0;  // When this connection got the request.
   int64_t last_read_ms_ = 0;     // In a tunnel.
   int depth_ = 0;                // Functions of this leg on the stack.

@@ -27,6 +27,7 @@ namespace beamgate::upstream {
 class Resolver {
  public:
   static constexpr size_t kAddressesMax = 64;
+  static constexpr int kTryMs = 1'000;  // One try of one server; doubles with each round.
 
   struct Answer {
     std::vector<config::Address> addresses;  // Never none.
@@ -49,7 +50,6 @@ class Resolver {
 
  private:
   static constexpr int64_t kTickMs = 50;
-  static constexpr int kTryMs = 1'000;  // One try of one server; doubles with each round.
 
   struct Query {
     std::string host;

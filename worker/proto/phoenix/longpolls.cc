@@ -58,6 +58,7 @@ class LongPolls::Waiter final : public http::Attachment {
   ~Waiter() override {
     if (*polls_ != nullptr) (*polls_)->lost(poll_);
   }
+  bool outlives_client() const override { return false; }
 
  private:
   std::shared_ptr<LongPolls*> polls_;

@@ -72,7 +72,7 @@ void describe(Writer& w, const Webhook& webhook) {
   w.field("breaker_cooldown", webhook.breaker_cooldown_ms);
   w.field("on_error", webhook.on_error);
   w.field("tls_verify", webhook.tls_verify);
-  w.field("tls_ca_file", webhook.tls_ca_file);
+  w.field("tls_ca_file", webhook.tls_ca.path);
   w.field("forward_headers", webhook.forward_headers);
   w.field("pusher_key", webhook.pusher_key);
   w.field("pusher_secret", webhook.pusher_secret);
@@ -167,6 +167,7 @@ void describe(Writer& w, const BackendAction& backend) {
   w.field("next_upstream_tries", backend.next_upstream_tries);
   w.field("next_upstream_timeout", backend.next_upstream_timeout_ms);
   w.field("intercept_errors", backend.intercept_errors);
+  w.field("ignore_client_abort", backend.ignore_client_abort);
   w.field("request_buffering", backend.request_buffering);
   w.field("temp_path", backend.temp_path);
   w.field("hide_headers", backend.hide_headers);

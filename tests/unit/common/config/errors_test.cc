@@ -408,6 +408,23 @@ TEST(Errors, Tokens) {
               ElementsAre("f:1:25: this \"secret\" is shorter than 32 bytes and can be guessed"));
 }
 
+// Files come from nginx.
+TEST(Errors, DirectivesOfNginxThatAreNoneHere) {
+  EXPECT_EQ(in("http", "auth_basic closed;"), "f:2:1: unknown directive \"auth_basic\": an application decides who may do "
+                                              "what; allow and deny look at addresses");
+  EXPECT_THAT(in("main", "stream { server { listen 1; proxy_pass x; } }"), HasSubstr("only HTTP is passed on"));
+  EXPECT_THAT(in("http", "nchan_redis_url x;"), HasSubstr("beamgate-migration(7)"));
+  const char* text = "events { use epoll; } http { sendfile on; server { listen 1; location / { tcp_nodelay on; } } }";
+  EXPECT_THAT(warnings_of(text), ElementsAre(HasSubstr("f:1:10: \"use\" is ignored: each worker waits with epoll"),
+                                             HasSubstr("\"sendfile\" is ignored"), HasSubstr("\"tcp_nodelay\" is ignored")));
+}
+
+TEST(Errors, AuthoritiesOfWebhooks) {
+  EXPECT_THAT(in("webhook", "tls_ca_file /nowhere/ca.pem;"), HasSubstr("f:2:13: cannot read \"/nowhere/ca.pem\""));
+  EXPECT_THAT(errors_of("embedded_file /ca.pem AAAA; http { webhook w { url https://h/; secret 0123456789abcdef; tls_ca_file /ca.pem; } }"),
+              ElementsAre(HasSubstr("/ca.pem")));
+}
+
 // A message about a secret must not print it: messages end in logs.
 TEST(Errors, SecretsAreNotRepeated) {
   EXPECT_EQ(in("webhook", "secret whsec_?;"),

@@ -277,7 +277,7 @@ TEST(Load, Webhooks) {
   EXPECT_EQ(hook.breaker_cooldown_ms, 13'000);
   EXPECT_EQ(hook.on_error, Webhook::OnError::Allow);
   EXPECT_FALSE(hook.tls_verify);
-  EXPECT_EQ(hook.tls_ca_file, "/p/ca.pem");
+  EXPECT_EQ(hook.tls_ca.path, "/p/ca.pem");
   EXPECT_THAT(hook.forward_headers, ElementsAre("cookie", "x-tenant"));
 }
 

@@ -25,6 +25,14 @@ publication_max 32k;
 history_memory 3m;
 memory_limit 1g;
 embedded_file /p/keys.json eyJrZXlzIjpbeyJrdHkiOiJvY3QiLCJrIjoiTURFeU16UTFOamM0T1dGaVkyUmxaZyJ9XX0=;
+embedded_file /p/ca.pem
+    LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJiekNDQVJXZ0F3SUJBZ0lVSjRRb01FVUhFeCtWN2lwQ0k5TEh4c0JIUlZvd0NnWUlL
+    b1pJemowRUF3SXcKRERFS01BZ0dBMVVFQXd3QmVEQWdGdzB5TmpFeU1ERXdPREV6TURCYUdBOHlNVEkyTVRFd056QTRNVE13TUZvdwpEREVL
+    TUFnR0ExVUVBd3dCZURCWk1CTUdCeXFHU000OUFnRUdDQ3FHU000OUF3RUhBMElBQkF4c1UwVnN3eS9CCnpIL2xuSjBvbjFCbnh1Zmx2a3F6
+    M0RqNGpsVXhRNUpnQ2pEbGQ1S1BuRDY5Yld3Q1k3V0UvWEZxY3huaXJRTEgKSnVEb0VWNy9Nd09qVXpCUk1CMEdBMVVkRGdRV0JCVFhBTHdK
+    aGNCbkoxUmJuRHJDdkI2RzZXZ25TVEFmQmdOVgpIU01FR0RBV2dCVFhBTHdKaGNCbkoxUmJuRHJDdkI2RzZXZ25TVEFQQmdOVkhSTUJBZjhF
+    QlRBREFRSC9NQW9HCkNDcUdTTTQ5QkFNQ0EwZ0FNRVVDSUZMbUJWUEdOMlVQdXJLNzd2SXdFOFZ6anVwek5Od1UvT0JWcGRzSFJoRjQKQWlF
+    QStIL3Nud1JtVmF2VVNxbUJWeEt0NFFENERvUlE0ZmNsdlFHa3I2SGFWeXM9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K;
 events { worker_connections 77; connections_per_address 5; }
 line {
     listen localhost:7000 backlog=9; listen unix:run/line.sock; room_prefix "chat room:"; line_max 1k; line_rate 5;
@@ -85,7 +93,7 @@ http {
         timeout 1s; connect_timeout 500ms; concurrency 2; queue 3; connection_queue 4; reply_max 5k;
         batch_max 6; batch_delay 7ms; event_queue 8; retry_delay 9ms; retry_delay_max 10s; retry_time 11m;
         grip on; grip_key "a key; of text"; grip_issuer me;
-        breaker_failures 12; breaker_cooldown 13s; on_error allow; tls_verify off; tls_ca_file ca.pem;
+        breaker_failures 12; breaker_cooldown 13s; on_error allow; tls_verify off; tls_ca_file /p/ca.pem;
         forward_headers Cookie X-Tenant;
     }
     channels room.* {
@@ -149,7 +157,8 @@ http {
             fastcgi_connect_timeout 1s; fastcgi_send_timeout 2s; fastcgi_read_timeout 3s; fastcgi_buffer_size 8k;
             fastcgi_next_upstream error http_503; fastcgi_next_upstream_tries 4; fastcgi_next_upstream_timeout 5s;
             fastcgi_request_buffering off; fastcgi_temp_path run/bodies; fastcgi_hide_header X-Powered-By;
-            fastcgi_pass_header X-Accel-Expires; fastcgi_keep_conn on; fastcgi_intercept_errors on; fastcgi_pass_request_headers off;
+            fastcgi_pass_header X-Accel-Expires; fastcgi_keep_conn on; fastcgi_intercept_errors on;
+            fastcgi_ignore_client_abort on; fastcgi_pass_request_headers off;
             fastcgi_pass_request_body off;
         }
         location /pool.php { fastcgi_pass app; fastcgi_param SCRIPT_FILENAME /srv$uri; }
@@ -186,7 +195,7 @@ http {
             try_files $uri $uri/ /index.php?$args; root www; rewrite ^ /x break;
         }
         location = /404.html { internal; root www; try_files /errors$uri =404; }
-        location @fallback { proxy_pass http://app; proxy_intercept_errors on; }
+        location @fallback { proxy_pass http://app; proxy_intercept_errors on; proxy_ignore_client_abort on; }
     }
     server { listen 8084; return 301 https://$host$request_uri; }
 }

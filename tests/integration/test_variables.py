@@ -1,10 +1,12 @@
-"""What is known of a request only once it is answered, and where proxy_pass with variables leads.
+"""Variables: of a request, of what is known only once it is answered, and where proxy_pass with variables leads.
 
 What it shows: the access log tells of every attempt at a server, and of the fields that came and went; a request goes to
 whatever upstream the configuration chooses by variables, and to nobody else, whatever a client writes.
 """
 
 import re
+import socket
+from pathlib import Path
 
 import backend
 import beamgate
@@ -34,6 +36,36 @@ class LogCase(beamgate.TestCase):
 
         beamgate.until(found, 10, f"a line of {target}")
         return re.findall(r"\[(.*?)\]", found()[-1])
+
+
+class OfARequest(beamgate.TestCase):
+    def test_what_is_asked_for_and_where_it_lies(self):
+        names = ("connection", "connection_id", "content_length", "content_type", "document_root", "document_uri", "hostname",
+                 "http_x_y", "limit_conn_status", "nginx_version", "pid", "realip_remote_port", "realpath_root", "remote_port",
+                 "request_filename", "request_length", "request_method")
+        gateway = self.gateway(f"""
+            log_format v escape=none '{"|".join("$" + name for name in names)}'; access_log access.log v;
+            limit_conn_zone $binary_remote_addr zone=z:1m; root real/../real;
+            server {{ listen 127.0.0.1:0; location / {{ limit_conn z 5; alias linked/; }} }}""", files={"real/file": "x"}, start=False)
+        gateway.path("linked").symlink_to(gateway.path("real"))
+        gateway.start()
+        with http_client.Connection(gateway.address()) as client:
+            request = b"POST /%66ile?q HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nX-Y: z\r\nContent-Length: 2\r\n\r\nab"
+            client.send(request)
+            client.read_response()
+            port = str(client.wire.sock.getsockname()[1])
+        log = gateway.path("access.log")
+        beamgate.until(lambda: log.exists() and log.read_text(), 10, "the access log")
+        told = dict(zip(names, log.read_text().rstrip("\n").split("|")))
+        self.assertRegex(told.pop("connection"), r"^\d+$")
+        self.assertRegex(told.pop("connection_id"), r"^[0-9A-Za-z_-]{8,}$")
+        self.assertRegex(told.pop("nginx_version"), r"^\d+\.\d+\.\d+")
+        self.assertIn(int(told.pop("pid")), gateway.worker_pids())
+        self.assertEqual(told, {
+            "content_length": "2", "content_type": "text/x", "document_root": f"{gateway.path('linked')}/",
+            "document_uri": "/file", "hostname": socket.gethostname(), "http_x_y": "z", "limit_conn_status": "PASSED",
+            "realip_remote_port": port, "realpath_root": str(Path(gateway.path("real")).resolve()), "remote_port": port,
+            "request_filename": str(gateway.path("linked/file")), "request_length": str(len(request)), "request_method": "POST"})
 
 
 class Attempts(LogCase):
