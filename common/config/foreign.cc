@@ -43,7 +43,6 @@ constexpr ForeignDirective kRows[] = {
     {"geo", kRefused, kMap},
     {"grpc_pass", kRefused, "applications are spoken to in HTTP/1.1 or FastCGI"},
     {"gzip_buffers", kIgnored, kHash},
-    {"gzip_disable", kIgnored, "no client of today needs it"},
     {"load_module", kRefused, "there are no modules"},
     {"lock_file", kIgnored, kLoop},
     {"log_not_found", kIgnored, "the error log has no line for it; the access log has"},

@@ -234,6 +234,14 @@ class Servers(FastcgiCase):
                     server.take()
                 self.assertEqual(not server.hears_nothing(10 if told else 2), told)
 
+    def test_a_param_that_is_empty_may_be_left_out(self):
+        server = self.server()
+        _, address = self.site(server, "fastcgi_param ALWAYS $arg_x; fastcgi_param SOMETIMES $arg_x if_not_empty;")
+        for target, expected in (("/", {"ALWAYS": ""}), ("/?x=1", {"ALWAYS": "1", "SOMETIMES": "1"})):
+            http_client.get(address, target)
+            params = server.requests[-1].params
+            self.assertEqual({name: params[name] for name in ("ALWAYS", "SOMETIMES") if name in params}, expected)
+
     def test_what_may_be_sent_again(self):
         dead, alive = self.server(b""), self.server()
         _, address = self.site([dead, alive], upstream="keepalive 0;")

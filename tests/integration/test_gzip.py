@@ -208,6 +208,22 @@ class Proxied(GzipCase):
     def proxy(self, origin, settings=""):
         return self.site("gzip_types *; " + settings, f"location / {{ proxy_pass http://{origin.address}; }}")
 
+    def test_which_answers_are_compressed_for_a_proxy(self):
+        fields = {"expired": {"Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}, "no-cache": {"Cache-Control": "no-cache"},
+                  "no-store": {"Cache-Control": "no-store"}, "private": {"Cache-Control": "private"},
+                  "no_last_modified": {"ETag": '"x"'}, "no_etag": {"Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT"}}
+        both = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT", "Cache-Control": "public"}
+        origin = self.backend()
+        for name, said in fields.items():
+            origin.on(f"/{name}", Reply(200, TEXT, {**({} if name.startswith("no_") else both), **said, "Content-Type": "text/html"}))
+        origin.on("/both", Reply(200, TEXT, {**both, "Content-Type": "text/html"}))
+        for name in fields:
+            gateway = self.gateway(f"server {{ listen 127.0.0.1:0; gzip on; gzip_proxied {name}; "
+                                   f"location / {{ proxy_pass http://{origin.address}; }} }}")
+            zipped = {each for each in (*fields, "both")
+                      if http_client.get(gateway.address(), f"/{each}", {**GZIP, "Via": "1.1 x"}).header("content-encoding")}
+            self.assertEqual(zipped, {name})
+
     def test_an_nginx_origin(self):
         origin = self.track(Nginx({"page.html": TEXT, "noise.bin": NOISE}))
         _, address = self.proxy(origin)

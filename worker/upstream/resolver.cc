@@ -35,14 +35,6 @@ Result<Resolver::Answer> read_answer(const ares_addrinfo& info, uint16_t port) {
   return answer;
 }
 
-// As many rounds as there is time for: in each every server has its try, and each takes twice as long as the one before.
-int rounds_within(int64_t timeout_ms, size_t servers) {
-  int rounds = 1;
-  int64_t ends_ms = Resolver::kTryMs * static_cast<int64_t>(servers);
-  for (int64_t round_ms = 2 * ends_ms; ends_ms < timeout_ms; round_ms *= 2, ++rounds) ends_ms += round_ms;
-  return rounds;
-}
-
 }  // namespace
 
 struct Resolver::Ticket {
@@ -81,6 +73,16 @@ void Resolver::configure(const config::Resolver& resolver) {
   config_ = resolver;
 }
 
+int Resolver::rounds_within(int64_t timeout_ms, size_t servers) {
+  int rounds = 1;
+  int64_t round_ms = kTryMs * static_cast<int64_t>(std::max<size_t>(servers, 1));
+  for (int64_t ends_ms = round_ms; ends_ms < timeout_ms; ends_ms += round_ms) {
+    round_ms *= 2;
+    ++rounds;
+  }
+  return rounds;
+}
+
 bool Resolver::open() {
   if (channel_ != nullptr) return true;
   ares_options options{};
@@ -88,7 +90,7 @@ bool Resolver::open() {
   options.sock_state_cb = Ticket::on_socket;
   options.sock_state_cb_data = this;
   options.timeout = kTryMs;
-  options.tries = rounds_within(config_.timeout_ms, std::max<size_t>(config_.servers.size(), 1));
+  options.tries = rounds_within(config_.timeout_ms, config_.servers.size());
   char lookups[] = "b";  // Name servers that are given are asked, and not /etc/hosts.
   if (!config_.servers.empty()) {
     options.lookups = lookups;

@@ -36,6 +36,9 @@ class Resolver {
   using Done = std::function<void(const Result<Answer>& answer)>;
   using Id = uint64_t;
 
+  // How often each server is asked at most: as often as there is time for.
+  static int rounds_within(int64_t timeout_ms, size_t servers);
+
   explicit Resolver(uv::Loop& loop);
   ~Resolver();
   Resolver(const Resolver&) = delete;

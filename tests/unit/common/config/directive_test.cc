@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "common/config/foreign.h"
 #include "common/config/load.h"
 #include "tests/unit/common/config/describe.h"
 
@@ -24,6 +25,12 @@ TEST(Directive, NoTwoRowsClaimOneNameInOneScope) {
         EXPECT_EQ(find_directive(row.name, scope), &row);
       }
     }
+  }
+}
+
+TEST(Directive, NoneIsTakenForANotherProgramsOwn) {
+  for (const Area& area : areas()) {
+    for (const Directive& row : area.rows) EXPECT_EQ(find_foreign(row.name), nullptr) << row.name;
   }
 }
 
