@@ -22,7 +22,7 @@ token people { secret "a secret of thirty-two bytes or more"; }
 token staff { secret "a secret of thirty-two bytes or more"; user_claim login; }
 token chat { secret "a secret of thirty-two bytes or more"; audience chat; }
 token desk { secret "a secret of thirty-two bytes or more"; issuer https://desk.example; }
-webhook app { url http://127.0.0.1:%d/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; timeout 20s; }
+webhook app { url http://127.0.0.1:%d/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; timeout 1s; }
 webhook lenient { url http://127.0.0.1:1/; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; on_error allow; }
 channels kept* { history 1000 10m; }
 channels members-* { subscribe token; history 10 10m; presence on; }

@@ -6,6 +6,8 @@ whatever upstream the configuration chooses by variables, and to nobody else, wh
 
 import re
 import socket
+import time
+from datetime import datetime
 from pathlib import Path
 
 import backend
@@ -42,7 +44,8 @@ class OfARequest(beamgate.TestCase):
     def test_what_is_asked_for_and_where_it_lies(self):
         names = ("connection", "connection_id", "content_length", "content_type", "document_root", "document_uri", "hostname",
                  "http_x_y", "limit_conn_status", "nginx_version", "pid", "realip_remote_port", "realpath_root", "remote_port",
-                 "request_filename", "request_length", "request_method")
+                 "request_filename", "request_length", "request_method", "query_string", "bytes_sent", "body_bytes_sent",
+                 "request_time", "msec", "time_local", "time_iso8601", "remote_user", "fastcgi_script_name")
         gateway = self.gateway(f"""
             log_format v escape=none '{"|".join("$" + name for name in names)}'; access_log access.log v;
             limit_conn_zone $binary_remote_addr zone=z:1m; root real/../real;
@@ -50,9 +53,10 @@ class OfARequest(beamgate.TestCase):
         gateway.path("linked").symlink_to(gateway.path("real"))
         gateway.start()
         with http_client.Connection(gateway.address()) as client:
-            request = b"POST /%66ile?q HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nX-Y: z\r\nContent-Length: 2\r\n\r\nab"
+            request = b"POST /%66ile?q HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nAuthorization: Basic YW5uOng=\r\nX-Y: z\r\nContent-Length: 2\r\n\r\nab"
             client.send(request)
-            client.read_response()
+            asked = time.time()
+            answer = client.read_response()
             port = str(client.wire.sock.getsockname()[1])
         log = gateway.path("access.log")
         beamgate.until(lambda: log.exists() and log.read_text(), 10, "the access log")
@@ -61,11 +65,17 @@ class OfARequest(beamgate.TestCase):
         self.assertRegex(told.pop("connection_id"), r"^[0-9A-Za-z_-]{8,}$")
         self.assertRegex(told.pop("nginx_version"), r"^\d+\.\d+\.\d+")
         self.assertIn(int(told.pop("pid")), gateway.worker_pids())
+        self.assertGreater(int(told.pop("bytes_sent")), len(answer.body) + 100)
+        self.assertRegex(told.pop("request_time"), rf"^{TIME}$")
+        for when in (float(told.pop("msec")), datetime.fromisoformat(told.pop("time_iso8601")).timestamp(),
+                     datetime.strptime(told.pop("time_local"), "%d/%b/%Y:%H:%M:%S %z").timestamp()):
+            self.assertAlmostEqual(when, asked, delta=10)
         self.assertEqual(told, {
             "content_length": "2", "content_type": "text/x", "document_root": f"{gateway.path('linked')}/",
             "document_uri": "/file", "hostname": socket.gethostname(), "http_x_y": "z", "limit_conn_status": "PASSED",
             "realip_remote_port": port, "realpath_root": str(Path(gateway.path("real")).resolve()), "remote_port": port,
-            "request_filename": str(gateway.path("linked/file")), "request_length": str(len(request)), "request_method": "POST"})
+            "request_filename": str(gateway.path("linked/file")), "request_length": str(len(request)), "request_method": "POST",
+            "remote_user": "ann", "fastcgi_script_name": "/file", "query_string": "q", "body_bytes_sent": str(len(answer.body))})
 
 
 class Attempts(LogCase):
