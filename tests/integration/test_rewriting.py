@@ -42,6 +42,7 @@ class Rewriting(beamgate.TestCase):
         dead = f"unix:{self.files}/nobody.sock"
         text = (server.replace("{origin}", f"http://{origin.address}").replace("{dead}", f"http://{dead}")
                 .replace("{root}", str(self.files)))
+        http = http.replace("{address}", origin.address)
         gateway = self.gateway(f"{http} server {{ listen 127.0.0.1:0; {text} }}", workers=1)
         peer = nginx.Nginx(f"{http} server {{ listen {{socket}}; {text} }}")
         self.addCleanup(peer.end)
@@ -184,6 +185,31 @@ class Rewriting(beamgate.TestCase):
             location /there { error_page 404 /on; return 404; }
             location /on { recursive_error_pages on; error_page 403 /last; return 403; }
             """, ["/x", "/second", "/between", "/deep", "/here", "/there", "/on", ("POST", "/deep", None, b"posted")])
+
+    def test_variables_of_proxy_pass(self):
+        self.assert_same("""
+            set $base app/base;
+            location ~ ^/old/(?<rest>.*)$ { proxy_pass http://app/new/$rest; }
+            location ~ ^/first/([a-z]*) { proxy_pass http://app/$1$is_args$args; }
+            location /args { proxy_pass http://app/a$is_args$args; }
+            location /raw { proxy_pass http://app$request_uri; }
+            location /path { proxy_pass http://app$uri?x=$arg_x; }
+            location /set { proxy_pass http://$base; }
+            location /both { proxy_pass http://$base/more; }
+            location /query { proxy_pass http://app?$args; }
+            location /same/ { set $app app; proxy_pass http://$app; }
+            location @named { proxy_pass http://app/named$uri; }
+            location /to_named { error_page 418 = @named; return 418; }
+            location /if { if ($arg_x) { proxy_pass http://app/if?$arg_x; } }
+            location /rewritten { set $app app; rewrite ^/rewritten/(.*)$ /later/$1 break; proxy_pass http://$app; }
+            location /both_ways { rewrite ^ /later break; proxy_pass http://app/is$uri; }
+            location /mapped { proxy_pass http://$mapped; }
+            location /host { proxy_pass http://$mapped; proxy_set_header X-Tag "$proxy_host $proxy_port"; }
+            """, ["/old/a/b?c=d", "/old/", "/first/ab?x", "/first/?", "/args?a=b%20c", "/args", "/raw/%41?b", "/raw?", "/path/A?x=1",
+                  "/set?a", "/set", "/both?a", "/query?a=b", "/query", "/same/%41?b", "/same/", "/to_named?x", "/if?x=1",
+                  "/rewritten/a%20b?x=1", "/both_ways?x", "/mapped?to=app", "/mapped/x?to=app", "/host?to=app",
+                  ("POST", "/mapped?to=app", None, b"posted"), ("POST", "/old/x", None, b"posted")],
+            "upstream app { server {address}; } map $arg_to $mapped { default none; app app; }")
 
     def test_internal_locations_are_not_for_clients(self):
         self.assert_same("""
