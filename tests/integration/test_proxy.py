@@ -593,6 +593,15 @@ class ClientsThatGo(ProxyCase):
         log = gateway.path("access.log")
         beamgate.until(lambda: log.exists() and log.read_text() == "/x 200\n", 10, "the access log")
 
+    def test_one_that_goes_while_it_is_delayed(self):
+        gateway, origin = self.serving("limit_req zone=slow burst=5;", "limit_req_zone $host zone=slow:64k rate=2r/s;")
+        self.ask(gateway, origin).close()
+        self.assertTrue(origin.ended())
+        with http_client.Connection(gateway.address()) as delayed:
+            delayed.send_request("GET", "/x")
+        origin.take()
+        self.assertTrue(origin.ended())
+
     def test_half_a_close_is_none(self):
         """Who has only said everything still gets an answer that is not long in coming, and all of one that goes on."""
         gateway, origin = self.serving()

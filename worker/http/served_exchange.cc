@@ -109,6 +109,7 @@ void ServedExchange::hold(int64_t until_ms) {
 
 void ServedExchange::release() {
   held_ = false;
+  if (gone_since_ms_ != 0) wait_for_gone();
   go_on_reading();
 }
 
@@ -255,9 +256,9 @@ void ServedExchange::peer_closed() {
 
 void ServedExchange::peer_gone() {
   if (!live() || tunnel_ || gone_since_ms_ != 0 || body_state_ != BodyState::Complete) return;
-  if (attachment_ == nullptr || attachment_->outlives_client()) return;
   keep_alive_ = false;
-  wait_for_gone();
+  gone_since_ms_ = monotonic_ms();
+  if (!held_) wait_for_gone();
 }
 
 void ServedExchange::wait_for_gone() {
@@ -269,8 +270,8 @@ void ServedExchange::wait_for_gone() {
 // What is sent to a client that has gone is answered with a reset; until something is, nobody knows.
 bool ServedExchange::is_abandoned() {
   if (gone_since_ms_ == 0 || monotonic_ms() < gone_since_ms_ + kHalfClosedMs) return false;
-  if (attachment_ == nullptr || attachment_->outlives_client()) return false;
-  if (!sending() && progress() == gone_mark_) return true;
+  if (attachment_ != nullptr && attachment_->outlives_client()) return false;
+  if (attachment_ != nullptr && !sending() && progress() == gone_mark_) return true;
   wait_for_gone();
   return false;
 }
