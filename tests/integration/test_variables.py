@@ -185,7 +185,7 @@ class Fields(LogCase):
         self.assertEqual(http_client.get(gateway.address(), "/own").text, "")
 
     def test_what_was_sent(self):
-        origin = self.backend(Reply(200, chunks=[b"one", b"two"]))
+        origin = self.backend(Reply(200, chunks=[bytes(200_000), b"two"]))  # More than can come at once.
         gateway = self.gateway(f"""
             log_format f '$request_uri [$sent_http_content_type] [$sent_http_content_length] [$sent_http_location] '
                          '[$sent_http_transfer_encoding] [$sent_http_connection] [$sent_http_x_added] [$sent_http_upgrade]';
