@@ -4,8 +4,9 @@
     cmake --preset release && cmake --build build/release --target beamgate bench
     tests/bench/pairs.py --against OTHER/beamgate     # this build beside another one
     tests/bench/pairs.py                              # worker_sandbox on beside off; a location that is a regular
-                                                      # expression beside one that is a path; a channel that is tapped
-                                                      # beside one that is not; tls_engine movable beside openssl
+                                                      # expression beside one that is a path; a channel, a user and
+                                                      # another user that are tapped beside none that is; tls_engine
+                                                      # movable beside openssl
 
 One worker of each serves on the first core, the load runs on the others.  Both take turns within every round; a ratio is
 the median of the rounds' ratios.  CPU is what the gateway's processes took for one answer: unlike the answers per second
@@ -22,6 +23,7 @@ import threading
 from pathlib import Path
 
 import edge
+import jwt_token
 import run
 from chat_example import free_port
 
@@ -29,11 +31,13 @@ import beamgate
 from certificates import Authority
 
 HTTP = """
+token people {{ secret "a secret of thirty-two bytes or more"; }}
 upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
 server {{
     listen 127.0.0.1:0{ssl} backlog=65535; {tls}
     keepalive_requests 1000000000;
     location = /echo {{ websocket echo; }}
+    location = /own {{ websocket echo; websocket_token people; }}
     location = /hub {{ websocket raw; websocket_subscribe bench; }}
     location = /small {{ proxy_pass http://origin; }}
     location = /users/4711/orders {{ return 200 ok; }}
@@ -122,15 +126,21 @@ class Pair:
         self.compare("worker_sandbox", self.start(binary, "worker_sandbox on;"), self.start(binary, "worker_sandbox off;"))
 
     def tap(self):
+        own = f"/own?token={jwt_token.sign('a secret of thirty-two bytes or more', {'sub': 'ann'})}"
+        echo = ("echo", "--path", own, "--size", 64, "--depth", 16, "--connections", 64, "--seconds", self.options.seconds)
+        self.tapped("a tapped channel: fan-out, 64 B to 500", ("bench",), self.loads()["fan-out, 64 B to 500"])
+        self.tapped("another user is tapped: echo, 64 B", ("user", "bob"), echo)
+        self.tapped("a tapped user: echo, 64 B", ("user", "ann"), echo)
+
+    def tapped(self, what, whom, load):
         binary, control = self.options.binary, "control unix:control.sock;"
         tapped, other = self.start(binary, control), self.start(binary, control)
-        tap = subprocess.Popen(["taskset", "-c", run.LOAD_CORES, str(binary), "ctl", "-s", str(tapped.control), "tap", "bench"],
+        tap = subprocess.Popen(["taskset", "-c", run.LOAD_CORES, str(binary), "ctl", "-s", str(tapped.control), "tap", *whom],
                                stdout=subprocess.PIPE, text=True)
         reader = threading.Thread(target=lambda: self.lines.append(sum(1 for _ in tap.stdout)))
         reader.start()
         try:
-            fanout = self.loads()["fan-out, 64 B to 500"]
-            self.table("a tapped channel: fan-out, 64 B to 500", (tapped, *fanout), (other, *fanout))
+            self.table(what, (tapped, *load), (other, *load))
         finally:
             tap.terminate()
             tap.wait()

@@ -224,6 +224,12 @@ class Servers(FastcgiCase):
         self.assertEqual(http_client.get(address, "/").status, 503)
         self.assertEqual(gateway.metrics()['beamgate_upstream_failures_total{reason="status"}'], 1)
 
+    def test_checks_of_an_overloaded_server(self):
+        busy = self.server(end(protocol_status=2))
+        gateway, _ = self.site(busy, upstream="health_check fastcgi interval=100ms fails=1;")
+        gateway.wait_log("upstream_unhealthy")
+        self.assertGreater(gateway.metrics()['beamgate_upstream_checks_failed_total{reason="status"}'], 0)
+
     def test_a_client_that_goes(self):
         for setting, told in (("", True), ("fastcgi_ignore_client_abort on;", False)):
             with self.subTest(setting):

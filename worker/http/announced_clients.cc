@@ -48,7 +48,6 @@ size_t AnnouncedClients::on_bytes(Record& record, std::span<const char> bytes) {
   const bool believed = header.source.family != 0 && real_ip.by_proxy_protocol() &&
                         is_trusted(real_ip.trusted, ClientAddress::of(record));
   if (!connections_.announce(record, announced, believed ? header.source : announced.peer)) {
-    metrics_.add(metrics::Metric::ConnectionsRefusedAddress);
     connections_.close_now(record);
     return bytes.size();
   }

@@ -178,11 +178,17 @@ bool Connections::announce(Record& record, const record::Announcement& announced
   record::Extras extras = record::extras_of(arena_, record);
   extras.announced = announced;
   extras.announced.present = 1;
-  if (!record::set_extras(arena_, record, extras)) return false;
+  const bool kept = record::set_extras(arena_, record, extras);
   record.peer_family = client.family;
   record.peer_port = client.port;
   memcpy(record.peer_address, client.address, sizeof record.peer_address);
-  return count_address(record) && open_tls(record, slot_of(record));
+  if (kept && !count_address(record)) {
+    metrics_.add(Metric::ConnectionsRefusedAddress);
+    return false;
+  }
+  if (kept && open_tls(record, slot_of(record))) return true;
+  metrics_.add(Metric::ConnectionsRefusedMemory);
+  return false;
 }
 
 bool Connections::count_for(Record& record, uint64_t key, uint32_t limit) {

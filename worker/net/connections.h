@@ -138,7 +138,7 @@ class Connections final : public PollTarget {
   uint32_t slots_touched() const { return slots_touched_; }  // Records behind it were never used.
 
   // The header of an announced connection has been read: from now on its peer is `client`, and where its address speaks
-  // TLS, a handshake is next.  False: the client has too many connections, or there is no memory.
+  // TLS, a handshake is next.  False: the client has too many connections, or there is no memory, which is counted.
   [[nodiscard]] bool announce(record::Record& record, const record::Announcement& announced,
                               const record::Endpoint& client);
   // Counts the connection for a key of limit_conn, on the whole node, until uncount() or its end, moves and successors

@@ -141,8 +141,13 @@ class HealthChecks::Check final : public Peer::Companion, public ConnectionUser,
         return judge(reader_->head().status);
       case State::Switched:
       case State::Invalid:
-        return failed(Metric::UpstreamChecksFailedMalformed, "the response is invalid");
+        return invalid(reader_->failure());
     }
+  }
+
+  // "Untouched" is what FastCGI has for a 503.
+  void invalid(const http::ResponseReader::Failure& failure) {
+    failed(failure.untouched ? Metric::UpstreamChecksFailedStatus : Metric::UpstreamChecksFailedMalformed, failure.text);
   }
 
   void judge(uint16_t status) {
