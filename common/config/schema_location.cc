@@ -105,6 +105,21 @@ void inherit_alias(Location& location, const Location& outer) {
   }
 }
 
+// Who relies on them would be wrong.
+void warn_of_idle_settings(Setting& setting, const Frame& frame, const Location& location) {
+  using Mode = WebSocketAction::Mode;
+  const WebSocketAction& socket = location.websocket;
+  if (location.action != Action::WebSocket || (socket.mode != Mode::Echo && socket.mode != Mode::Pusher)) return;
+  const std::string why = socket.mode == Mode::Echo ? "\"websocket echo\" answers anybody" : "\"websocket pusher\" goes by its app";
+  const std::pair<const char*, bool> idle[] = {{"webhook", frame.said.contains("webhook")},
+                                               {"websocket_publish", !socket.publish.empty()},
+                                               {"websocket_subscribe", !socket.subscribe.empty()},
+                                               {"websocket_token", socket.token != nullptr}};
+  for (const auto& [name, said] : idle) {
+    if (said) setting.warn_at(setting.statement.name.at, "\"" + std::string(name) + "\" does nothing here: " + why);
+  }
+}
+
 // A message that no queue takes ends the connection of each who is to get it.
 void warn_of_small_queue(Setting& setting, const Location& location) {
   const WebSocketAction& socket = location.websocket;
@@ -142,6 +157,7 @@ void enter_location(Setting& setting) {
   if (is_duplicate(siblings, location)) setting.error("duplicate location \"" + location.pattern + "\"");
   inherit_alias(location, outer);
   setting.loader.run_block(frame, setting.statement.children);
+  warn_of_idle_settings(setting, frame, location);
   warn_of_small_queue(setting, location);
   order_script(location.script);
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {

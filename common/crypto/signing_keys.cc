@@ -159,6 +159,13 @@ void SigningKeys::add_secret(Secret secret) {
 }
 
 bool SigningKeys::add_set(std::string_view text, std::string& error) {
+  const size_t before = keys_.size();
+  if (add_keys_of(text, error)) return true;
+  keys_.erase(keys_.begin() + static_cast<ptrdiff_t>(before), keys_.end());
+  return false;
+}
+
+bool SigningKeys::add_keys_of(std::string_view text, std::string& error) {
   const auto set = json::parse(text);
   if (!set) {
     error = set.error().message();

@@ -34,7 +34,8 @@ class SigningKeys {
 
   // For HS256, and tokens with any key id or none.
   void add_secret(Secret secret);
-  // Adds what a JWK set has of use.  False, with what is wrong in `error`, when it is none, or has nothing.
+  // Adds what a JWK set has of use.  False, with what is wrong in `error`, when it is none, or has nothing, or a key that
+  // can't be used; then nothing is added.
   bool add_set(std::string_view text, std::string& error);
 
   // Whether a key of this algorithm has signed `bytes`.  id: of the key ("kid"), empty when none is named; a key with
@@ -47,6 +48,7 @@ class SigningKeys {
  private:
   struct Key;
 
+  bool add_keys_of(std::string_view set, std::string& error);
   bool add_key(const json::Value& key, std::string& error);
 
   std::vector<Key> keys_;

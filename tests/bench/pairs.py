@@ -37,7 +37,7 @@ server {{
     listen 127.0.0.1:0{ssl} backlog=65535; {tls}
     keepalive_requests 1000000000;
     location = /echo {{ websocket echo; }}
-    location = /own {{ websocket echo; websocket_token people; }}
+    location = /own {{ websocket raw; websocket_token people; websocket_subscribe bench; }}
     location = /hub {{ websocket raw; websocket_subscribe bench; }}
     location = /small {{ proxy_pass http://origin; }}
     location = /users/4711/orders {{ return 200 ok; }}
@@ -127,10 +127,11 @@ class Pair:
 
     def tap(self):
         own = f"/own?token={jwt_token.sign('a secret of thirty-two bytes or more', {'sub': 'ann'})}"
-        echo = ("echo", "--path", own, "--size", 64, "--depth", 16, "--connections", 64, "--seconds", self.options.seconds)
-        self.tapped("a tapped channel: fan-out, 64 B to 500", ("bench",), self.loads()["fan-out, 64 B to 500"])
-        self.tapped("another user is tapped: echo, 64 B", ("user", "bob"), echo)
-        self.tapped("a tapped user: echo, 64 B", ("user", "ann"), echo)
+        fanout = self.loads()["fan-out, 64 B to 500"]
+        of_ann = tuple(own if word == "/hub" else word for word in fanout)
+        self.tapped("a tapped channel: fan-out, 64 B to 500", ("bench",), fanout)
+        self.tapped("another user is tapped: fan-out, 64 B to 500", ("user", "bob"), of_ann)
+        self.tapped("a tapped user: fan-out, 64 B to 500 of hers", ("user", "ann"), of_ann)
 
     def tapped(self, what, whom, load):
         binary, control = self.options.binary, "control unix:control.sock;"

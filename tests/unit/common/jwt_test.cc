@@ -177,6 +177,17 @@ TEST(SigningKeys, KeysForOtherThingsAreLeftOut) {
   EXPECT_EQ(problem_of("{\"keys\":[{\"kty\":\"OKP\"},{\"kty\":\"EC\",\"crv\":\"P-521\"},{" + k + "}]}"), "none");
 }
 
+TEST(SigningKeys, ASetWithAKeyThatCanNotBeUsedAddsNothing) {
+  SigningKeys keys;
+  std::string error;
+  EXPECT_FALSE(keys.add_set(R"({"keys":[{"kty":"oct","k":"AyMSaPc9"},{"kty":"oct","kid":"bad","k":""}]})", error));
+  EXPECT_EQ(error, "its key \"bad\" can't be used");
+  EXPECT_TRUE(keys.empty());
+  keys.add_secret("a secret");
+  EXPECT_FALSE(keys.add_set("{}", error));
+  EXPECT_FALSE(keys.empty());
+}
+
 TEST(SigningKeys, SetsThatAreNone) {
   EXPECT_EQ(problem_of("[]"), "it has no array \"keys\"");
   EXPECT_EQ(problem_of("{\"keys\":[]}"), "it has no key for HS256, RS256 or ES256");

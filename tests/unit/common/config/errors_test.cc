@@ -425,6 +425,15 @@ TEST(Errors, AuthoritiesOfWebhooks) {
               ElementsAre(HasSubstr("/ca.pem")));
 }
 
+TEST(Errors, SettingsThatDoNothing) {
+  const std::string token = "token t { secret 0123456789abcdef0123456789abcdef; } ";
+  EXPECT_THAT(warnings_of("http { " + token + "server { listen 1; location / { websocket echo; websocket_token t; } } }"),
+              ElementsAre("f:1:80: \"websocket_token\" does nothing here: \"websocket echo\" answers anybody"));
+  EXPECT_THAT(warnings_of("http { " + token + "server { listen 1; websocket_token t; location / { websocket echo; websocket_subscribe a; } } }"),
+              ElementsAre(HasSubstr("\"websocket_subscribe\" does nothing"), HasSubstr("\"websocket_token\" does nothing")));
+  EXPECT_THAT(warnings_of("http { " + token + "server { listen 1; websocket_token t; location / { websocket raw; } } }"), SizeIs(0));
+}
+
 // A message about a secret must not print it: messages end in logs.
 TEST(Errors, SecretsAreNotRepeated) {
   EXPECT_EQ(in("webhook", "secret whsec_?;"),
