@@ -617,6 +617,21 @@ class ClientsThatGo(ProxyCase):
                 self.assertTrue(origin.hears_nothing(0.4))
         self.assertTrue(client.ended(timeout=5))
 
+    def test_requests_before_half_a_close_are_all_answered(self):
+        origin = self.backend(lambda request: Reply(200, request.target))
+        held = Held(Reply(200, "held"))
+        origin.on("/held", held)
+        gateway = self.gateway(f"server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://{origin.address}; }} }}", workers=1)
+        client = self.connect(gateway.address())
+        for target in ("/held", "/second", "/third"):
+            client.send_request("GET", target)
+        client.wire.sock.shutdown(socket.SHUT_WR)
+        origin.wait(path="/held")
+        self.assertFalse(select.select([client.wire.sock], [], [], 0.3)[0])
+        held.release()
+        self.assertEqual([client.read_response().text for _ in range(3)], ["held", "/second", "/third"])
+        self.assertTrue(client.ended(timeout=5))
+
     def test_behind_tls(self):
         place = tempfile.TemporaryDirectory(prefix="beamgate-certificates-")
         self.addCleanup(place.cleanup)

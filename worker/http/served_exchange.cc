@@ -256,7 +256,6 @@ void ServedExchange::peer_closed() {
 
 void ServedExchange::peer_gone() {
   if (!live() || tunnel_ || gone_since_ms_ != 0 || body_state_ != BodyState::Complete) return;
-  keep_alive_ = false;
   gone_since_ms_ = monotonic_ms();
   if (!held_) wait_for_gone();
 }
