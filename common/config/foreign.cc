@@ -10,6 +10,7 @@ constexpr bool kIgnored = true;
 constexpr bool kRefused = false;
 
 constexpr std::string_view kHash = "tables are as large as they have to be";
+constexpr std::string_view kMemory = "memory is taken as it is needed";
 constexpr std::string_view kBuffers = "answers are passed on as they come, of which proxy_buffer_size bytes may wait";
 constexpr std::string_view kFastcgiBuffers = "answers are passed on as they come, of which fastcgi_buffer_size bytes may wait";
 constexpr std::string_view kSockets = "sockets are always used so";
@@ -24,14 +25,14 @@ constexpr std::string_view kStreams = "see FROM NGINX WITH NCHAN in beamgate-mig
 constexpr ForeignDirective kRows[] = {
     {"accept_mutex", kIgnored, kLoop},
     {"accept_mutex_delay", kIgnored, kLoop},
-    {"aio", kIgnored, kSockets},
+    {"aio", kIgnored, "files go from kernel to kernel"},
     {"auth_basic", kRefused, kAuth},
     {"auth_basic_user_file", kRefused, kAuth},
     {"auth_jwt", kRefused, "token is for WebSockets and streams, and an application decides about the rest"},
     {"auth_request", kRefused, kAuth},
     {"client_body_buffer_size", kIgnored, "proxy_buffer_size and proxy_request_buffering decide"},
     {"client_header_buffer_size", kIgnored, "large_client_header_buffers is the limit"},
-    {"connection_pool_size", kIgnored, kHash},
+    {"connection_pool_size", kIgnored, kMemory},
     {"fastcgi_buffering", kIgnored, kFastcgiBuffers},
     {"fastcgi_buffers", kIgnored, kFastcgiBuffers},
     {"fastcgi_busy_buffers_size", kIgnored, kFastcgiBuffers},
@@ -42,7 +43,7 @@ constexpr ForeignDirective kRows[] = {
     {"fastcgi_no_cache", kIgnored, kCache},
     {"geo", kRefused, kMap},
     {"grpc_pass", kRefused, "applications are spoken to in HTTP/1.1 or FastCGI"},
-    {"gzip_buffers", kIgnored, kHash},
+    {"gzip_buffers", kIgnored, kMemory},
     {"load_module", kRefused, "there are no modules"},
     {"lock_file", kIgnored, kLoop},
     {"log_not_found", kIgnored, "the error log has no line for it; the access log has"},
@@ -59,7 +60,7 @@ constexpr ForeignDirective kRows[] = {
     {"nchan_redis_url", kRefused, kStreams},
     {"nchan_subscriber", kRefused, kStreams},
     {"open_file_cache", kIgnored, kCache},
-    {"output_buffers", kIgnored, kHash},
+    {"output_buffers", kIgnored, "files go from kernel to kernel"},
     {"pcre_jit", kIgnored, "regular expressions are always compiled"},
     {"perl_modules", kRefused, "there are no modules"},
     {"postpone_output", kIgnored, kSockets},
@@ -74,7 +75,7 @@ constexpr ForeignDirective kRows[] = {
     {"proxy_headers_hash_max_size", kIgnored, kHash},
     {"proxy_max_temp_file_size", kIgnored, kBuffers},
     {"proxy_no_cache", kIgnored, kCache},
-    {"request_pool_size", kIgnored, kHash},
+    {"request_pool_size", kIgnored, kMemory},
     {"rewrite_log", kIgnored, kTest},
     {"sendfile", kIgnored, kSockets},
     {"sendfile_max_chunk", kIgnored, kSockets},
