@@ -15,6 +15,7 @@ import unittest
 from pathlib import Path
 
 import beamgate
+from wire import open_socket
 
 PROGRAM = shutil.which("nginx") or "/usr/sbin/nginx"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -49,7 +50,11 @@ class Nginx:
     def _answers(self):
         if self.process.poll() is not None:
             raise AssertionError("nginx ended: " + (self.directory / "stderr").read_text())
-        return self.socket.exists()
+        try:
+            open_socket(self.address).close()  # That it is there does not say that anybody listens yet.
+        except OSError:
+            return False
+        return True
 
     def end(self):
         if self.process is not None:

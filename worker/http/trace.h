@@ -20,18 +20,21 @@ struct ResponseField {
   std::string value;
 };
 
-// One attempt to have a request answered by a server behind proxy_pass or fastcgi_pass.
-struct UpstreamAttempt {
-  std::string server;           // Its address; the upstream's name where there was none to choose.
-  bool elsewhere = false;       // The first of another location, to which error_page has led.
-  uint16_t status = 0;          // 0: there is none yet.
-  int64_t began_us = 0;         // Monotonic, as those below; 0: not yet.
-  int64_t connected_us = 0;
-  int64_t head_us = 0;
-  int64_t ended_us = 0;
+// How far an attempt to have a request answered by a server behind proxy_pass or fastcgi_pass has come.
+struct UpstreamProgress {
+  uint16_t status = 0;       // 0: there is none yet.
+  int64_t began_ms = 0;      // Monotonic, as those below; 0: not yet.
+  int64_t connected_ms = 0;
+  int64_t head_ms = 0;
+  int64_t ended_ms = 0;
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
   uint64_t body_bytes = 0;
+};
+
+struct UpstreamAttempt : UpstreamProgress {
+  std::string server;      // Its address; the upstream's name where there was none to choose.
+  bool elsewhere = false;  // The first of another location, to which error_page has led.
 };
 
 // Where proxy_pass with variables leads.

@@ -308,25 +308,25 @@ bool append_attempt_status(const UpstreamAttempt& attempt, std::string& out) {
   return attempt.status != 0;
 }
 
-template <uint64_t UpstreamAttempt::* kBytes>
+template <uint64_t UpstreamProgress::* kBytes>
 bool append_attempt_bytes(const UpstreamAttempt& attempt, std::string& out) {
   out += std::to_string(attempt.*kBytes);
   return true;
 }
 
-bool append_attempt_time(const UpstreamAttempt& attempt, int64_t until_us, std::string& out) {
-  if (until_us != 0) append_seconds((until_us - attempt.began_us) / 1'000, out);
-  return until_us != 0;
+bool append_attempt_time(const UpstreamAttempt& attempt, int64_t until_ms, std::string& out) {
+  if (until_ms != 0) append_seconds(until_ms - attempt.began_ms, out);
+  return until_ms != 0;
 }
 
-template <int64_t UpstreamAttempt::* kUntil>
+template <int64_t UpstreamProgress::* kUntil>
 bool append_attempt_time(const UpstreamAttempt& attempt, std::string& out) {
   return append_attempt_time(attempt, attempt.*kUntil, out);
 }
 
 // Of one that has not ended: so far.
 bool append_attempt_duration(const UpstreamAttempt& attempt, std::string& out) {
-  return append_attempt_time(attempt, attempt.ended_us != 0 ? attempt.ended_us : monotonic_us(), out);
+  return append_attempt_time(attempt, attempt.ended_ms != 0 ? attempt.ended_ms : monotonic_ms(), out);
 }
 
 using Negotiated = tls::Negotiated;
@@ -454,11 +454,11 @@ constexpr Row kRows[] = {
     {"time_iso8601", [](const Scope&, std::string& out) { append_time_iso8601(out); }},
     {"time_local", [](const Scope&, std::string& out) { append_time("%d/%b/%Y:%H:%M:%S %z", out); }},
     {"upstream_addr", append_attempts<append_server>},
-    {"upstream_bytes_received", append_attempts<append_attempt_bytes<&UpstreamAttempt::bytes_received>>},
-    {"upstream_bytes_sent", append_attempts<append_attempt_bytes<&UpstreamAttempt::bytes_sent>>},
-    {"upstream_connect_time", append_attempts<append_attempt_time<&UpstreamAttempt::connected_us>>},
-    {"upstream_header_time", append_attempts<append_attempt_time<&UpstreamAttempt::head_us>>},
-    {"upstream_response_length", append_attempts<append_attempt_bytes<&UpstreamAttempt::body_bytes>>},
+    {"upstream_bytes_received", append_attempts<append_attempt_bytes<&UpstreamProgress::bytes_received>>},
+    {"upstream_bytes_sent", append_attempts<append_attempt_bytes<&UpstreamProgress::bytes_sent>>},
+    {"upstream_connect_time", append_attempts<append_attempt_time<&UpstreamProgress::connected_ms>>},
+    {"upstream_header_time", append_attempts<append_attempt_time<&UpstreamProgress::head_ms>>},
+    {"upstream_response_length", append_attempts<append_attempt_bytes<&UpstreamProgress::body_bytes>>},
     {"upstream_response_time", append_attempts<append_attempt_duration>},
     {"upstream_status", append_attempts<append_attempt_status>},
     {"uri", [](const Scope& s, std::string& out) { out += s.request.path; }},

@@ -24,6 +24,7 @@ class ProxyLeg::Entry {
     if (leg_.detached_) {
       leg_.parts_.legs.remove(leg_);
     } else {
+      leg_.trace_progress();
       leg_.update_deadline();
     }
   }
@@ -74,7 +75,7 @@ http::Exchange* ProxyLeg::exchange() { return detached_ ? nullptr : parts_.excha
 void ProxyLeg::detach() {
   Entry entry(*this);
   detached_ = true;
-  release_peer();
+  release_peer(monotonic_ms());
 }
 
 // --- Finding a server.
@@ -83,36 +84,38 @@ void ProxyLeg::detach() {
 void ProxyLeg::connect() {
   while (!is_over() && connection_ == nullptr && exchange() != nullptr) {
     if (peer_ == nullptr) {
-      Peer* chosen = group_.choose({tried_, monotonic_ms(), key_});
+      const int64_t now_ms = monotonic_ms();
+      Peer* chosen = group_.choose({tried_, now_ms, key_});
       if (chosen == nullptr) {
-        if (tried_.empty()) note_attempt(group_.upstream().name, failure_status_);
+        if (tried_.empty()) begin_attempt(group_.upstream().name, now_ms, failure_status_);
         return give_up(failure_status_);
       }
-      take_peer(*chosen);
+      take_peer(*chosen, now_ms);
     }
     if ((may_reuse_ && !fresh_only_ && take_idle()) || open_fresh()) send_request();
   }
 }
 
-void ProxyLeg::take_peer(Peer& peer) {
+void ProxyLeg::take_peer(Peer& peer, int64_t now_ms) {
   peer_ = &peer;
   ++peer_->in_use;
   if (!tried_.empty()) parts_.metrics.add(Metric::UpstreamRetries);
   attempts_.begin();
-  note_attempt(peer.server().address.text);
+  begin_attempt(peer.server().address.text, now_ms, 0);
   fresh_only_ = false;
 }
 
-void ProxyLeg::note_attempt(const std::string& server, uint16_t status) {
+void ProxyLeg::begin_attempt(const std::string& server, int64_t now_ms, uint16_t status) {
   http::Exchange* client = exchange();
   if (client == nullptr) return;
   auto& all = client->trace().attempts;
-  all.push_back({.server = server, .elsewhere = tried_.empty() && !all.empty(), .status = status, .began_us = monotonic_us()});
+  progress_ = {.status = status, .began_ms = now_ms};
+  all.push_back({progress_, server, tried_.empty() && !all.empty()});
 }
 
-http::UpstreamAttempt* ProxyLeg::attempt() {
-  http::Exchange* client = exchange();
-  return client == nullptr || client->trace().attempts.empty() ? nullptr : &client->trace().attempts.back();
+void ProxyLeg::trace_progress() {
+  if (progress_.began_ms == 0 || over_) return;
+  if (http::Exchange* client = exchange()) static_cast<http::UpstreamProgress&>(client->trace().attempts.back()) = progress_;
 }
 
 bool ProxyLeg::take_idle() {
@@ -145,11 +148,11 @@ void ProxyLeg::use(std::unique_ptr<Connection> connection, bool reused) {
   reader_ = protocol_.make_reader(exchange()->request(), upgrade_);
   reused_ = reused;
   chosen_us_ = monotonic_us();
-  if (http::UpstreamAttempt* now = attempt(); now != nullptr && !connection_->is_connecting()) now->connected_us = chosen_us_;
   sent_bytes_ = 0;
   send_since_ms_ = 0;
   send_broken_ = false;
   made_progress();
+  if (!connection_->is_connecting()) progress_.connected_ms = last_progress_ms_;
 }
 
 void ProxyLeg::count_failure(Metric why, const Error& error) {
@@ -160,10 +163,11 @@ void ProxyLeg::count_failure(Metric why, const Error& error) {
                                       {"error", error.message()}});
 }
 
-void ProxyLeg::release_peer() {
+void ProxyLeg::release_peer(int64_t now_ms) {
   connection_.reset();
   if (peer_ == nullptr) return;
-  if (http::UpstreamAttempt* now = attempt()) now->ended_us = monotonic_us();
+  progress_.ended_ms = now_ms;
+  trace_progress();
   if (tunnel_) parts_.metrics.subtract(Metric::UpstreamTunnelsActive);
   --peer_->in_use;
   peer_ = nullptr;
@@ -244,7 +248,7 @@ void ProxyLeg::send_request() {
     }
     send_since_ms_ = 0;
     sent_bytes_ += sent.value();
-    if (http::UpstreamAttempt* now = attempt()) now->bytes_sent += sent.value();
+    progress_.bytes_sent += sent.value();
     made_progress();
     const Result<void> refilled = out_.sent(sent.value());
     if (!refilled.ok()) return body_lost(refilled.error());
@@ -278,7 +282,7 @@ void ProxyLeg::on_connection_ready(Connection&, uint32_t events) {
       return connect();
     }
     made_progress();
-    if (http::UpstreamAttempt* now = attempt()) now->connected_us = monotonic_us();
+    progress_.connected_ms = last_progress_ms_;
     send_request();
     return resume_body();
   }
@@ -315,7 +319,7 @@ void ProxyLeg::read_response() {
   const Result<size_t> received = connection_->receive(parts_.landing);
   if (received.ok()) {
     made_progress();
-    if (http::UpstreamAttempt* now = attempt()) now->bytes_received += received.value();
+    progress_.bytes_received += received.value();
     std::string_view body;
     const http::ResponseReader::State state = reader_->feed(parts_.landing.first(received.value()), body);
     return deliver(state, body);
@@ -334,9 +338,9 @@ void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body)
   if (state == State::Head || connection_ == nullptr) return;
   if (state == State::Invalid) return response_invalid();
   http::Exchange* client = exchange();
-  if (client == nullptr) return release_peer();
-  if (!begun_) note_head();
-  attempt()->body_bytes += body.size();
+  if (client == nullptr) return release_peer(monotonic_ms());
+  if (!begun_) note_head(*client);
+  progress_.body_bytes += body.size();
   if (state == State::Switched) return begin_tunnel(*client, body);
   if (!begun_) {
     if (pass_to_another()) return connect();
@@ -352,12 +356,10 @@ void ProxyLeg::deliver(http::ResponseReader::State state, std::string_view body)
   connection_->want_read(false);
 }
 
-void ProxyLeg::note_head() {
-  http::Exchange& client = *exchange();
-  http::UpstreamAttempt& now = client.trace().attempts.back();
+void ProxyLeg::note_head(http::Exchange& client) {
   const http::ResponseHead& head = reader_->head();
-  now.head_us = monotonic_us();
-  now.status = head.status;
+  progress_.head_ms = last_progress_ms_;
+  progress_.status = head.status;
   const config::Config* config = client.request().config.get();
   if (config != nullptr && config->http.traces_upstream_fields) client.trace().upstream_fields = head.fields;
 }
@@ -399,11 +401,12 @@ bool ProxyLeg::pass_to_another() {
   }
   if (!out_.can_rewind() || !attempts_.may_go_on(reason, sent_bytes_ > 0, monotonic_ms())) return false;
   tried_.push_back(peer_);
-  Peer* other = group_.choose({tried_, monotonic_ms(), key_});
+  const int64_t now_ms = monotonic_ms();
+  Peer* other = group_.choose({tried_, now_ms, key_});
   if (other == nullptr) return false;
-  release_peer();
+  release_peer(now_ms);
   out_.rewind();
-  take_peer(*other);
+  take_peer(*other, now_ms);
   return true;
 }
 
@@ -429,11 +432,12 @@ void ProxyLeg::begin_response(http::Exchange& client, size_t whole_body_bytes) {
 // The connection first: the client's next request may be handled within finish().
 void ProxyLeg::complete_response() {
   const std::vector<http::ResponseField> trailers = reader_->take_trailers();
+  const int64_t now_ms = monotonic_ms();
   if (connection_ != nullptr && keep_ && reader_->reusable() && body_ended_ && out_.unsent().empty() &&
       !body_discarded_ && !send_broken_) {
-    group_.keep(*peer_, std::move(connection_), monotonic_ms());
+    group_.keep(*peer_, std::move(connection_), now_ms);
   }
-  release_peer();
+  release_peer(now_ms);
   body_discarded_ = over_ = true;
   if (http::Exchange* client = exchange()) client->finish_with_trailers(trailers);
 }
@@ -460,8 +464,8 @@ void ProxyLeg::attempt_failed(const Failed& failed, const Error& error) {
   const bool stale = failed.reason == config::kNextError && reused_ && connection_ != nullptr && !reader_->started();
   if (!stale) peer_->failed(now_ms);
   tried_.push_back(peer_);
-  if (http::UpstreamAttempt* now = attempt(); now != nullptr && now->status == 0) now->status = failed.status;
-  release_peer();
+  if (progress_.status == 0) progress_.status = failed.status;
+  release_peer(now_ms);
   sent_bytes_ = 0;
   failure_status_ = failed.status;
   if (begun_ || !out_.can_rewind() || !attempts_.may_go_on(failed.reason, sent, now_ms)) return give_up(failed.status);
@@ -475,7 +479,7 @@ void ProxyLeg::give_up(uint16_t status) {
 }
 
 void ProxyLeg::fail(uint16_t status) {
-  release_peer();
+  release_peer(monotonic_ms());
   body_discarded_ = over_ = true;
   http::Exchange* client = exchange();
   if (client == nullptr) return;

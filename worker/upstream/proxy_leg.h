@@ -88,17 +88,16 @@ class ProxyLeg final : public ConnectionUser {
   http::Exchange* exchange();  // Null once it is over.
   bool is_over() const { return detached_ || over_; }
 
-  http::UpstreamAttempt* attempt();  // The latest of the exchange; null once that is over.
-
   void connect();
-  void take_peer(Peer& peer);
+  void take_peer(Peer& peer, int64_t now_ms);
   bool take_idle();
   bool open_fresh();
   void use(std::unique_ptr<Connection> connection, bool reused);
-  void note_attempt(const std::string& server, uint16_t status = 0);
-  void note_head();
+  void begin_attempt(const std::string& server, int64_t now_ms, uint16_t status);
+  void trace_progress();
+  void note_head(http::Exchange& client);
   void count_failure(metrics::Metric why, const Error& error);
-  void release_peer();
+  void release_peer(int64_t now_ms);
 
   bool finish_head();
   void send_request();
@@ -145,6 +144,7 @@ class ProxyLeg final : public ConnectionUser {
   RequestBuffer out_;
   std::unique_ptr<http::ResponseReader> reader_;  // One per connection; none in a tunnel.
   std::vector<const Peer*> tried_;
+  http::UpstreamProgress progress_;  // Of the latest attempt, which is the last of the exchange's trace.
   size_t index_ = 0;       // In ProxyLegs.
   uint64_t sent_bytes_ = 0;      // Of the request, on this connection.
   int64_t last_progress_ms_ = 0;

@@ -30,8 +30,10 @@ size_t ProxyLeg::send_in_tunnel(std::string_view bytes) {
   if (connection_ == nullptr || send_broken_ || !out_.unsent().empty()) return 0;
   const Result<size_t> sent = connection_->send(bytes);
   made_progress();
-  if (http::UpstreamAttempt* now = attempt(); now != nullptr && sent.ok()) now->bytes_sent += sent.value();
-  if (sent.ok()) return sent.value();
+  if (sent.ok()) {
+    progress_.bytes_sent += sent.value();
+    return sent.value();
+  }
   send_broken_ = sent.error().code != Code::WouldBlock;
   return send_broken_ ? bytes.size() : 0;
 }
@@ -44,9 +46,9 @@ void ProxyLeg::read_in_tunnel() {
   }
   last_read_ms_ = monotonic_ms();
   http::Exchange* client = exchange();
-  if (client == nullptr) return release_peer();
-  attempt()->bytes_received += received.value();
-  attempt()->body_bytes += received.value();
+  if (client == nullptr) return release_peer(monotonic_ms());
+  progress_.bytes_received += received.value();
+  progress_.body_bytes += received.value();
   if (client->write({parts_.landing.data(), received.value()}) || connection_ == nullptr) return;
   reading_ = false;
   connection_->want_read(false);
@@ -54,7 +56,7 @@ void ProxyLeg::read_in_tunnel() {
 
 // What the client has been sent so far still reaches it.
 void ProxyLeg::end_tunnel() {
-  release_peer();
+  release_peer(monotonic_ms());
   body_discarded_ = over_ = true;
   if (http::Exchange* client = exchange()) client->finish();
 }
