@@ -10,7 +10,7 @@
 #include "common/base/assert.h"
 #include "common/base/unique_fd.h"
 #include "common/config/directive.h"
-#include "common/config/foreign.h"
+#include "common/config/foreign_directives.h"
 #include "common/config/lexer.h"
 #include "common/config/variables.h"
 

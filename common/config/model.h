@@ -299,15 +299,27 @@ struct BackendAction {
   std::vector<std::string> pass_headers;
 };
 
-struct ProxyAction : BackendAction {
-  // Of proxy_pass with variables, whose values are known with each request only; both empty: it has none.
-  Template host_template;       // Upstream, as its name says; empty: `upstream` and `host` are.
+// What proxy_pass itself says; another one says all of it anew.
+struct ProxyTarget {
+  // With variables, whose values are known with each request only; both empty: it has none.
+  Template host_template;       // The upstream's name; empty: the action's `upstream` is meant.
   Template uri_template;        // Behind what host_template says.
   bool varies() const { return !host_template.empty() || !uri_template.empty(); }
 
-  std::string host;             // The authority of proxy_pass, for the default Host header.
+  std::string host;             // Its authority, for the default Host header.
   bool has_uri = false;         // "proxy_pass http://b/x": the location's prefix is replaced by uri.
   std::string uri;
+  bool https = false;           // It says https://.
+  std::shared_ptr<const tls::ClientContext> tls;  // Null unless it does.
+  std::string tls_host;         // Its host.
+};
+
+struct ProxyAction : BackendAction, ProxyTarget {
+  void forget_target() {
+    upstream = nullptr;
+    static_cast<ProxyTarget&>(*this) = {};
+  }
+
   std::vector<NameValue> set_headers;  // proxy_set_header; an empty value removes the field.
   int http_minor = 1;                  // Of HTTP/1.x, as the request says.
   bool pass_trailers = false;
@@ -317,9 +329,6 @@ struct ProxyAction : BackendAction {
   int proxy_protocol = 0;              // Version of the header that announces the client; 0: none.
 
   tls::ClientSettings tls_settings;    // proxy_ssl_...
-  bool https = false;                  // proxy_pass says https://.
-  std::shared_ptr<const tls::ClientContext> tls;  // Null unless it does.
-  std::string tls_host;                // The host of proxy_pass.
   bool tls_server_name = false;        // Whether the server is told the name (SNI).
   Template tls_name;                   // What the certificate is checked against; empty: proxy_pass's host.
 };

@@ -141,10 +141,7 @@ void enter_location(Setting& setting) {
   location.action = Action::None;
   location.script.clear();
   location.try_files = {};
-  location.proxy.upstream = nullptr;
-  location.proxy.host_template = location.proxy.uri_template = {};
-  location.proxy.https = false;
-  location.proxy.tls = nullptr;
+  location.proxy.forget_target();
   location.fastcgi.upstream = nullptr;
   Frame frame;
   frame.scope = kLocation;

@@ -86,9 +86,10 @@ void set_proxy_pass(Setting& setting) {
   }
   ProxyAction& proxy = setting.frame.location->proxy;
   std::string authority = target.authority;
+  proxy.forget_target();
   proxy.https = target.https;
   proxy.has_uri = target.has_uri && !varies;
-  proxy.uri = proxy.has_uri ? target.uri : "";
+  if (proxy.has_uri) proxy.uri = target.uri;
   if (varies && !setting.parse_template(0, target.uri, proxy.uri_template)) return;
   setting.choose(Action::Proxy);
   if (has_variable(authority)) {

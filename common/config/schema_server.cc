@@ -243,8 +243,8 @@ constexpr Directive kRows[] = {
          "speak HTTP/2 too, as if each had \"http2 on\".  Each worker has a socket of its own for each address, "
          "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
          "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
-         "that doesn't is closed.  A TLS handshake comes behind it.  Whether its address becomes the client's is for set_real_ip_from and "
-         "real_ip_header."},
+         "that doesn't is closed.  A TLS handshake comes behind it.  Whether its address becomes the client's is for "
+         "set_real_ip_from and real_ip_header."},
     {.name = "server_name",
      .scopes = kServer,
      .arity = at_least(1),

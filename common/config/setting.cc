@@ -28,7 +28,8 @@ void Setting::warn_at(Position at, const std::string& message) {
 bool Setting::is_secret(std::string_view secret, size_t bytes_safe) {
   if (secret.empty()) return fail(0, "it may not be empty"), false;
   if (secret.size() < bytes_safe) {
-    warn_at(at(), "this \"" + std::string(row.name) + "\" is shorter than " + std::to_string(bytes_safe) + " bytes and can be guessed");
+    warn_at(at(), "this \"" + std::string(row.name) + "\" is shorter than " + std::to_string(bytes_safe) +
+                      " bytes and can be guessed");
   }
   return true;
 }

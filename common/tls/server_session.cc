@@ -65,12 +65,13 @@ int ServerSession::on_client_hello(SSL* hello, int* alert, void*) noexcept {
   *alert = SSL_AD_INTERNAL_ERROR;
   if (!self->choose_context()) return SSL_CLIENT_HELLO_ERROR;
   if (!self->context_->rejects()) return SSL_CLIENT_HELLO_SUCCESS;
+  self->rejected_ = true;
   *alert = SSL_AD_UNRECOGNIZED_NAME;
   return SSL_CLIENT_HELLO_ERROR;
 }
 
 HandshakeFailure ServerSession::failure() const {
-  if (context_->rejects()) return {HandshakeFailure::Kind::Rejected, "ssl_reject_handshake"};
+  if (rejected_) return {HandshakeFailure::Kind::Rejected, "ssl_reject_handshake"};
   return Session::failure();
 }
 

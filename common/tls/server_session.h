@@ -70,6 +70,7 @@ class ServerSession final : public Session {
   Protection protection_;
   bool has_peer_secret_ = false;
   bool has_own_secret_ = false;
+  bool rejected_ = false;  // By ssl_reject_handshake.
 };
 
 }  // namespace beamgate::tls

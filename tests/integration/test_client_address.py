@@ -248,7 +248,7 @@ class Announced(AnnouncedCase):
 
     def test_a_websocket_keeps_its_client_over_a_move(self):
         """Fewer workers: the connection goes to another one, and is still its client's."""
-        self.move("", lambda address, header: ws_client.connect(address, "/ws", prologue=header))
+        self.move("", lambda address, header: ws_client.connect(address, "/ws", announce=header))
 
 
 class AnnouncedTls(AnnouncedCase):

@@ -416,6 +416,14 @@ class Protocols(TlsCase):
         self.assertEqual(self.get(gateway).text, "ok")
         self.assertEqual(self.failed(gateway), expected)
 
+    def test_what_is_no_hello_is_not_rejected_but_malformed(self):
+        gateway = self.gateway(f"""
+            server {{ listen 127.0.0.1:0 ssl default_server; ssl_reject_handshake on; }}
+            server {{ listen 127.0.0.2:0; location = /metrics {{ metrics; }} }}""")
+        with wire.open_socket(gateway.address()) as sock:
+            sock.sendall(b"\x16\x03\x01\x00\x05hello")
+        beamgate.until(lambda: self.failed(gateway) == {"malformed": 1}, 10, "one that is malformed")
+
     def test_renegotiation_is_refused(self):
         gateway = self.serving()
         done = subprocess.run(["openssl", "s_client", "-connect", gateway.address(), "-tls1_2", "-servername",

@@ -103,7 +103,8 @@ class Attempts(LogCase):
         self.assertEqual(self.values(gateway, "/here"), [""] * 8)
 
     def test_servers_are_told_in_their_order(self):
-        dead, sick, well = self.dead(), self.backend(Reply(503, "sick")), self.backend(Reply(200, "well"))
+        sick = self.backend(Raw(b"HTTP/1.1 503 Sick\r\nContent-Length: 4\r\n\r\nsick"))  # In one piece.
+        dead, well = self.dead(), self.backend(Reply(200, "well"))
         gateway = self.serving("location / { proxy_pass http://app; proxy_next_upstream error http_503; }",
                                f"upstream app {{ server {dead}; server {sick.address}; server {well.address}; }}")
         self.assertEqual(http_client.get(gateway.address(), "/x").text, "well")

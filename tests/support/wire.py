@@ -32,7 +32,7 @@ def open_socket(address, timeout=10, source=None, receive_buffer=None, tls=None,
     """A connected socket.  source: local IP address, receive_buffer: SO_RCVBUF in bytes.
 
     tls: an ssl.SSLContext to speak TLS with, as to the server called `name`; session: to be resumed.
-    announce: bytes before it, as a balancer sends them.
+    announce: bytes before everything, as a balancer sends them.
     """
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

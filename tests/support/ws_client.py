@@ -37,12 +37,11 @@ class Closed(Exception):
 
 
 def connect(address, target="/", headers=(), subprotocols=(), extensions=None, timeout=10, source=None,
-            receive_buffer=None, prologue=b"", **socket):
-    """prologue: bytes before the handshake, as a proxy sends them."""
+            receive_buffer=None, **socket):
     connection = Connection(address, timeout, source, receive_buffer, **socket)
     try:
         key = ws_frame.make_key()
-        connection.send(prologue + ws_frame.handshake(connection.host, target, key, headers, subprotocols, extensions))
+        connection.send(ws_frame.handshake(connection.host, target, key, headers, subprotocols, extensions))
         response = connection.read_response()
         if response.status != 101:
             raise Refused(response)

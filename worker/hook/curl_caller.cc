@@ -135,8 +135,8 @@ void CurlCaller::set_options(CURL* easy) const {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config_->tls_verify ? 2L : 0L);
   if (!config_->tls_ca.named()) return;
   // A worker may not be able to read the file any more; its bytes live as long as the configuration.
-  Secret& bytes = const_cast<Secret&>(config_->tls_ca.bytes);
-  curl_blob blob{bytes.data(), bytes.size(), CURL_BLOB_NOCOPY};
+  const Secret& bytes = config_->tls_ca.bytes;
+  curl_blob blob{const_cast<char*>(bytes.data()), bytes.size(), CURL_BLOB_NOCOPY};
   curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
 }
 

@@ -256,21 +256,23 @@ void ServedExchange::peer_closed() {
 
 void ServedExchange::peer_gone() {
   if (!live() || tunnel_ || gone_since_ms_ != 0 || body_state_ != BodyState::Complete) return;
-  gone_since_ms_ = monotonic_ms();
-  if (!held_) wait_for_gone();
+  wait_for_gone();
 }
 
+// One that is held has a moment to be woken already, and waits from then on.
 void ServedExchange::wait_for_gone() {
   gone_since_ms_ = monotonic_ms();
   gone_mark_ = progress();
-  parts_.wakes.add(gone_since_ms_ + kHalfClosedMs, id());
+  if (!held_) parts_.wakes.add(gone_since_ms_ + kHalfClosedMs, id());
 }
 
 // What is sent to a client that has gone is answered with a reset; until something is, nobody knows.
 bool ServedExchange::is_abandoned() {
   if (gone_since_ms_ == 0 || monotonic_ms() < gone_since_ms_ + kHalfClosedMs) return false;
-  if (attachment_ != nullptr && attachment_->outlives_client()) return false;
-  if (attachment_ != nullptr && !sending() && progress() == gone_mark_) return true;
+  if (attachment_ != nullptr) {
+    if (attachment_->outlives_client()) return false;
+    if (!sending() && progress() == gone_mark_) return true;
+  }
   wait_for_gone();
   return false;
 }

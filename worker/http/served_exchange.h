@@ -104,8 +104,8 @@ class ServedExchange : public Exchange {
   void drained();  // queued() is nothing, or little, again.
   void deadline_passed();
   void peer_closed();            // The client ends before the request was whole, or a tunnel.
-  // Its FIN has come behind a whole request, and maybe others.  One that has only closed its half still gets its answer, but what doesn't
-  // outlive it ends when nothing has been sent to it for kHalfClosedMs.
+  // Its FIN has come behind a whole request, and maybe others.  One that has only closed its half still gets its answer,
+  // but what doesn't outlive it ends when nothing has been sent to it for kHalfClosedMs.
   void peer_gone();
   void lose() { lost_ = true; }  // The connection is going, or has gone to another phase.
   Next next() const;

@@ -2,7 +2,7 @@
 //
 // Owner    The Request.
 // Fields   Copies of a response's fields cost time and memory, so they are kept only where the configuration asks for
-//          one of them (config::Http::traces).
+//          one of them (config::Http::traces_upstream_fields, traces_sent_fields).
 // Source   nginx's ngx_http_upstream_module: "Embedded Variables".
 #pragma once
 

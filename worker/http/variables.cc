@@ -181,10 +181,10 @@ bool is_field_of(std::string_view variable, std::string_view field, bool undersc
          });
 }
 
-void append_field(const Scope& scope, std::string_view name, std::string& out) {
+template <typename Fields>
+void append_fields(const Fields& fields, std::string_view name, bool underscores, std::string& out) {
   const char* separator = "";
-  const bool underscores = scope.request.server != nullptr && scope.request.server->underscores_in_headers;
-  for (const Field& field : scope.request.fields) {
+  for (const auto& field : fields) {
     if (!is_field_of(name, field.name, underscores)) continue;
     out += separator;
     out += field.value;
@@ -224,28 +224,18 @@ bool append_mapped(const Scope& scope, std::string_view name, std::string& out) 
   return true;
 }
 
-// $sent_http_... and $upstream_http_...
-void append_answered(const std::vector<ResponseField>& fields, std::string_view name, std::string& out) {
-  const char* separator = "";
-  for (const ResponseField& field : fields) {
-    if (!is_field_of(name, field.name, true)) continue;
-    out += separator;
-    out += field.value;
-    separator = ", ";
-  }
-}
-
 bool append_family(std::string_view name, const Scope& scope, std::string& out) {
   if (name.starts_with("http_")) {
-    append_field(scope, name.substr(5), out);
+    const bool underscores = scope.request.server != nullptr && scope.request.server->underscores_in_headers;
+    append_fields(scope.request.fields, name.substr(5), underscores, out);
   } else if (name.starts_with("arg_")) {
     append_argument(scope, name.substr(4), out);
   } else if (name.starts_with("cookie_")) {
     append_cookie(scope, name.substr(7), out);
   } else if (name.starts_with("sent_http_")) {
-    append_answered(scope.request.trace.sent_fields, name.substr(10), out);
+    append_fields(scope.request.trace.sent_fields, name.substr(10), true, out);
   } else if (name.starts_with("upstream_http_")) {
-    append_answered(scope.request.trace.upstream_fields, name.substr(14), out);
+    append_fields(scope.request.trace.upstream_fields, name.substr(14), true, out);
   } else {
     return false;
   }

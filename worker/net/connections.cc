@@ -178,17 +178,13 @@ bool Connections::announce(Record& record, const record::Announcement& announced
   record::Extras extras = record::extras_of(arena_, record);
   extras.announced = announced;
   extras.announced.present = 1;
-  const bool kept = record::set_extras(arena_, record, extras);
+  const auto refuse = [this](Metric why) { return metrics_.add(why), false; };
+  if (!record::set_extras(arena_, record, extras)) return refuse(Metric::ConnectionsRefusedMemory);
   record.peer_family = client.family;
   record.peer_port = client.port;
   memcpy(record.peer_address, client.address, sizeof record.peer_address);
-  if (kept && !count_address(record)) {
-    metrics_.add(Metric::ConnectionsRefusedAddress);
-    return false;
-  }
-  if (kept && open_tls(record, slot_of(record))) return true;
-  metrics_.add(Metric::ConnectionsRefusedMemory);
-  return false;
+  if (!count_address(record)) return refuse(Metric::ConnectionsRefusedAddress);
+  return open_tls(record, slot_of(record)) || refuse(Metric::ConnectionsRefusedMemory);
 }
 
 bool Connections::count_for(Record& record, uint64_t key, uint32_t limit) {

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "common/config/foreign.h"
+#include "common/config/foreign_directives.h"
 #include "common/config/load.h"
 #include "tests/unit/common/config/describe.h"
 

@@ -281,6 +281,27 @@ TEST(Load, Webhooks) {
   EXPECT_THAT(hook.forward_headers, ElementsAre("cookie", "x-tenant"));
 }
 
+// Nothing of what another proxy_pass around it says.
+TEST(Load, EachProxyPassSaysAllAnew) {
+  const LoadResult result = load_text(
+      "http { upstream a { server 127.0.0.1:1; } upstream b { server 127.0.0.1:2; } server { listen 1;"
+      " location /x { set $p a; proxy_pass https://$p/y$args; if ($arg_z) { proxy_pass http://b; } }"
+      " location /u { proxy_pass https://a/v; location /u/w { proxy_pass https://$host; } } } }", {}, "f");
+  ASSERT_TRUE(result.ok()) << report(result);
+  const Server& server = result.config->http.servers[0];
+  const Location& varied = server.locations[0];
+  EXPECT_TRUE(varied.proxy.varies());
+  ASSERT_EQ(varied.script.size(), 2u);
+  const ProxyAction& inner = varied.script[1].location->proxy;
+  EXPECT_FALSE(inner.varies());
+  EXPECT_EQ(inner.upstream->name, "b");
+  EXPECT_EQ(inner.tls, nullptr);
+  const ProxyAction& below = server.locations[1].locations[0].proxy;
+  EXPECT_EQ(below.host_template.source(), "$host");
+  EXPECT_EQ(below.tls_host + below.host + below.uri, "");
+  EXPECT_EQ(below.upstream, nullptr);
+}
+
 TEST(Load, WebSockets) {
   const auto config = sample();
   const Location& room = location_of(*config, "^/room/(?<room>[a-z]{1,5})$");

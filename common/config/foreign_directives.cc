@@ -1,4 +1,4 @@
-#include "common/config/foreign.h"
+#include "common/config/foreign_directives.h"
 
 #include <algorithm>
 #include <iterator>
@@ -17,7 +17,6 @@ constexpr std::string_view kSockets = "sockets are always used so";
 constexpr std::string_view kLoop = "each worker waits with epoll, and has listen sockets of its own";
 constexpr std::string_view kCache = "there is no cache";
 constexpr std::string_view kAuth = "an application decides who may do what; allow and deny look at addresses";
-constexpr std::string_view kTest = "beamgate -t and the error log say what is wrong";
 constexpr std::string_view kMap = "map can choose by what a variable says";
 constexpr std::string_view kStreams = "see FROM NGINX WITH NCHAN in beamgate-migration(7)";
 
@@ -76,7 +75,7 @@ constexpr ForeignDirective kRows[] = {
     {"proxy_max_temp_file_size", kIgnored, kBuffers},
     {"proxy_no_cache", kIgnored, kCache},
     {"request_pool_size", kIgnored, kMemory},
-    {"rewrite_log", kIgnored, kTest},
+    {"rewrite_log", kIgnored, "$uri in the access log tells what became of a path"},
     {"sendfile", kIgnored, kSockets},
     {"sendfile_max_chunk", kIgnored, kSockets},
     {"server_names_hash_bucket_size", kIgnored, kHash},
