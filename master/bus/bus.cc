@@ -1,5 +1,7 @@
 #include "master/bus/bus.h"
 
+#include <algorithm>
+
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 
@@ -99,8 +101,34 @@ void Bus::flush() {
   if (presence_.has_changes()) {
     presence_.take_changes(monotonic_ms(), [this](const auto& changes) { tell_presence(changes); });
   }
+  send_acknowledgements();
+  write_dirty();
+}
+
+// When all else is written.  Of a port that is the only one to get some it all goes in one packet, as the last.
+void Bus::send_acknowledgements() {
+  if (acknowledgements_.empty()) return;
+  const uint16_t first = acknowledgements_.front().slot;
+  const bool one = std::all_of(acknowledgements_.begin(), acknowledgements_.end(),
+                               [first](const Acknowledgement& each) { return each.slot == first; });
+  write_dirty(one ? std::optional(first) : std::nullopt);
+  for (const Acknowledgement& each : acknowledgements_) {
+    Port* port = ports_[each.slot].get();
+    if (port == nullptr || port->worker() != each.worker) continue;
+    port->send(ipc::PublishAck{each.ticket, each.offset, each.epoch});
+    mark(*port);
+  }
+  acknowledgements_.clear();
+}
+
+void Bus::write_dirty(std::optional<uint16_t> without) {
+  bool kept = false;
   for (size_t i = 0; i < dirty_.size(); ++i) {  // Ending a port may mark others: by index.
     const uint16_t slot = dirty_[i];
+    if (slot == without) {
+      kept = true;
+      continue;
+    }
     Port* port = ports_[slot].get();
     if (port == nullptr) continue;
     port->dirty = false;
@@ -116,6 +144,7 @@ void Bus::flush() {
     loop_.want_writable(watches_[slot], port->wants_writable());
   }
   dirty_.clear();
+  if (kept) dirty_.push_back(*without);
 }
 
 void Bus::expire(int64_t now_ms) {
@@ -300,10 +329,8 @@ void Bus::answer_for(uint64_t call, uint16_t slot) {
   if (calls_.answer(call, slot, due)) answer(due, slot, false, {});
 }
 
-void Bus::acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch) {
-  if (ticket == 0) return;
-  port.send(ipc::PublishAck{ticket, offset, epoch});
-  mark(port);
+void Bus::acknowledge(const Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch) {
+  if (ticket != 0) acknowledgements_.push_back({port.slot(), port.worker(), ticket, offset, std::string(epoch)});
 }
 
 SlotSet Bus::targets_of(const Port& asker, const ipc::Call& call) const {

@@ -7,7 +7,8 @@
 // Errors     A frame that is not what messages.h describes ends that worker (Observer::on_misbehaved), never
 //            the master.  No length, count or name from a worker is trusted.
 // Order      Frames of one worker are handled in their order; everything a turn has produced is written at the
-//            turn's end, with as few system calls as it takes.
+//            turn's end, with as few system calls as it takes.  Acknowledgements come last: what a publisher was told
+//            to be published does not die with the master, unless a worker lets its bus fill up.
 #pragma once
 
 #include <array>
@@ -102,6 +103,7 @@ class Bus {
   void close(uint16_t slot);
   void end(uint16_t slot, const char* reason);
   void mark(Port& port);
+  void write_dirty(std::optional<uint16_t> without = {});
 
   static bool valid_name(std::string_view name);
 
@@ -160,7 +162,8 @@ class Bus {
   void answer_for(uint64_t call, uint16_t slot);
   void note_pattern(std::string_view name);
   void add_pattern_interest(std::string_view name, SlotSet& slots);
-  void acknowledge(Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
+  void acknowledge(const Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
+  void send_acknowledgements();
   SlotSet targets_of(const Port& asker, const ipc::Call& call) const;
   const Port* heir_of(const Port& asker) const;
   void answer(const CallTable::Due& due, uint16_t from_slot, bool answered, std::string_view body);
@@ -170,11 +173,20 @@ class Bus {
   log::Log& log_;
   Observer& observer_;
   size_t queue_bytes_ = 64 << 20;
+  struct Acknowledgement {
+    uint16_t slot = 0;
+    uint16_t worker = 0;
+    uint64_t ticket = 0;
+    uint64_t offset = 0;
+    std::string epoch;
+  };
+
   std::array<std::unique_ptr<Port>, ipc::kSlotsMax> ports_;
   std::array<EventLoop::WatchId, ipc::kSlotsMax> watches_{};
   std::array<size_t, ipc::kSlotsMax> interests_{};
   std::array<uint16_t, ipc::kSlotsMax> worker_of_{};  // Of the slot's last worker; answers name it.
   std::vector<uint16_t> dirty_;                        // Slots whose ports have something to write.
+  std::vector<Acknowledgement> acknowledgements_;      // Of this turn's publications.
   std::shared_ptr<const config::Config> config_;
   uint64_t config_generation_ = 0;
   ChannelTable channels_;

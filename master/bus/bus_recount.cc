@@ -103,6 +103,7 @@ void Bus::finish_recount() {
     ipc::Descriptors none;
     if (!handle(*port, {held.kind, held.body, &none})) end(held.slot, "bad bus message");
   }
+  send_acknowledgements();  // Recounted ends what is not acknowledged.
   for (const auto& port : ports_) {
     if (!port || port->recounts) continue;
     port->send(ipc::Recounted{});

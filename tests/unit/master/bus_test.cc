@@ -2,11 +2,14 @@
 // nothing a worker sends can hurt anybody but itself.  Workers are channel ends in this process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <map>
 #include <random>
 
+#include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "master/bus/bus.h"
 #include "master/worker_state.h"
@@ -171,6 +174,39 @@ class BusTest : public testing::Test {
         ipc::Publish{.ticket = ticket, .channel = channel, .payload = payload, .idempotency_key = key}));
   }
 
+  // When each frame was written, by the kernel's clock; instead of reading them.
+  static void stamp_packets(FakeWorker& worker) {
+    const int on = 1;
+    ASSERT_EQ(setsockopt(worker.channel.descriptor(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on), 0);
+  }
+  static std::vector<std::pair<ipc::Kind, int64_t>> take_stamped(FakeWorker& worker) {
+    std::vector<std::pair<ipc::Kind, int64_t>> out;
+    for (;;) {
+      char packet[4096], control[128];
+      iovec part{packet, sizeof packet};
+      msghdr message{};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      const ssize_t bytes = recvmsg(worker.channel.descriptor(), &message, MSG_DONTWAIT);
+      if (bytes <= 0) return out;
+      const cmsghdr* found = CMSG_FIRSTHDR(&message);
+      if (found == nullptr || found->cmsg_type != SCM_TIMESTAMPNS) {
+        ADD_FAILURE() << "a packet has no time";
+        return out;
+      }
+      timespec time;
+      memcpy(&time, CMSG_DATA(found), sizeof time);
+      size_t at = sizeof(ipc::PacketHeader);
+      while (at < static_cast<size_t>(bytes)) {
+        out.emplace_back(static_cast<ipc::Kind>(load_le<uint16_t>(packet + at + 4)),
+                         time.tv_sec * 1'000'000'000 + time.tv_nsec);
+        at += ipc::kFrameHeaderBytes + load_le<uint32_t>(packet + at);
+      }
+    }
+  }
+
   EventLoop loop_;
   log::Log log_{"test"};
   Events events_;
@@ -238,7 +274,35 @@ TEST_F(BusTest, AnIdempotencyKeyIsAcceptedOnce) {
   publish(a, "room", "x", 2, "key");
   publish(a, "room", "y", 3, "other");
   settle();
-  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "room 1 x", "ack 1 1", "ack 2 1", "room 2 y", "ack 3 2"));
+  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "room 1 x", "room 2 y", "ack 1 1", "ack 2 1", "ack 3 2"));
+}
+
+// The master may be killed between any two packets.
+TEST_F(BusTest, WhatIsAcknowledgedWasWrittenToEveryWorkerBefore) {
+  FakeWorker &a = add_worker(0), &b = add_worker(1), &c = add_worker(2);
+  for (FakeWorker* worker : {&a, &b, &c}) {
+    worker->channel.send(ipc::Interest{"room"});
+    stamp_packets(*worker);
+  }
+  settle();
+  for (const auto& publishers : {std::vector{&a}, {&c}, {&a, &b}, {&c, &b, &a}}) {
+    for (FakeWorker* worker : publishers) {
+      publish(*worker, "room", "x", 1);
+      ASSERT_TRUE(worker->channel.flush().ok());
+    }
+    loop_.run_turn(0);
+    int64_t delivered_ns = 0, acknowledged_ns = INT64_MAX;
+    size_t deliveries = 0, acknowledgements = 0;
+    for (FakeWorker* worker : {&a, &b, &c}) {
+      for (const auto& [kind, ns] : take_stamped(*worker)) {
+        if (kind == ipc::Kind::Deliver) delivered_ns = std::max(delivered_ns, ns), ++deliveries;
+        if (kind == ipc::Kind::PublishAck) acknowledged_ns = std::min(acknowledged_ns, ns), ++acknowledgements;
+      }
+    }
+    EXPECT_EQ(deliveries, 3 * publishers.size());
+    EXPECT_EQ(acknowledgements, publishers.size());
+    EXPECT_LE(delivered_ns, acknowledged_ns) << publishers.size() << " publishers";
+  }
 }
 
 TEST_F(BusTest, AWorkerThatDoesNotReadMissesPublicationsAndLearnsWhich) {
