@@ -12,6 +12,7 @@ median of the rounds, a ratio the median of the rounds' ratios.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from certificates import Authority  # noqa: E402
 from chat_example import free_port  # noqa: E402
 
 LARGE = 100 * 1024
+KEPT = 512  # Idle connections to the origin: more than there are requests at a time, as HAProxy keeps all of them.
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -54,6 +56,16 @@ class Edge:
 
     def __init__(self, directory):
         self.directory = directory
+        self.servers, self.ports = {}, {}
+        self.closing = contextlib.ExitStack()
+        self.close = self.closing.close
+
+    def add(self, server, plain, tls):
+        self.servers[server.name], self.ports[server.name] = server, (plain, tls)
+        self.closing.callback(server.close)
+
+    def start(self):
+        directory = self.directory
         pair = Authority(Path(directory, "ca")).issue("localhost")
         both = Path(directory, "both.pem")
         both.write_text(Path(pair.certificate).read_text() + Path(pair.key).read_text())
@@ -65,12 +77,13 @@ class Edge:
         Path(files, "large").write_bytes(os.urandom(LARGE))
         origin = free_port()
         self.echo_port = free_port()
-        self.servers, self.ports = {}, {}
-        self.origin = start_nginx(directory, "origin", f"server {{ listen 127.0.0.1:{origin}; root {files}; "
-                                  "open_file_cache max=10; sendfile on; tcp_nopush on; }", [origin], run.LOAD_CORES)
-        self.websockets = beamgate.Gateway(f"server {{ listen 127.0.0.1:{self.echo_port}; location / {{ websocket echo; }} }}",
-                                           workers=1, log_level="notice").start()
-        for pid in [self.websockets.pid, *self.websockets.worker_pids()]:
+        server = start_nginx(directory, "origin", f"server {{ listen 127.0.0.1:{origin}; root {files}; "
+                             "open_file_cache max=10; sendfile on; tcp_nopush on; }", [origin], run.LOAD_CORES)
+        self.closing.callback(server.close)
+        websockets = beamgate.Gateway(f"server {{ listen 127.0.0.1:{self.echo_port}; location / {{ websocket echo; }} }}",
+                                      workers=1, log_level="notice").start()
+        self.closing.callback(websockets.close)
+        for pid in [websockets.pid, *websockets.worker_pids()]:
             os.sched_setaffinity(pid, set(map(int, run.LOAD_CORES.split(","))))
         self.start_beamgate(origin, pair)
         self.start_nginx(origin, pair)
@@ -78,20 +91,19 @@ class Edge:
 
     def start_beamgate(self, origin, pair):
         plain, tls = free_port(), free_port()
-        self.gateway = beamgate.Gateway(
-            f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
+        gateway = beamgate.Gateway(
+            f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive {KEPT}; keepalive_requests 1000000000; }}
                 keepalive_requests 1000000000; http2 on;
                 server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; {pair.directives()}
                   location / {{ proxy_pass http://origin; }} location /ws {{ proxy_pass http://127.0.0.1:{self.echo_port}; }} }}""",
             workers=1, log_level="notice", events="worker_connections 19000;").start()
-        pids = [self.gateway.pid, *self.gateway.worker_pids()]
+        pids = [gateway.pid, *gateway.worker_pids()]
         run.pin(pids)
-        self.servers["BeamGate"] = run.Server("BeamGate", plain, lambda: pids, self.gateway.close)
-        self.ports["BeamGate"] = (plain, tls)
+        self.add(run.Server("BeamGate", plain, lambda: pids, gateway.close), plain, tls)
 
     def start_nginx(self, origin, pair):
         plain, tls = free_port(), free_port()
-        http = f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
+        http = f"""upstream origin {{ server 127.0.0.1:{origin}; keepalive {KEPT}; keepalive_requests 1000000000; }}
             server {{ listen 127.0.0.1:{plain} backlog=65535; listen 127.0.0.1:{tls} ssl http2 backlog=65535; {pair.directives()}
               ssl_protocols TLSv1.2 TLSv1.3;
               location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }}
@@ -99,7 +111,7 @@ class Edge:
                 proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }}"""
         server = start_nginx(self.directory, "nginx", http, [plain, tls])
         server.port = plain
-        self.servers["nginx"], self.ports["nginx"] = server, (plain, tls)
+        self.add(server, plain, tls)
 
     def start_haproxy(self, origin, both):
         plain, tls = free_port(), free_port()
@@ -130,14 +142,7 @@ backend echo
         process = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(path)], stderr=subprocess.DEVNULL)
         beamgate.until(lambda: run.answers(plain), 10, "haproxy")
         run.pin([process.pid])
-        self.servers["HAProxy"] = run.Server("HAProxy", plain, lambda: [process.pid], lambda: run.end(process))
-        self.ports["HAProxy"] = (plain, tls)
-
-    def close(self):
-        for server in self.servers.values():
-            server.close()
-        self.origin.close()
-        self.websockets.close()
+        self.add(run.Server("HAProxy", plain, lambda: [process.pid], lambda: run.end(process)), plain, tls)
 
 
 def wrk(url, seconds, close):
@@ -259,6 +264,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="beamgate-edge-") as directory:
         edge = Edge(directory)
         try:
+            edge.start()
             for suite in options.only.split(","):
                 if suite not in suites:
                     parser.error(f"no such measurement: {suite}")

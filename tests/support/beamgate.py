@@ -53,7 +53,8 @@ def end_with_parent():
 def binary():
     path = os.environ.get("BEAMGATE_BINARY") or SOURCE_ROOT / "build" / "release" / "beamgate"
     if not os.path.exists(path):
-        sys.exit(f"there is no {path}: build the preset \"release\", or name another binary by BEAMGATE_BINARY")
+        sys.exit(f"there is no {path}: build the preset \"release\", or name another binary"
+                 " (BEAMGATE_BINARY; benches and soak: --binary)")
     return os.path.abspath(path)
 
 

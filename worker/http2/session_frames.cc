@@ -146,10 +146,9 @@ bool Session::count_frame(const nghttp2_frame_hd& head) {
 
 // How much of a stream's output may go into its next DATA frame, which send_data() writes.
 ssize_t Session::frame_output(Stream& stream, size_t most, uint32_t& flags) {
-  const size_t all = stream.output().size();
-  const size_t part = std::min(all, most);
+  const size_t part = std::min(stream.output().front().size(), most);
   flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (part < all) return static_cast<ssize_t>(part);
+  if (part < stream.output().size()) return static_cast<ssize_t>(part);
   if (!stream.output_ends()) return part > 0 ? static_cast<ssize_t>(part) : ssize_t{NGHTTP2_ERR_DEFERRED};
   flags |= NGHTTP2_DATA_FLAG_EOF;
   if (!stream.trailers().empty()) {
@@ -165,7 +164,7 @@ int Session::send_data(Stream& stream, const uint8_t* frame_head, size_t count) 
   constexpr size_t kFrameHeadBytes = 9;
   std::string& out = parts_.output;
   if (out.size() >= output_room_) return NGHTTP2_ERR_WOULDBLOCK;
-  out.append(text_of(frame_head, kFrameHeadBytes)).append(stream.output().substr(0, count));
+  out.append(text_of(frame_head, kFrameHeadBytes)).append(stream.output().front().substr(0, count));
   stream.sent(count);
   guard_.sent_data();
   if (stream.output().empty()) drained_.push_back(stream.stream_id());

@@ -14,20 +14,6 @@ constexpr int64_t kLastBytesMs = 10'000;  // For the client to take what a WebSo
 
 }  // namespace
 
-void ByteQueue::took(size_t bytes) {
-  at_ += bytes;
-  if (at_ == bytes_.size()) return clear();
-  // What has left is let go of once it is most of it.
-  if (at_ < 4096 || at_ < bytes_.size() / 2) return;
-  bytes_.erase(0, at_);
-  at_ = 0;
-}
-
-void ByteQueue::clear() {
-  bytes_.clear();
-  at_ = 0;
-}
-
 // --- The request.
 
 bool Stream::too_large(size_t more) const {
@@ -64,7 +50,7 @@ void Stream::deliver() {
   const Busy busy(*this);
   bool go_on = true;
   while (live() && !stopped_ && go_on && !in_.empty() && body_state_ == BodyState::Reading) {
-    const size_t taken = give_body(in_.view(), go_on);
+    const size_t taken = give_body(in_.front(), go_on);
     in_.took(taken);
     session_.consume(stream_id_, taken);
   }

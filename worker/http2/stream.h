@@ -18,26 +18,12 @@
 #include <vector>
 
 #include "worker/http/served_exchange.h"
+#include "worker/http2/byte_queue.h"
 
 namespace beamgate::http2 {
 
 class Session;
 class Tunnel;
-
-// Bytes that come in at one end and leave at the other.
-class ByteQueue {
- public:
-  size_t size() const { return bytes_.size() - at_; }
-  bool empty() const { return size() == 0; }
-  std::string_view view() const { return std::string_view(bytes_).substr(at_); }
-  void add(std::string_view bytes) { bytes_ += bytes; }
-  void took(size_t bytes);
-  void clear();
-
- private:
-  std::string bytes_;
-  size_t at_ = 0;
-};
 
 class Stream final : public http::ServedExchange {
  public:
@@ -68,13 +54,13 @@ class Stream final : public http::ServedExchange {
   bool is_link(const Tunnel* tunnel) const { return tunnel_ == tunnel; }
   bool is_tunnel() const { return upgraded_; }
   void tunnel_ended();
-  std::string_view input() const { return in_.view(); }
+  std::string_view input() const { return in_.front(); }
   void took_input(size_t bytes);
   void add_output(std::string_view bytes) { static_cast<void>(send_bytes(bytes)); }
   void end_output() { static_cast<void>(frame_end({})); }
 
   // --- What nghttp2 may frame.
-  std::string_view output() const { return out_.view(); }
+  const ByteQueue& output() const { return out_; }
   void sent(size_t bytes);
   void output_drained();  // Outside of nghttp2.
   void head_sent(size_t bytes) { head_bytes_sent_ += bytes; }
