@@ -294,6 +294,7 @@ void Worker::tick() {
   follow_log_level();
   tell_refusals();
   log_.report_repeats();
+  arena_.trim();
   tell_vitals();
   if (state_ == State::Serving) {
     if (connections_.has_room() && !emptied_by_) {

@@ -1,5 +1,6 @@
 #include "worker/worker_main.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -19,6 +20,13 @@ namespace {
 // may not grow (SIGXFSZ) is as a disk that is full.
 void leave_signals_to_the_master() {
   for (const int number : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ}) signal(number, SIG_IGN);
+}
+
+// By default the heap's end goes back to the kernel, and is faulted in again, with every larger buffer that comes and
+// goes; that is slower than what the buffers are for.
+void keep_some_heap() {
+  mallopt(M_TRIM_THRESHOLD, 8 << 20);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
 // Before a byte of anybody's is read: neither a client nor what a predecessor left finds us without it.
@@ -60,6 +68,7 @@ std::optional<Inherited> take_over(ipc::Handover& handover, log::Log& log) {
 
 int run(ipc::Handover&& handover) {
   leave_signals_to_the_master();
+  keep_some_heap();
   fault::point("worker-begun");
   log::Log log("worker");
   if (handover.sandbox) enter_sandbox(handover, log);

@@ -25,6 +25,8 @@ constexpr uint8_t kClassRunHead = 254;
 constexpr uint8_t kOrderMax = 10;  // 2^10 spans are kBlockBytesMax.
 static_assert((Arena::kSpanBytes << kOrderMax) == Arena::kBlockBytesMax);
 
+constexpr int kPunchesPerTrim = 8;  // A fraction of a millisecond each.
+
 constexpr size_t kHeaderBytes = 4096;
 constexpr uint64_t kMagic = 0x314e4552'41474221;  // "!BGARENA1" cut to eight bytes.
 
@@ -128,6 +130,7 @@ Arena::Arena(Arena&& other) noexcept
       heap_(other.heap_),
       classes_(std::move(other.classes_)),
       free_runs_(std::move(other.free_runs_)),
+      idle_bytes_(other.idle_bytes_),
       spans_touched_(other.spans_touched_),
       bytes_live_(other.bytes_live_) {}
 
@@ -266,10 +269,13 @@ size_t Arena::capacity(Ref ref) const {
 // Returns span_count_ when the heap is full.  Runs of an order are reused for that order only: a freed run
 // costs address space, not memory, and the heap's address space is far larger than any worker's memory.
 uint32_t Arena::take_spans(uint8_t order) {
-  std::vector<uint32_t>& free = free_runs_[order];
-  if (!free.empty()) {
-    const uint32_t first = free.back();
-    free.pop_back();
+  FreeRuns& free = free_runs_[order];
+  for (std::vector<uint32_t>* runs : {&free.kept, &free.empty}) {
+    if (runs->empty()) continue;
+    const uint32_t first = runs->back();
+    runs->pop_back();
+    if (runs == &free.kept) idle_bytes_ -= kSpanBytes << order;
+    free.least = std::min(free.least, free.kept.size());
     return first;
   }
   const uint32_t count = uint32_t{1} << order;
@@ -281,8 +287,29 @@ uint32_t Arena::take_spans(uint8_t order) {
 
 void Arena::give_spans(uint32_t first, uint8_t order) {
   spans_[first] = Span{.size_class = kClassFree};
+  const size_t bytes = kSpanBytes << order;
+  if (idle_bytes_ + bytes > kIdleBytesMax) return punch_out(first, order);
+  idle_bytes_ += bytes;
+  free_runs_[order].kept.push_back(first);
+}
+
+void Arena::punch_out(uint32_t first, uint8_t order) {
   madvise(span_start(first), kSpanBytes << order, MADV_REMOVE);
-  free_runs_[order].push_back(first);
+  free_runs_[order].empty.push_back(first);
+}
+
+void Arena::trim() {
+  int left = kPunchesPerTrim;
+  for (uint8_t order = 0; order <= kOrderMax; ++order) {
+    FreeRuns& free = free_runs_[order];
+    const size_t count = std::min<size_t>(free.least, left);
+    left -= static_cast<int>(count);
+    const auto end = free.kept.begin() + static_cast<ptrdiff_t>(count);
+    std::for_each(free.kept.begin(), end, [&](uint32_t first) { punch_out(first, order); });
+    free.kept.erase(free.kept.begin(), end);
+    idle_bytes_ -= count * (kSpanBytes << order);
+    free.least = free.kept.size();
+  }
 }
 
 void Arena::link(uint8_t size_class, uint32_t span) {

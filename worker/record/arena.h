@@ -3,14 +3,15 @@
 // Owner      The worker, whose memfd comes with its handover.  Nothing in it is a pointer: a Ref counts 16-byte units
 //            from the start of the mapping.
 // Layout     header | stage (landing and turn buffers) | journal | records (one per connection slot) | span table |
-//            heap of 64 KiB spans.  The file is sparse: only touched pages cost memory, and an emptied span is
-//            punched out again.
+//            heap of 64 KiB spans.  The file is sparse: only touched pages cost memory, and trim() punches out again
+//            what was emptied and is not needed.
 // Steps      See journal.h: what is released inside a step is free only once the step is committed.
 // Successor  open() maps the arena of a worker that is dead, to take its open step back and then only to read it: its
 //            allocator's state is of no interest, and every Ref in it is to be looked at with look(), which trusts
 //            nothing.
 // Thread     Worker loop thread only.
 // Limits     kHeapBytesMax; allocate() returns kNull when the heap is full, the caller applies its policy.
+//            kIdleBytesMax of emptied spans keep their memory, which is given back over the next trims.
 // Method     Size classes; each span holds blocks of one class with its own free list and live count.
 #pragma once
 
@@ -67,6 +68,7 @@ class Arena {
   static constexpr uint64_t kHeapBytesMax = uint64_t{16} << 30;
   static constexpr size_t kSpanBytes = 64 << 10;
   static constexpr size_t kBlockBytesMax = size_t{64} << 20;
+  static constexpr size_t kIdleBytesMax = 32 << 20;  // A punched span costs more than all else that is done with it.
 
   static constexpr size_t kLandingBytes = 16 << 20;  // Address space; memory is taken as it is used.
   static constexpr size_t kCipherLandingBytes = 512 << 10;
@@ -94,6 +96,9 @@ class Arena {
   Ref allocate(size_t bytes);
   void release(Ref ref);  // kNull is allowed.
   void release_secret(Ref ref);  // As well; the block is overwritten before anybody else gets it.
+
+  // Every now and then: gives memory back that was not needed since the last time, some of it at a time.
+  void trim();
 
   // Usable size of a block, at least what was asked for.
   size_t capacity(Ref ref) const;
@@ -146,6 +151,12 @@ class Arena {
  private:
   Arena(UniqueFd fd, char* base, size_t mapped_bytes, uint32_t slots);
 
+  // Of one order.
+  struct FreeRuns {
+    std::vector<uint32_t> kept;   // With their memory; the one that was used last at the end.
+    std::vector<uint32_t> empty;  // Without.
+    size_t least = 0;             // Of `kept`, since the last trim.
+  };
   struct ClassList {
     uint32_t first = 0;  // Span index + 1 of a span with room.
   };
@@ -158,6 +169,7 @@ class Arena {
   Ref allocate_run(size_t bytes);
   uint32_t take_spans(uint8_t order);
   void give_spans(uint32_t first, uint8_t order);
+  void punch_out(uint32_t first, uint8_t order);
   void link(uint8_t size_class, uint32_t span);
   void unlink(uint8_t size_class, uint32_t span);
   char* block_start(uint32_t span, uint8_t size_class, uint16_t block) const;
@@ -180,7 +192,8 @@ class Arena {
 
   // Caches over the span table.
   std::vector<ClassList> classes_;
-  std::vector<std::vector<uint32_t>> free_runs_;  // By order.
+  std::vector<FreeRuns> free_runs_;  // By order.
+  size_t idle_bytes_ = 0;            // Of all kept ones.
   uint32_t spans_touched_ = 0;
   uint64_t bytes_live_ = 0;
 };

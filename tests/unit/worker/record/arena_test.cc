@@ -67,26 +67,55 @@ TEST(Arena, RefusesWhatIsTooLargeAndTakesTheLargest) {
   arena.release(largest);
 }
 
-TEST(Arena, EmptiedSpansGoBackToTheKernel) {
-  UniqueFd file(memfd_create("arena-test", MFD_CLOEXEC));
-  const int fd = dup(file.get());
-  auto mapped = Arena::map(std::move(file), 16);
-  ASSERT_TRUE(mapped.ok());
-  Arena& arena = mapped.value();
-  const auto blocks_of_file = [fd] {
+class ArenaFile : public testing::Test {
+ protected:
+  size_t file_bytes() const {
     struct stat status {};
-    fstat(fd, &status);
-    return status.st_blocks * 512;
-  };
-  std::vector<Ref> refs;
-  for (int i = 0; i < 1'000; ++i) {
-    refs.push_back(arena.allocate(16'000));
-    memset(arena.at(refs.back()), 1, 16'000);
+    fstat(arena_.descriptor(), &status);
+    return static_cast<size_t>(status.st_blocks) * 512;
   }
-  EXPECT_GT(blocks_of_file(), 15'000'000);
-  for (const Ref ref : refs) arena.release(ref);
-  EXPECT_LT(blocks_of_file(), 1'000'000);
-  close(fd);
+  std::vector<Ref> fill(size_t count, size_t bytes) {
+    std::vector<Ref> refs;
+    for (size_t i = 0; i < count; ++i) {
+      refs.push_back(arena_.allocate(bytes));
+      memset(arena_.at(refs.back()), 1, bytes);
+    }
+    return refs;
+  }
+  void release(const std::vector<Ref>& refs) {
+    for (const Ref ref : refs) arena_.release(ref);
+  }
+
+  Arena arena_ = Arena::map(UniqueFd(memfd_create("arena-test", MFD_CLOEXEC)), 16).value();
+};
+
+TEST_F(ArenaFile, EmptiedSpansGoBackToTheKernel) {
+  for (const size_t bytes : {16'000, 100'000}) {
+    const std::vector<Ref> refs = fill(60'000'000 / bytes, bytes);
+    EXPECT_GT(file_bytes(), 60'000'000u);
+    release(refs);
+    EXPECT_LT(file_bytes(), Arena::kIdleBytesMax + 1'000'000) << "at once, above what may be idle";
+    for (int tick = 0; tick < 100; ++tick) arena_.trim();
+    EXPECT_LT(file_bytes(), 1'000'000u) << "in the end, all of it";
+  }
+}
+
+TEST_F(ArenaFile, WhatIsNeededAgainAndAgainStays) {
+  const size_t bytes = 100'000;
+  release(fill(20, bytes));
+  const size_t once = file_bytes();
+  EXPECT_GT(once, 20 * bytes);
+  for (int tick = 0; tick < 100; ++tick) {
+    release(fill(15, bytes));
+    arena_.trim();
+    if (tick > 0) EXPECT_GT(file_bytes(), 15 * bytes) << "before it is written again";
+  }
+  EXPECT_LT(file_bytes(), once) << "five were not needed";
+}
+
+TEST_F(ArenaFile, ABlockThatIsLargerThanWhatMayBeIdleGoesAtOnce) {
+  release(fill(1, Arena::kIdleBytesMax + 1));
+  EXPECT_LT(file_bytes(), 1'000'000u);
 }
 
 TEST(Frame, LivesAsLongAsSomebodyHoldsIt) {
