@@ -32,7 +32,7 @@ CONFIG = """
 server {{
     listen 127.0.0.1:0 backlog=65535;
     keepalive_requests 1000000000;
-    location = /echo {{ websocket echo; }}
+    location = /echo {{ websocket echo; websocket_message_max 2m; websocket_send_queue 8m; }}
     location = /hub {{ websocket raw; websocket_subscribe bench; }}
     location = /app {{ websocket raw; {use_webhook} }}
     location = /hello {{ return 200 "hello, world"; }}
@@ -161,7 +161,7 @@ class Bench:
 
     def echo(self):
         seconds = 2 if self.options.quick else 5
-        for size, depth in ((64, 1), (64, 16), (1024, 1), (1024, 16)):
+        for size, depth in ((64, 1), (64, 16), (1024, 1), (1024, 16), (100_000, 1), (1_000_000, 1)):
             def measure(server):
                 result = self.load(server, "echo", "--path", "/echo", "--connections", 64, "--depth", depth,
                                    "--size", size, "--seconds", seconds)

@@ -25,7 +25,7 @@ constexpr uint8_t kClassRunHead = 254;
 constexpr uint8_t kOrderMax = 10;  // 2^10 spans are kBlockBytesMax.
 static_assert((Arena::kSpanBytes << kOrderMax) == Arena::kBlockBytesMax);
 
-constexpr int kPunchesPerTrim = 8;  // A fraction of a millisecond each.
+constexpr size_t kPunchesPerTrim = 16;  // A fraction of a millisecond each.
 
 constexpr size_t kHeaderBytes = 4096;
 constexpr uint64_t kMagic = 0x314e4552'41474221;  // "!BGARENA1" cut to eight bytes.
@@ -132,7 +132,9 @@ Arena::Arena(Arena&& other) noexcept
       free_runs_(std::move(other.free_runs_)),
       idle_bytes_(other.idle_bytes_),
       spans_touched_(other.spans_touched_),
-      bytes_live_(other.bytes_live_) {}
+      bytes_live_(other.bytes_live_),
+      most_live_(other.most_live_),
+      most_live_before_(other.most_live_before_) {}
 
 Arena::~Arena() {
   if (base_ != nullptr) munmap(base_, mapped_bytes_);
@@ -179,7 +181,9 @@ Ref Arena::allocate(size_t bytes) {
   if (bytes > kBlockBytesMax) return kNull;
   const uint8_t size_class = class_for(bytes);
   const Ref ref = size_class < kClasses ? allocate_block(size_class) : allocate_run(bytes);
-  if (ref != kNull) bytes_live_ += capacity(ref);
+  if (ref == kNull) return kNull;
+  bytes_live_ += capacity(ref);
+  most_live_ = std::max(most_live_, bytes_live_);
   return ref;
 }
 
@@ -276,6 +280,7 @@ uint32_t Arena::take_spans(uint8_t order) {
     runs->pop_back();
     if (runs == &free.kept) idle_bytes_ -= kSpanBytes << order;
     free.least = std::min(free.least, free.kept.size());
+    free.surplus = std::min(free.surplus, free.kept.size());
     return first;
   }
   const uint32_t count = uint32_t{1} << order;
@@ -288,7 +293,8 @@ uint32_t Arena::take_spans(uint8_t order) {
 void Arena::give_spans(uint32_t first, uint8_t order) {
   spans_[first] = Span{.size_class = kClassFree};
   const size_t bytes = kSpanBytes << order;
-  if (idle_bytes_ + bytes > kIdleBytesMax) return punch_out(first, order);
+  const uint64_t wanted = std::max(most_live_, most_live_before_) + kIdleBytesMax;
+  if (bytes_live_ + idle_bytes_ + bytes > wanted) return punch_out(first, order);
   idle_bytes_ += bytes;
   free_runs_[order].kept.push_back(first);
 }
@@ -299,17 +305,22 @@ void Arena::punch_out(uint32_t first, uint8_t order) {
 }
 
 void Arena::trim() {
-  int left = kPunchesPerTrim;
+  const bool window_ends = ++trims_ % kTrimsPerWindow == 0;
+  size_t left = kPunchesPerTrim;
   for (uint8_t order = 0; order <= kOrderMax; ++order) {
     FreeRuns& free = free_runs_[order];
-    const size_t count = std::min<size_t>(free.least, left);
-    left -= static_cast<int>(count);
+    const size_t count = std::min(free.surplus, left);
+    left -= count;
     const auto end = free.kept.begin() + static_cast<ptrdiff_t>(count);
     std::for_each(free.kept.begin(), end, [&](uint32_t first) { punch_out(first, order); });
     free.kept.erase(free.kept.begin(), end);
     idle_bytes_ -= count * (kSpanBytes << order);
+    free.surplus -= count;
+    if (!window_ends) continue;
+    free.surplus = std::min(free.least, free.kept.size());
     free.least = free.kept.size();
   }
+  if (window_ends) most_live_before_ = std::exchange(most_live_, bytes_live_);
 }
 
 void Arena::link(uint8_t size_class, uint32_t span) {

@@ -11,7 +11,8 @@
 //            nothing.
 // Thread     Worker loop thread only.
 // Limits     kHeapBytesMax; allocate() returns kNull when the heap is full, the caller applies its policy.
-//            kIdleBytesMax of emptied spans keep their memory, which is given back over the next trims.
+//            Emptied spans keep their memory, as far as all together is not kIdleBytesMax above what was lately in use
+//            at most; trims give it back.
 // Method     Size classes; each span holds blocks of one class with its own free list and live count.
 #pragma once
 
@@ -68,7 +69,8 @@ class Arena {
   static constexpr uint64_t kHeapBytesMax = uint64_t{16} << 30;
   static constexpr size_t kSpanBytes = 64 << 10;
   static constexpr size_t kBlockBytesMax = size_t{64} << 20;
-  static constexpr size_t kIdleBytesMax = 32 << 20;  // A punched span costs more than all else that is done with it.
+  static constexpr uint32_t kTrimsPerWindow = 40;
+  static constexpr size_t kIdleBytesMax = 32 << 20;  // To punch a span out costs more than to fill it.
 
   static constexpr size_t kLandingBytes = 16 << 20;  // Address space; memory is taken as it is used.
   static constexpr size_t kCipherLandingBytes = 512 << 10;
@@ -97,7 +99,7 @@ class Arena {
   void release(Ref ref);  // kNull is allowed.
   void release_secret(Ref ref);  // As well; the block is overwritten before anybody else gets it.
 
-  // Every now and then: gives memory back that was not needed since the last time, some of it at a time.
+  // Every now and then: gives memory back that was not needed for a window of kTrimsPerWindow, some of it at a time.
   void trim();
 
   // Usable size of a block, at least what was asked for.
@@ -155,7 +157,8 @@ class Arena {
   struct FreeRuns {
     std::vector<uint32_t> kept;   // With their memory; the one that was used last at the end.
     std::vector<uint32_t> empty;  // Without.
-    size_t least = 0;             // Of `kept`, since the last trim.
+    size_t least = 0;             // Of `kept`, since the window began.
+    size_t surplus = 0;           // Of `kept`, what was not needed in the window before.
   };
   struct ClassList {
     uint32_t first = 0;  // Span index + 1 of a span with room.
@@ -194,8 +197,11 @@ class Arena {
   std::vector<ClassList> classes_;
   std::vector<FreeRuns> free_runs_;  // By order.
   size_t idle_bytes_ = 0;            // Of all kept ones.
+  uint32_t trims_ = 0;
   uint32_t spans_touched_ = 0;
   uint64_t bytes_live_ = 0;
+  uint64_t most_live_ = 0;         // In this window of trims,
+  uint64_t most_live_before_ = 0;  // and in the one before.
 };
 
 // A step for a scope; see journal.h.
