@@ -90,7 +90,7 @@ double percentile_us(const Board& board, double share) {
   uint64_t seen = 0;
   for (size_t i = 0; i < Board::kBuckets; ++i) {
     seen += board.latency[i];
-    if (total > 0 && double(seen) >= share * double(total)) return double(i) * 5 + 2.5;
+    if (total > 0 && double(seen) >= share * double(total)) return Board::middle_of(i);
   }
   return 0;
 }

@@ -15,7 +15,6 @@ namespace beamgate::bench {
 namespace {
 
 constexpr uint64_t kSecondNs = 1'000'000'000;
-constexpr uint64_t kBucketNs = 5'000;
 
 void raise_to(std::atomic<uint64_t>& value, uint64_t candidate) {
   uint64_t seen = value.load();
@@ -101,7 +100,7 @@ void RoundTrips::count(Client& client, uint64_t answers) {
   if (measuring_) counted_ += answers;
   if (options_.depth == 1) {
     const uint64_t now = now_ns();
-    if (measuring_) ++board_.latency[std::min<uint64_t>((now - client.sent_ns) / kBucketNs, Board::kBuckets - 1)];
+    if (measuring_) ++board_.latency[Board::bucket_of((now - client.sent_ns) / 1'000)];
     client.sent_ns = now;
   }
   crowd_.send(client, std::string_view(requests_).substr(0, std::min<uint64_t>(answers, options_.depth) * request_.size()));

@@ -6,8 +6,10 @@
 // Listeners   the receivers of a fan-out; process 0 also publishes, over one HTTP connection.
 #pragma once
 
-#include <atomic>
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <string>
 
 #include "tests/bench/wsload/crowd.h"
@@ -16,7 +18,17 @@ namespace beamgate::bench {
 
 // Shared by all processes of a run, in an anonymous shared mapping.
 struct Board {
-  static constexpr size_t kBuckets = 4096;  // Of 5 us: latencies up to 20 ms, the last one for all above.
+  // Of latencies, to the microsecond below 128 and to 1.6 % above: each power of two has kPerOctave of them.
+  static constexpr size_t kPerOctave = 64;
+  static constexpr size_t kBuckets = kPerOctave * 40;
+  static size_t bucket_of(uint64_t us) {
+    const int coarse = std::max(static_cast<int>(std::bit_width(us)) - 7, 0);
+    return std::min(coarse * kPerOctave + (us >> coarse), kBuckets - 1);
+  }
+  static double middle_of(size_t bucket) {  // In microseconds.
+    const size_t coarse = bucket < 2 * kPerOctave ? 0 : bucket / kPerOctave - 1;
+    return (double(bucket - coarse * kPerOctave) + 0.5) * double(uint64_t{1} << coarse);
+  }
 
   std::atomic<uint32_t> open;           // Connections that are open.
   std::atomic<uint32_t> processes_open;
