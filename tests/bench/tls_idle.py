@@ -44,7 +44,7 @@ async def hold(gateway, address, tls, count):
     for first in range(0, count, AT_ONCE):
         clients += await asyncio.gather(*(open_one(address, tls, n % 2 == 0) for n in range(first, first + AT_ONCE)))
     took = time.monotonic() - began
-    await asyncio.sleep(1)  # What the last ones have left behind is given back.
+    await asyncio.sleep(10)  # What has become free goes back over some seconds.
     after = gateway.memory()
     for client in clients:
         client.transport.abort()
