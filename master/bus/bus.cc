@@ -76,6 +76,11 @@ void Bus::mark(Port& port) {
   dirty_.push_back(port.slot());
 }
 
+void Bus::unmark(uint16_t slot) {
+  if (Port* port = ports_[slot].get()) port->dirty = false;
+  std::erase(dirty_, slot);
+}
+
 void Bus::on_port_ready(uint16_t slot, EventLoop::Ready ready) {
   Port& port = *ports_[slot];
   if (ready.writable) mark(port);
@@ -105,30 +110,26 @@ void Bus::flush() {
   write_dirty();
 }
 
-// When all else is written.  Of a port that is the only one to get some it all goes in one packet, as the last.
+// When all else is written.  A port that is the only one to get some waits with all it has, for one packet.
 void Bus::send_acknowledgements() {
   if (acknowledgements_.empty()) return;
   const uint16_t first = acknowledgements_.front().slot;
   const bool one = std::all_of(acknowledgements_.begin(), acknowledgements_.end(),
                                [first](const Acknowledgement& each) { return each.slot == first; });
-  write_dirty(one ? std::optional(first) : std::nullopt);
+  if (one) unmark(first);
+  write_dirty();
   for (const Acknowledgement& each : acknowledgements_) {
     Port* port = ports_[each.slot].get();
-    if (port == nullptr || port->worker() != each.worker) continue;
-    port->send(ipc::PublishAck{each.ticket, each.offset, each.epoch});
+    if (port == nullptr) continue;
     mark(*port);
+    if (port->worker() == each.worker) port->send(ipc::PublishAck{each.ticket, each.offset, each.epoch});
   }
   acknowledgements_.clear();
 }
 
-void Bus::write_dirty(std::optional<uint16_t> without) {
-  bool kept = false;
+void Bus::write_dirty() {
   for (size_t i = 0; i < dirty_.size(); ++i) {  // Ending a port may mark others: by index.
     const uint16_t slot = dirty_[i];
-    if (slot == without) {
-      kept = true;
-      continue;
-    }
     Port* port = ports_[slot].get();
     if (port == nullptr) continue;
     port->dirty = false;
@@ -144,7 +145,6 @@ void Bus::write_dirty(std::optional<uint16_t> without) {
     loop_.want_writable(watches_[slot], port->wants_writable());
   }
   dirty_.clear();
-  if (kept) dirty_.push_back(*without);
 }
 
 void Bus::expire(int64_t now_ms) {

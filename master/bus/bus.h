@@ -103,7 +103,8 @@ class Bus {
   void close(uint16_t slot);
   void end(uint16_t slot, const char* reason);
   void mark(Port& port);
-  void write_dirty(std::optional<uint16_t> without = {});
+  void unmark(uint16_t slot);
+  void write_dirty();
 
   static bool valid_name(std::string_view name);
 

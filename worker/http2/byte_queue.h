@@ -1,10 +1,10 @@
 // Byte queue: bytes that come in at one end and leave at the other, of a stream that is mostly empty.
 //
-// What comes in pieces is kept in pieces, and never moved as the queue grows.
+// What comes in pieces is kept in pieces: a large one is not moved as the queue grows.
 // Owner      Stream, one for each direction.
 // Thread     Worker loop thread only.
 // Limits     Its owner's, who asks for size().
-// Memory     Nothing while it is empty; kPieceBytes, at the most, more than what it holds.
+// Memory     No bytes while it is empty; kPieceBytes, about, more than what it holds.
 #pragma once
 
 #include <cstddef>

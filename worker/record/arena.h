@@ -11,8 +11,8 @@
 //            nothing.
 // Thread     Worker loop thread only.
 // Limits     kHeapBytesMax; allocate() returns kNull when the heap is full, the caller applies its policy.
-//            Emptied spans keep their memory, as far as all together is not kIdleBytesMax above what was lately in use
-//            at most; trims give it back.
+//            Emptied spans keep their memory until trims give it back; with what is live, not more than was lately live
+//            and kIdleBytesMax.
 // Method     Size classes; each span holds blocks of one class with its own free list and live count.
 #pragma once
 
