@@ -1,7 +1,6 @@
 #include "worker/net/listener.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -13,14 +12,6 @@ namespace {
 sockaddr* address_of(Peer& peer) {
   peer.length = sizeof peer.address;
   return reinterpret_cast<sockaddr*>(&peer.address);
-}
-
-void adopt(Connections& connections, UniqueFd client, const Peer& peer, uint32_t listen_id) {
-  if (peer.address.ss_family != AF_UNIX) {
-    const int on = 1;
-    setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
-  connections.adopt(std::move(client), peer, listen_id);
 }
 
 }  // namespace
@@ -60,7 +51,7 @@ void Listener::on_ready(uint64_t, uint32_t) {
       return;  // Otherwise: nothing more to accept, or a client that has gone again.
     }
     fault::point("client-accepted");
-    adopt(connections_, std::move(client), peer, id_);
+    connections_.adopt(std::move(client), peer, id_);
   }
 }
 
@@ -69,7 +60,7 @@ void Listener::take(Connections& connections, UniqueFd client, uint32_t listen_i
   sockaddr* address = address_of(peer);
   if (getpeername(client.get(), address, &peer.length) != 0) return;  // It has gone again.
   const Connections::Accepting accepting(connections, listen_id);
-  adopt(connections, std::move(client), peer, listen_id);
+  connections.adopt(std::move(client), peer, listen_id);
 }
 
 }  // namespace beamgate::net

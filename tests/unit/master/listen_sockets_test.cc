@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -66,6 +67,18 @@ TEST(ListenSockets, OnePortForAllSlotsEachWithItsOwnQueue) {
     total += accepted;
   }
   EXPECT_EQ(total, 200);
+}
+
+TEST(ListenSockets, WhatIsAcceptedSendsWithoutDelay) {
+  const auto config = config_with("listen 127.0.0.1:0;");
+  ListenSockets sockets;
+  ASSERT_EQ(open_all(sockets, *config, 1), "");
+  const UniqueFd client = connect_to(sockets.addresses(*config)[0]);
+  const UniqueFd accepted(accept(sockets.of_slot(0)[0].descriptor, nullptr, nullptr));
+  int on = 0;
+  socklen_t length = sizeof on;
+  ASSERT_EQ(getsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, &length), 0);
+  EXPECT_EQ(on, 1);
 }
 
 TEST(ListenSockets, RefusesAPortThatAnotherMasterListensOn) {
