@@ -133,13 +133,14 @@ void HttpLayer::settle(Session& session) {
   if (next == Session::Next::Discard) return session.begin_discard();
   const config::Location& location = *session.request().location;
   const auto config = session.request().config;  // Keeps `location` alive.
+  const bool last = session.is_last();
   session.uncount();
   let_go(session);
   session.lose();
   if (next == Session::Next::Keep) {
     wait_for_request(record, location);
   } else if (next == Session::Next::Close) {
-    connections_.close_gracefully(record);
+    last ? connections_.close_after_last(record) : connections_.close_gracefully(record);
   } else {
     net::reset_when_closed(record.fd);
     connections_.close_now(record);

@@ -304,6 +304,12 @@ ServedExchange::Next ServedExchange::next() const {
   return Next::Close;
 }
 
+bool ServedExchange::is_last() const {
+  // Behind a body some clients send a stray line end.
+  const bool no_body = !request_.chunked && request_.content_length.value_or(0) == 0;
+  return body_state_ == BodyState::Complete && no_body && !request_.keep_alive;
+}
+
 void ServedExchange::clear() {
   BG_ASSERT(busy_ == 0);
   attachment_.reset();

@@ -109,6 +109,7 @@ class ServedExchange : public Exchange {
   void peer_gone();
   void lose() { lost_ = true; }  // The connection is going, or has gone to another phase.
   Next next() const;
+  bool is_last() const;  // Its client has said that nothing follows it, and all of it has come.
 
   record::ConnId connection() const { return connection_; }
   uint32_t number() const { return number_; }

@@ -12,6 +12,7 @@
 #include "common/crypto/crypto.h"
 #include "common/fault/fault.h"
 #include "worker/net/reset.h"
+#include "worker/record/counted_address.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {
@@ -155,10 +156,11 @@ Record* Connections::find_uid(uint64_t uid) {
   return record.phase != Phase::Free && record.uid == uid && !arriving(record) ? &record : nullptr;
 }
 
-// A client with IPv6 owns its /64; counting single addresses would be no limit to it.
 uint64_t Connections::address_key(const Record& record) const {
-  const size_t bytes = record.peer_family == AF_INET6 ? 8 : 4;
-  uint64_t key = limits_.address_seed ^ load_le<uint64_t>(record.peer_address) ^ uint64_t{bytes} << 56;
+  const std::string_view counted = record::counted_address(record);
+  uint64_t key = 0;
+  memcpy(&key, counted.data(), counted.size());
+  key ^= limits_.address_seed ^ uint64_t{counted.size()} << 56;
   key ^= key >> 31;
   key *= 0x7fb5d329728ea185u;
   key ^= key >> 27;
@@ -234,7 +236,8 @@ void Connections::free_record(Record& record) {
     // peer that does not read.
     if (record.outbound_head != kNull) reset_when_closed(record.fd);
     if ((record.pauses & record::kPauseMove) == 0) poller_.remove_client(record.fd);
-    arena_.journal().close_descriptor(record.fd, true);
+    constexpr uint8_t kEnded = record::kFlagPeerClosed | record::kFlagWriteShut;
+    arena_.journal().close_descriptor(record.fd, (record.flags & kEnded) != kEnded);
   }
   release_record(record);
 }
@@ -580,6 +583,13 @@ void Connections::close_gracefully(Record& record) {
   set_deadline(record, monotonic_ms() + kFlushStallMs);
   if ((record.flags & record::kFlagPeerClosed) == 0) arm(record, true, record.flags & record::kFlagWantWrite);
   if (record.outbound_head == kNull && !in_turn(record)) begin_linger(record);
+}
+
+void Connections::close_after_last(Record& record) {
+  record::touch(arena_, record);
+  // One with TLS says its close_notify yet.
+  if (record.transport != record::Transport::Tls && record.tls == kNull) record.flags |= record::kFlagPeerClosed;
+  close_gracefully(record);
 }
 
 void Connections::close_now(Record& record) {

@@ -207,6 +207,9 @@ class Connections final : public PollTarget {
   // Sends what is queued, then FIN, then discards input until the peer's FIN or kLingerMs, so that no answer
   // is lost to a reset.  The layer's on_gone comes at once, and no further bytes.
   void close_gracefully(record::Record& record);
+  // The same, of a peer that has said that nothing follows what was read: no reset can come of not reading on, so there
+  // is nothing to wait for once all is with the kernel.
+  void close_after_last(record::Record& record);
   void close_now(record::Record& record);  // Queued output is lost.
 
   // --- Moving.

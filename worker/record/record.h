@@ -64,7 +64,7 @@ enum PauseReason : uint8_t {
 enum RecordFlag : uint8_t {
   kFlagDirty = 1 << 0,         // In the list of connections to flush at the end of this turn.
   kFlagWantWrite = 1 << 1,     // EPOLLOUT is armed: the kernel's send buffer is full.
-  kFlagPeerClosed = 1 << 2,    // The peer has sent FIN.
+  kFlagPeerClosed = 1 << 2,    // The peer has sent FIN, or has said that it sends no more.
   kFlagWriteShut = 1 << 3,     // We have sent FIN.
   kFlagReady = 1 << 4,         // In the list of connections with unread carry to dispatch.
   kFlagReadArmed = 1 << 5,     // EPOLLIN is in the set; disarmed only when input comes while paused.

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/ipc/rate_table.h"
 #include "worker/net/connections.h"
+#include "worker/record/counted_address.h"
 #include "worker/record/text_block.h"
 
 namespace beamgate::ws {
@@ -32,7 +33,7 @@ uint64_t MessageRates::key_of(const Record& record, MessageRate::Of of) {
       break;
     }
     case MessageRate::Of::Address:
-      key.append(reinterpret_cast<const char*>(record.peer_address), sizeof record.peer_address);
+      key += record::counted_address(record);
       break;
   }
   return std::max<uint64_t>(hash_(key), 1);

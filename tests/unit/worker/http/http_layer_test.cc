@@ -318,6 +318,22 @@ TEST_F(HttpLayerTest, Http10) {
   EXPECT_TRUE(alive());
 }
 
+TEST_F(HttpLayerTest, ARequestWithoutABodyThatSaysCloseIsTheLast) {
+  start();
+  const auto gone_at_once = [&](const std::string& request) {
+    open();
+    const std::string answer = exchange(request);
+    EXPECT_EQ(count(answer, "Connection: close"), 1u);
+    EXPECT_TRUE(closed());
+    return connections_->find(id_) == nullptr;
+  };
+  EXPECT_TRUE(gone_at_once("GET /r HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  EXPECT_TRUE(gone_at_once("GET /r HTTP/1.0\r\n\r\n"));
+  // Whoever may send more must not meet a reset that takes the answer away.
+  EXPECT_FALSE(gone_at_once("POST /r HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"));
+  EXPECT_FALSE(gone_at_once("GET /r HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"));
+}
+
 TEST_F(HttpLayerTest, StreamedResponsesAreFramedForTheirClient) {
   start();
   handler_.on_handle = [](Exchange& exchange) {

@@ -240,6 +240,21 @@ TEST_F(ConnectionsTest, AGracefulCloseSendsEverythingThenFinThenWaitsForThePeer)
   EXPECT_EQ(http_.gone, 1);
 }
 
+TEST_F(ConnectionsTest, NobodyWaitsForAPeerThatHasSaidItsLast) {
+  http_.bytes_handler = [&](Record& record, std::span<const char> bytes) {
+    EXPECT_TRUE(connections_->send(record, "answer"));
+    connections_->close_after_last(record);
+    return bytes.size();
+  };
+  const ConnId id = connections_->id_of(*open());
+  peer_sends("request");
+  turn();
+  EXPECT_EQ(http_.gone, 1);
+  EXPECT_EQ(connections_->find(id), nullptr);
+  EXPECT_EQ(peer_reads(), "answer");
+  EXPECT_TRUE(peer_sees_end());
+}
+
 TEST_F(ConnectionsTest, ThePeersEndWaitsForAPause) {
   Record* record = open();
   connections_->pause(*record, record::kPauseExchange);
