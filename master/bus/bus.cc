@@ -57,7 +57,10 @@ void Bus::close(uint16_t slot) {
   const int64_t now_ms = monotonic_ms();
   loop_.unwatch(watches_[slot]);
   ports_[slot].reset();
-  if (interests_[slot] > 0) channels_.drop_slot(slot, now_ms);
+  if (interests_[slot] > 0) {
+    channels_.drop_slot(slot, now_ms);
+    patterns_.remove_unless([this](const std::string& pattern) { return is_wanted_pattern(pattern); });
+  }
   presence_.drop_slot(slot, now_ms);
   calls_.drop_slot(slot, [this](const CallTable::Due& due, uint16_t from) { answer(due, from, false, {}); });
   if (!recount_) return;
@@ -237,6 +240,7 @@ bool Bus::on_withdraw(Port& port, const ipc::Withdraw& withdraw) {
   if (known == nullptr || !known->interested.contains(port.slot())) return true;
   --interests_[port.slot()];
   channels_.remove_interest(withdraw.channel, port.slot(), monotonic_ms());
+  if (!is_wanted_pattern(withdraw.channel)) patterns_.remove(withdraw.channel);
   port.forget_missed(withdraw.channel);
   return true;
 }
@@ -273,7 +277,8 @@ bool Bus::on_publish(Port& port, const ipc::Publish& publish) {
 void Bus::relay(Port* publisher, HubChannel& channel, const ipc::Publish& publish) {
   const std::string_view name = publish.channel;
   SlotSet targets = channel.interested;
-  if (!patterns_.empty()) add_pattern_interest(name, targets);
+  const config::ChannelRules& rules = rules_of(name, channel);
+  if (rules.wildcards && !patterns_.empty()) add_pattern_interest(name, targets);
   const uint64_t call = publisher == nullptr ? 0 : open_receipt(*publisher, publish, targets);
   if (targets.empty()) return;
   if (presence_.has_changes()) {  // Who speaks was seen to come.
@@ -281,7 +286,6 @@ void Bus::relay(Port* publisher, HubChannel& channel, const ipc::Publish& publis
   }
   deliver_.clear();
   ipc::Encoder encoder(deliver_);
-  const config::ChannelRules& rules = rules_of(name, channel);
   uint8_t flags = 0;
   if (rules.slow_reader == config::ChannelRules::SlowReader::Skip) flags |= ipc::kDeliverSkipsSlow;
   if (rules.history > 0 && (publish.flags & ipc::kPublishNoHistory) == 0) flags |= ipc::kDeliverIsKept;

@@ -16,10 +16,10 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "common/base/segments.h"
 #include "common/ipc/channel.h"
 #include "common/log/log.h"
 #include "master/bus/call_table.h"
@@ -162,6 +162,8 @@ class Bus {
   void refuse_receipt(Port& publisher, const ipc::Publish& publish);
   void answer_for(uint64_t call, uint16_t slot);
   void note_pattern(std::string_view name);
+  void note_patterns();
+  bool is_wanted_pattern(std::string_view name);
   void add_pattern_interest(std::string_view name, SlotSet& slots);
   void acknowledge(const Port& port, uint64_t ticket, uint64_t offset, std::string_view epoch);
   void send_acknowledgements();
@@ -193,7 +195,7 @@ class Bus {
   ChannelTable channels_;
   HistoryStore no_history_;  // Of channels that keep nothing.
   PresenceTable presence_;
-  std::set<std::string, std::less<>> patterns_;  // Channels whose subscribers want what is published in others.
+  PatternSet patterns_;  // Channels whose subscribers want what is published in others.
   PresenceJournal journal_;
   std::map<std::string, EventLoop::TimerId, std::less<>> conflating_;  // By channel.
   uint64_t told_ = 0;  // Sequence number of the last change that an application was to be told of.

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/base/clock.h"
-#include "common/base/segments.h"
 #include "common/config/app_channels.h"
 #include "common/config/channel_rules.h"
 #include "master/bus/bus.h"
@@ -36,6 +35,7 @@ void Bus::follow(std::shared_ptr<const config::Config> config) {
   ++config_generation_;
   queue_bytes_ = config_->bus_queue_bytes;
   channels_.set_history_bytes_max(config_->history_bytes_max);
+  note_patterns();
 }
 
 const config::ChannelRules& Bus::rules_of(std::string_view name, HubChannel& channel) {
@@ -73,19 +73,29 @@ void Bus::keep(std::string_view name, HubChannel& channel, const ipc::Publish& p
 
 // --- Patterns.
 
+bool Bus::is_wanted_pattern(std::string_view name) {
+  HubChannel* channel = channels_.find(name);
+  return channel != nullptr && !channel->interested.empty() && rules_of(name, *channel).wildcards;
+}
+
 void Bus::note_pattern(std::string_view name) {
-  if (has_wildcard(name)) patterns_.emplace(name);
+  if (has_wildcard(name) && is_wanted_pattern(name)) patterns_.add(name);
+}
+
+// The rules may have become others.
+void Bus::note_patterns() {
+  std::vector<std::string> names;
+  channels_.for_each([&names](const std::string& name, const HubChannel&, int64_t) {
+    if (has_wildcard(name)) names.push_back(name);
+  });
+  patterns_ = {};
+  for (const std::string& name : names) note_pattern(name);
 }
 
 void Bus::add_pattern_interest(std::string_view name, SlotSet& slots) {
-  for (auto next = patterns_.begin(); next != patterns_.end();) {
-    const auto pattern = next++;
-    HubChannel* channel = channels_.find(*pattern);
-    if (channel == nullptr || channel->interested.empty()) {
-      patterns_.erase(pattern);
-    } else if (rules_of(*pattern, *channel).wildcards && matches_segments(*pattern, name)) {
-      channel->interested.for_each([&slots](uint16_t slot) { slots.add(slot); });
-    }
+  for (const std::string& pattern : patterns_.matching(name)) {
+    const HubChannel* channel = channels_.find(pattern);
+    if (channel != nullptr) channel->interested.for_each([&slots](uint16_t slot) { slots.add(slot); });
   }
 }
 
@@ -181,7 +191,8 @@ void Bus::expire_presence() {
 void Bus::tell_presence(const PresenceTable::Changes& changes) {
   HubChannel* channel = channels_.find(changes.channel);
   if (channel == nullptr || channel->interested.empty()) return;
-  const size_t most = changes.whole ? changes.changes.size() : kChangesPerMessage;
+  // A list goes in one piece, also where nobody is in it.
+  const size_t most = changes.whole ? std::max<size_t>(changes.changes.size(), 1) : kChangesPerMessage;
   for (size_t at = 0; at == 0 || at < changes.changes.size(); at += most) {
     ipc::PresenceChange message{.number = ++channel->presence, .channel = changes.channel, .users = changes.users,
                                 .connections = changes.connections, .listed = changes.listed, .whole = changes.whole,

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <new>
 
-#include "common/base/segments.h"
 #include "common/crypto/crypto.h"
 #include "common/ipc/wire.h"
 #include "worker/hub/hub_parts.h"
@@ -179,7 +178,7 @@ Hub::Channel* Hub::add_channel(std::string_view name) {
   Channel* opened = channel.get();
   channels_[header->index] = std::move(channel);
   by_name_.emplace(header->name(), opened);
-  if (has_wildcard(name)) patterns_.emplace(name);
+  if (has_wildcard(name)) patterns_.add(name);
   metrics_.add(Metric::HubChannels);
   return opened;
 }
@@ -230,9 +229,7 @@ void Hub::close_if_unused(Channel& channel) {
   if (channel.in_use() || block_of(channel).confirmed == 0) return;
   ChannelBlock& block = block_of(channel);
   bus_.send_withdraw(block.name());
-  if (!patterns_.empty()) {
-    if (const auto pattern = patterns_.find(block.name()); pattern != patterns_.end()) patterns_.erase(pattern);
-  }
+  patterns_.remove(block.name());
   by_name_.erase(block.name());
   const uint32_t index = block.index;
   arena_.release(channel.block);
@@ -366,11 +363,9 @@ void Hub::on_deliver(const ipc::Deliver& message) {
 
 // None for a channel whose own rules have no wildcards: a pattern is no way around them.
 std::vector<std::string> Hub::patterns_of(std::string_view channel) const {
-  std::vector<std::string> out;
-  if (patterns_.empty() || !is_pattern_ || !is_pattern_(channel)) return out;
-  for (const std::string& pattern : patterns_) {
-    if (matches_segments(pattern, channel) && pattern != channel && is_pattern_(pattern)) out.push_back(pattern);
-  }
+  if (patterns_.empty() || !is_pattern_ || !is_pattern_(channel)) return {};
+  std::vector<std::string> out = patterns_.matching(channel);
+  std::erase_if(out, [&](const std::string& pattern) { return pattern == channel || !is_pattern_(pattern); });
   return out;
 }
 

@@ -14,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/segments.h"
 #include "common/config/channel_rules.h"
 #include "common/ipc/messages.h"
 #include "common/metrics/metrics.h"
@@ -296,7 +296,7 @@ class Hub {
   OnSubscribed on_subscribed_;
   OnUserChange on_user_change_;
   std::function<bool(std::string_view)> is_pattern_;
-  std::set<std::string, std::less<>> patterns_;  // Names of local channels with a wildcard.
+  PatternSet patterns_;  // Names of local channels with a wildcard.
   OnChannelChange on_channel_change_;
   std::vector<std::function<void()>> on_room_;
   SubscriberLimit* limit_ = nullptr;

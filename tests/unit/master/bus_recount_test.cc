@@ -152,6 +152,18 @@ TEST_F(BusRecountTest, MembersAreToldAnewToEverybody) {
                                     testing::AnyOf("presence 9 list ada bob", "presence 9 list bob ada")));
 }
 
+TEST_F(BusRecountTest, WhereNobodyIsAnEmptyListIsTold) {
+  auto config = std::make_shared<config::Config>();
+  config->http.channels.push_back(std::make_shared<config::ChannelRules>(config::ChannelRules{.pattern = "room", .presence = true}));
+  bus_.follow(config);
+  kill_master();
+  know(kA, "room", 5, "epoch", 7);
+  end_account(kA);
+  end_account(kB);
+  turn(bus_);
+  EXPECT_THAT(read(kA), ElementsAre("recount", "recounted", "presence 8 list"));
+}
+
 TEST_F(BusRecountTest, AnInterestThatWasNotConfirmedIsConfirmed) {
   kill_master();
   workers_[kA]->send(ipc::Known{.confirmed = false, .channel = "new"});

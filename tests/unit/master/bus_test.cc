@@ -728,6 +728,39 @@ TEST_F(BusChannelsTest, APatternsSubscribersGetWhatFitsIt) {
   publish(b, "chat:2", "nobody");
   settle();
   EXPECT_EQ(a.seen.size(), 3u);
+  // What the rules become holds for who is there.
+  rules.pattern = "plain:*";
+  config = std::make_shared<config::Config>();
+  config->http.channels.push_back(std::make_shared<config::ChannelRules>(rules));
+  bus_.follow(config);
+  publish(a, "plain:1", "now");
+  settle();
+  EXPECT_EQ(b.seen.back(), "plain:1 2 now");
+}
+
+// As of somebody who reads a channel that is named like one with members.
+TEST_F(BusChannelsTest, AListThatBecomesEmptyIsToldWithoutEnd) {
+  config::ChannelRules rules;
+  rules.pattern = "room";
+  rules.presence = true;
+  rules.presence_limit = 1;
+  auto config = std::make_shared<config::Config>();
+  config->http.channels.push_back(std::make_shared<config::ChannelRules>(rules));
+  bus_.follow(config);
+  FakeWorker& a = add_worker(0);
+  a.channel.send(ipc::Interest{"room"});
+  for (const uint64_t uid : {1, 2}) {
+    const std::string user = std::to_string(uid);
+    a.channel.send(ipc::Join{.channel = "room", .is_member = true, .member = {.uid = uid, .user = user}});
+  }
+  settle();
+  EXPECT_THAT(a.seen, ElementsAre("interested room 0", "presence 1 #2"));
+  for (const uint64_t uid : {1, 2}) a.channel.send(ipc::Leave{uid, "room"});
+  while (a.seen.size() < 3) {  // Once a second, while it is counted.
+    loop_.run_turn(100);
+    settle();
+  }
+  EXPECT_EQ(a.seen.back(), "presence 2 list");
 }
 
 }  // namespace
