@@ -39,7 +39,8 @@ bool PresenceTable::enter(std::string_view name, const ipc::Member& member, uint
   User& user = channel.users[connection.user];
   if (is_new) user.joined_ms = wall_ms();
   ++user.connections;
-  const bool was_leaving = std::exchange(user.leaves_at_ms, 0) != 0;
+  const bool was_leaving = user.leaves_at_ms != 0;
+  if (was_leaving) await_no_leave(user);
   adjust_mode(*found);
   if (!quiet) note(*found, MemberEvent::Entered, is_new, connection);
   // Others have been told nothing of the connection that it had left with.
@@ -70,8 +71,23 @@ void PresenceTable::remove(Channels::value_type& entry, uint64_t uid, int64_t no
   user.left_ms = wall_ms();
   user.last = std::move(connection);
   if (channel.rules.leave_delay_ms == 0) return end_user(entry, found->first);
-  user.leaves_at_ms = now_ms + channel.rules.leave_delay_ms;
-  leaving_.emplace(user.leaves_at_ms, std::pair(entry.first, found->first));
+  await_leave(entry.first, found->first, user, now_ms + channel.rules.leave_delay_ms);
+}
+
+size_t PresenceTable::bytes_of(const User& leaving) {
+  return sizeof leaving + leaving.last.user.size() + leaving.last.info.size();
+}
+
+void PresenceTable::await_leave(const std::string& channel, const std::string& name, User& user, int64_t at_ms) {
+  user.leaves_at_ms = at_ms;
+  user.leaving = leaving_.emplace(at_ms, std::pair(channel, name));
+  leaving_bytes_ += bytes_of(user);
+}
+
+void PresenceTable::await_no_leave(User& user) {
+  leaving_bytes_ -= bytes_of(user);
+  leaving_.erase(user.leaving);
+  user.leaves_at_ms = 0;
 }
 
 void PresenceTable::end_user(Channels::value_type& entry, std::string_view name) {
@@ -88,15 +104,12 @@ void PresenceTable::end_user(Channels::value_type& entry, std::string_view name)
 }
 
 int64_t PresenceTable::expire(int64_t now_ms) {
-  while (!leaving_.empty() && leaving_.begin()->first <= now_ms) {
-    const auto [at_ms, whose] = *leaving_.begin();
-    leaving_.erase(leaving_.begin());
-    const auto channel = channels_.find(std::string_view(whose.first));
-    if (channel == channels_.end()) continue;
-    const auto user = channel->second.users.find(std::string_view(whose.second));
-    if (user == channel->second.users.end() || user->second.leaves_at_ms != at_ms) continue;
-    end_user(*channel, whose.second);
-    forget_if_empty(channel);
+  while (!leaving_.empty() && (leaving_.begin()->first <= now_ms || leaving_bytes_ > kLeavingBytesMax)) {
+    const auto [channel, user] = leaving_.begin()->second;
+    const auto found = channels_.find(std::string_view(channel));
+    await_no_leave(found->second.users.find(std::string_view(user))->second);
+    end_user(*found, user);
+    forget_if_empty(found);
   }
   return leaving_.empty() ? 0 : leaving_.begin()->first;
 }
@@ -142,15 +155,15 @@ void PresenceTable::adopt(std::string_view name, Connection connection, const St
   channel.rules = rules;
   User& user = channel.users[connection.user];
   user.joined_ms = stay.joined_ms;
+  if (user.leaves_at_ms != 0) await_no_leave(user);
   if (stay.leaves_at_ms == 0) {
     ++user.connections;
     ++members_;
     channel.connections[connection.uid] = std::move(connection);
-  } else {
-    user.leaves_at_ms = stay.leaves_at_ms;
+  } else if (user.connections == 0) {
     user.left_ms = stay.left_ms;
-    leaving_.emplace(stay.leaves_at_ms, std::pair(std::string(name), connection.user));
     user.last = std::move(connection);
+    await_leave(std::string(name), user.last.user, user, stay.leaves_at_ms);
   }
   if (channel.users.size() > channel.rules.limit) channel.listed = false;
 }

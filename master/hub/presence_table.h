@@ -5,6 +5,8 @@
 // Owner      Bus.
 // Thread     The master's only thread.
 // Limits     kMembersMax connections in all channels together; what workers say of themselves is bounded by messages.h.
+//            kLeavingBytesMax of users whose last connection is gone and who are waited for (presence_leave_delay): above it
+//            expire() lets those leave at once who would leave next.
 // Order      take_changes() yields what has changed since it was called last, channel by channel.
 #pragma once
 
@@ -25,6 +27,7 @@ namespace beamgate::master {
 class PresenceTable {
  public:
   static constexpr size_t kMembersMax = 8'000'000;
+  static constexpr size_t kLeavingBytesMax = size_t{128} << 20;
   static constexpr int64_t kCountMs = 1'000;  // Between two tellings of a channel that is counted, the list included.
 
   struct Rules {
@@ -121,10 +124,12 @@ class PresenceTable {
   void adopt_counted(std::string_view channel);
 
  private:
+  using Leaving = std::multimap<int64_t, std::pair<std::string, std::string>>;  // By time: channel and user.
   struct User {
     uint32_t connections = 0;
     int64_t joined_ms = 0;       // Unix time.
     int64_t leaves_at_ms = 0;    // Its last connection is gone, and it leaves then; 0: it is there.
+    Leaving::iterator leaving;   // Then.
     int64_t left_ms = 0;         // Unix time of that.
     Connection last;             // That connection.
   };
@@ -152,6 +157,9 @@ class PresenceTable {
   };
 
   void remove(Channels::value_type& entry, uint64_t uid, int64_t now_ms);
+  static size_t bytes_of(const User& leaving);
+  void await_leave(const std::string& channel, const std::string& name, User& user, int64_t at_ms);
+  void await_no_leave(User& user);  // It is waited for no longer.
   void end_user(Channels::value_type& entry, std::string_view user);
   void note(Channels::value_type& entry, ipc::MemberEvent event, bool whole_user, const Connection& connection);
   void adjust_mode(Channels::value_type& entry);
@@ -164,7 +172,8 @@ class PresenceTable {
   std::set<const Channels::value_type*, ByName> by_name_;  // The same, in the order of their names.
   size_t members_ = 0;
   std::vector<std::string> changed_;                              // Names of channels.
-  std::multimap<int64_t, std::pair<std::string, std::string>> leaving_;  // By time: channel and user.
+  Leaving leaving_;
+  size_t leaving_bytes_ = 0;
   OnUserChange on_user_change_;
 };
 

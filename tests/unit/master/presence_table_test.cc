@@ -92,6 +92,40 @@ TEST_F(PresenceTableTest, WhoIsBackInTimeWasNeverAway) {
   EXPECT_THAT(facts_, ElementsAre("+ada", "-ada"));
 }
 
+TEST_F(PresenceTableTest, NotMoreAreWaitedForThanThereIsRoomFor) {
+  rules_.leave_delay_ms = 3'600'000;
+  const std::string info(ipc::kMemberInfoBytesMax, 'i');
+  const uint64_t fit = PresenceTable::kLeavingBytesMax / (info.size() + 1'000);
+  for (uint64_t uid = 1; uid <= fit; ++uid) {
+    enter(uid, std::to_string(uid), 0, info);
+    leave(uid);
+    table_.expire(++now_ms_);
+  }
+  told();
+  EXPECT_EQ(table_.users("room"), fit);
+  for (uint64_t uid = fit + 1; uid <= fit + 1'000; ++uid) {
+    enter(uid, std::to_string(uid), 0, info);
+    leave(uid);
+    table_.expire(++now_ms_);
+  }
+  EXPECT_LT(table_.users("room"), fit + 1'000);
+  EXPECT_LE(table_.users("room") * info.size(), PresenceTable::kLeavingBytesMax);
+  EXPECT_THAT(facts_, Contains("-1")) << "who would have left next";
+  EXPECT_THAT(facts_, Not(Contains('-' + std::to_string(fit + 1'000))));
+}
+
+TEST_F(PresenceTableTest, WhoComesAndGoesIsWaitedForOnce) {
+  rules_.leave_delay_ms = 1'000;
+  for (uint64_t uid = 1; uid <= 5; ++uid) {
+    enter(uid, "ada");
+    leave(uid);
+    ++now_ms_;
+  }
+  EXPECT_EQ(table_.expire(now_ms_), now_ms_ + 999) << "the last time alone counts";
+  EXPECT_EQ(table_.expire(now_ms_ + 999), 0);
+  EXPECT_THAT(facts_, ElementsAre("+ada", "-ada"));
+}
+
 TEST_F(PresenceTableTest, AMoveToAnotherWorkerIsNoNews) {
   enter(1, "ada", 0);
   told();
