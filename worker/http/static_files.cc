@@ -80,6 +80,7 @@ bool locate_file(const config::Location& location, std::string_view path, std::s
   const bool prefix =
       location.match == config::LocationMatch::Prefix || location.match == config::LocationMatch::PrefixFinal;
   if (!prefix) return split_file(alias, root, relative);
+  if (!path.starts_with(location.pattern)) return false;
   std::string_view rest = path.substr(location.pattern.size());
   // "location /i { alias /data; }" means /i/x, and not /ix as "/datax".
   if (!alias.ends_with('/') && !rest.empty() && rest[0] != '/') return false;
@@ -104,6 +105,8 @@ void StaticFiles::handle(Exchange& exchange) {
   if (!reads && request.method != "POST") return refuse_method(exchange);
   std::string root;
   std::string relative;
+  // An alias stands in place of the location's pattern, which a path that "break" has brought here need not have.
+  if (request.in_place && !request.location->file.alias.empty()) return exchange.respond_status(500);
   if (request.path == "*" || !locate_file(*request.location, request.path, root, relative)) {
     return exchange.respond_status(404);
   }

@@ -9,9 +9,6 @@ namespace {
 bool exists(const config::Location& location, std::string_view path, bool wants_directory) {
   std::string root;
   std::string relative;
-  // An alias stands for the location's prefix; a name beside it has no file.
-  const bool aliased = !location.file.alias.empty();
-  if (aliased && !path.starts_with(location.pattern)) return false;
   if (!locate_file(location, path, root, relative)) return false;
   const Result<OpenedFile> file = open_beneath(root, relative);
   return file.ok() && file.value().directory() == wants_directory;

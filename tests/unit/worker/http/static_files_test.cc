@@ -44,6 +44,8 @@ class StaticFilesTest : public LayerTest {
         root + "; location / { root " + root + "; } location /alias/ { alias " + root +
         "/; } location /part { alias " + root +
         "/sub; }"
+        " location /moved/ { alias " + root +
+        "/; rewrite ^/moved/(.*)$ /$1 break; }"
         " location = /one { alias " +
         root + "/file.txt; } }");
     files_ = std::make_unique<StaticFiles>(*dispatcher_);
@@ -93,6 +95,13 @@ TEST_F(StaticFilesTest, FilesAndTheirTypes) {
   const std::string head = get("/file.txt", "", "HEAD");
   EXPECT_EQ(field(head, "Content-Length"), "10");
   EXPECT_EQ(body_of(head), "");
+}
+
+// The alias stands in place of a pattern that the path does not have any more, as in nginx.
+TEST_F(StaticFilesTest, AnAliasCantServeWhatBreakHasRewritten) {
+  EXPECT_EQ(status("/moved/file.txt"), 500);
+  EXPECT_EQ(status("/moved/a"), 500) << "shorter than the pattern";
+  EXPECT_EQ(status("/moved/moved/file.txt"), 500);
 }
 
 TEST_F(StaticFilesTest, OnlyGetAndHead) {
