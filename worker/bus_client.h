@@ -83,7 +83,10 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
   bool on_frame(const ipc::Frame& frame);
   void on_recount();
   bool is_poison() const;
-  bool room_for(size_t bytes) const { return !lost_ && outbox_.bytes() + bytes <= kQueueBytesMax; }
+  // An empty queue takes any, or what is larger would wait for ever.
+  bool room_for(size_t bytes) const {
+    return !lost_ && (outbox_.empty() || outbox_.bytes() + bytes <= kQueueBytesMax);
+  }
   void lose();
 
   UniqueFd socket_;
