@@ -35,6 +35,8 @@ void History::append(std::string_view text) {
   if (text.empty()) return;
   Head& ring = head();
   arena_.save(ring);
+  // Free room is written over without a word; what was part of the window must be found again.
+  const bool over_window = ring.size + text.size() > ring.capacity;
   if (text.size() >= ring.capacity) {
     text.remove_prefix(text.size() - ring.capacity);
     ring.begin = 0;
@@ -43,8 +45,7 @@ void History::append(std::string_view text) {
   // Writes behind the newest byte, over the oldest ones where there is no other room.
   const size_t at = (ring.begin + ring.size) % ring.capacity;
   const size_t first = std::min(text.size(), ring.capacity - at);
-  // Free room is written over without a word; what was part of the window must be found again.
-  if (ring.size + text.size() > ring.capacity) {
+  if (over_window) {
     arena_.save(bytes() + at, first);
     arena_.save(bytes(), text.size() - first);
   }

@@ -3,11 +3,14 @@
 #include "worker/ws/deflate.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <random>
 #include <string>
 #include <vector>
 
+#include "worker/record/journal.h"
 #include "worker/ws/history.h"
 
 namespace beamgate::ws {
@@ -248,6 +251,41 @@ TEST(History, KeepsTheLastBytesAtEverySize) {
     arena.release(ref);
   }
   EXPECT_EQ(arena.bytes_live(), 0u);
+}
+
+// As a successor finds it, whatever size the texts of the open step had.
+TEST(History, AStepThatIsTakenBackLeavesTheWindow) {
+  const UniqueFd file(memfd_create("arena", MFD_CLOEXEC));
+  Arena arena = Arena::map(UniqueFd(dup(file.get())), 1).value();
+  std::minstd_rand random(5);
+  const auto text = [&random](size_t most) {
+    std::string out(random() % most, '\0');
+    for (char& c : out) c = static_cast<char>(random());
+    return out;
+  };
+  record::Ref ref = record::kNull;
+  History history(arena, ref, 9);
+  const auto window = [&history] {
+    std::string out(history.size(), '\0');
+    history.copy_to(out);
+    return out;
+  };
+  {
+    const record::Step step(arena);
+    ASSERT_TRUE(history.reserve(512));
+    history.append(text(700));
+  }
+  for (int round = 0; round < 300; ++round) {
+    const std::string before = window();
+    const record::Step step(arena);
+    for (size_t texts = 1 + random() % 3; texts > 0; --texts) history.append(text(round % 2 == 0 ? 200 : 2'000));
+    if (round % 3 == 0) continue;  // It stays.
+    Arena after = Arena::open(UniqueFd(dup(file.get()))).value();
+    std::vector<uint32_t> slots;
+    ASSERT_TRUE(after.undo(slots));
+    ASSERT_EQ(window(), before) << round;
+  }
+  arena.release(ref);
 }
 
 }  // namespace
