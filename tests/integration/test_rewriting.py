@@ -87,7 +87,9 @@ class Rewriting(beamgate.TestCase):
             location / { return 404; }
             """, ["/old/a", "/old/a?x=1", "/old/%20a%2Fb", "/gone?x=1", "/moved/a%20b?x", "/args?y", "/noargs?y", "/args",
                   "/inner/a?b", "/stay/a%20b?c=d", "/on/a", "/on/xa", "/loop/a", "/query/a&b=c%20d", "/away/a%20b?q",
-                  "/nothing", ("POST", "/stay/p", None, b"body"), ("HEAD", "/old/a")])
+                  "/nothing", ("POST", "/stay/p", None, b"body"), ("HEAD", "/old/a"),
+                  # What was encoded in the path stays part of it.
+                  "/old/a%3Fadmin=1", "/old/a%3fadmin=1?x=2", "/stay/a%3Fb%23c%25", "/inner/q%3Fx?y=1", "/query/a%3Fb"])
 
     def test_returns_and_conditions(self):
         self.assert_same("""
@@ -131,12 +133,14 @@ class Rewriting(beamgate.TestCase):
             location / { try_files $uri $uri/ /front?uri=$uri&$args; }
             location /front { return 200 "front $args"; }
             location /strict/ { alias {root}/; try_files $uri =404; }
+            location /aliased/ { alias {root}/; rewrite ^/aliased/(.*)$ /$1 break; }
             location /status/ { try_files $uri =410; }
             location /named/ { try_files /none @application; }
             location /spaced { try_files "/a b.txt" =404; }
             location /page/ { try_files $uri /404.html; }
             location @application { proxy_pass {origin}; }
             """, ["/file.txt", "/dir/", "/dir", "/none?x=1", "/a%20b.txt", "/strict/file.txt", "/strict/none", "/strict/../file.txt",
+                  "/aliased/file.txt", "/aliased/f",
                   "/status/x", "/named/x?y=1", ("POST", "/named/x", None, b"posted"), "/spaced", "/page/x",
                   ("HEAD", "/file.txt")])
 

@@ -103,21 +103,27 @@ void append_encoded(std::string_view text, const Request& request, std::string& 
   }
 }
 
+struct Replaced {
+  std::string text;
+  size_t question = std::string::npos;  // Where the configuration's own "?" is; one in a value separates nothing.
+};
+
 // The replacement's text.  Captures come from the path, which is decoded: behind a "?", and in all of a redirect,
 // they are encoded again.
-std::string expand_replacement(const Rewrite& rewrite, const config::Captures& groups, bool redirect, const Run& run) {
-  std::string out;
-  bool encode = redirect;
+Replaced expand_replacement(const Rewrite& rewrite, const config::Captures& groups, bool redirect, const Run& run) {
+  Replaced out;
   for (const config::Template::Part& part : rewrite.replacement.parts()) {
+    const bool encode = redirect || out.question != std::string::npos;
     if (!part.variable) {
-      out += part.text;
-      encode = encode || part.text.find('?') != std::string::npos;
+      const size_t question = part.text.find('?');
+      if (!encode && question != std::string::npos) out.question = out.text.size() + question;
+      out.text += part.text;
     } else if (encode && is_capture(part.text, groups)) {
       std::string_view captured;
       static_cast<void>(groups.find(part.text, captured));
-      append_encoded(captured, run.request, out);
+      append_encoded(captured, run.request, out.text);
     } else {
-      append_variable(part.text, {run.request, run.record}, out);
+      append_variable(part.text, {run.request, run.record}, out.text);
     }
   }
   return out;
@@ -147,10 +153,9 @@ Direction run_rewrite(const Rewrite& rewrite, Run& run) {
   append_captures(*rewrite.regex, groups, run.request.captures);
   const bool redirect =
       is_absolute(rewrite.replacement) || rewrite.flag == Rewrite::Flag::Redirect || rewrite.flag == Rewrite::Flag::Permanent;
-  std::string target = expand_replacement(rewrite, groups, redirect, run);
+  auto [target, question] = expand_replacement(rewrite, groups, redirect, run);
   if (target.size() > kPathBytesMax) return {Next::Failed};
   if (redirect) return redirect_to(rewrite, std::move(target), run);
-  const size_t question = target.find('?');
   std::string args = question == target.npos ? std::string() : target.substr(question + 1);
   target.resize(std::min(question, target.size()));
   if (rewrite.keep_args && !run.request.query.empty()) {
