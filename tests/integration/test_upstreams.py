@@ -148,6 +148,18 @@ class NextUpstream(UpstreamCase):
         self.assertEqual(http_client.get(address, "/", timeout=30).text, "good")
         self.assertEqual(self.states(address)[silent.address], "aside")
 
+    def test_an_upload_goes_on_over_a_kept_connection(self):
+        """Nothing of it was sent where nobody listens; the next server's connection is there already, and idle."""
+        held, dead = backend.unused_address()
+        self.addCleanup(held.close)
+        well = self.backend(Reply(200, "taken"))
+        _, address = self.upstream([f"{dead} max_fails=0", well.address])
+        body = bytes(300_000)
+        for _ in range(6):  # Either server is the first one's turn.
+            self.assertEqual(http_client.get(address, "/warm").status, 200)
+            self.assertEqual(http_client.request(address, "POST", "/upload", body=body).text, "taken")
+        self.assertEqual([len(one.body) for one in well.requests if one.path == "/upload"], [len(body)] * 6)
+
     def test_how_many_servers_are_tried(self):
         for option, tried in (("", 3), ("proxy_next_upstream_tries 2;", 2), ("proxy_next_upstream_tries 1;", 1)):
             origins = [self.backend(Reply(503, "busy")) for _ in range(3)]

@@ -80,7 +80,8 @@ void ProxyLeg::detach() {
 
 // --- Finding a server.
 
-// Ends with a connection, connected or on its way, or with the failure of the exchange.
+// Ends with a connection, connected or on its way, or with the failure of the exchange.  Last in its caller: a body that
+// waited for the connection before may come from within.
 void ProxyLeg::connect() {
   while (!is_over() && connection_ == nullptr && exchange() != nullptr) {
     if (peer_ == nullptr) {
@@ -94,6 +95,7 @@ void ProxyLeg::connect() {
     }
     if ((may_reuse_ && !fresh_only_ && take_idle()) || open_fresh()) send_request();
   }
+  if (connection_ != nullptr && !connection_->is_connecting()) resume_body();
 }
 
 void ProxyLeg::take_peer(Peer& peer, int64_t now_ms) {
