@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/base/descriptor_room.h"
+
 namespace beamgate::http {
 namespace {
 
@@ -40,7 +42,12 @@ Result<OpenedFile> inspect(UniqueFd fd) {
 }
 
 UniqueFd open_root(const std::string& root) {
-  return UniqueFd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (fd.valid() && descriptors_above(fd.get()) < descriptors_kept() / 2) {
+    fd.reset();
+    errno = EMFILE;
+  }
+  return fd;
 }
 
 UniqueFd open_kernel_checked(int root, const std::string& relative) {

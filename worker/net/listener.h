@@ -2,8 +2,8 @@
 //
 // Owner      Worker, one per inherited socket.  The socket is this worker's own SO_REUSEPORT socket; the
 //            master holds it too, so closing it here resets nobody.
-// Limits     Without room for a connection, or without a free descriptor, accepting pauses and the kernel
-//            queues; the worker starts it again when a connection has gone.
+// Limits     Without room for a connection, or with few free descriptors (descriptor_room.h), accepting pauses and the
+//            kernel queues; the worker starts it again when there is room.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class Listener final : public PollTarget {
 
   uint32_t id() const { return id_; }
   int fd() const { return socket_.get(); }
-  void start();  // Idempotent, as is pause().
+  void start();  // Idempotent, as is pause(); without room for descriptors nothing comes of it.
   void pause();
 
   void on_ready(uint64_t token, uint32_t events) override;
@@ -32,12 +32,16 @@ class Listener final : public PollTarget {
  private:
   static constexpr int kAcceptsPerTurn = 64;
 
+  bool has_descriptors() const;
+  void pause_for_descriptors();
+
   const uint32_t id_;
   UniqueFd socket_;
   Poller& poller_;
   Connections& connections_;
   metrics::Page& metrics_;
   bool started_ = false;
+  bool short_of_descriptors_ = false;
 };
 
 }  // namespace beamgate::net

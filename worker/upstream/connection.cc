@@ -4,6 +4,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
+#include "common/base/descriptor_room.h"
+
 namespace beamgate::upstream {
 
 Result<std::unique_ptr<Connection>> Connection::open(const config::Address& address, net::Poller& poller,
@@ -11,6 +15,10 @@ Result<std::unique_ptr<Connection>> Connection::open(const config::Address& addr
                                                      const tls::Target& target) {
   const int family = address.storage.ss_family;
   UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.valid() && descriptors_above(socket.get()) < descriptors_kept() / 2) {
+    socket.reset();
+    errno = EMFILE;
+  }
   if (!socket.valid()) return system_error("can't make a socket");
   if (family != AF_UNIX) {
     const int on = 1;

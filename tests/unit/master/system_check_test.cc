@@ -35,19 +35,19 @@ TEST(SystemCheck, AMachineWithEnoughIsLetAlone) {
 
 TEST(SystemCheck, OpenFiles) {
   SystemFigures few = kPlenty;
-  few.files = 10'019;
+  few.files = 10'083;
   EXPECT_THAT(warnings(kPlain, few),
-              ElementsAre(AllOf(HasSubstr("worker_connections 10000"), HasSubstr("RLIMIT_NOFILE is 10019"))));
-  few.files = 10'020;
+              ElementsAre(AllOf(HasSubstr("worker_connections 10000"), HasSubstr("RLIMIT_NOFILE is 10083"))));
+  few.files = 10'084;
   EXPECT_THAT(warnings(kPlain, few), IsEmpty());
-  EXPECT_THAT(warnings(kProxy, few), ElementsAre(HasSubstr("may take 20020 open files")));
+  EXPECT_THAT(warnings(kProxy, few), ElementsAre(HasSubstr("may take 20084 open files")));
   EXPECT_THAT(warnings("worker_rlimit_nofile 30000; " + kProxy, few),
-              ElementsAre(HasSubstr("LimitNOFILE"), HasSubstr("RLIMIT_NOFILE is 10020")));
+              ElementsAre(HasSubstr("LimitNOFILE"), HasSubstr("RLIMIT_NOFILE is 10084")));
   few.may_raise_files = true;
   EXPECT_THAT(warnings("worker_rlimit_nofile 30000; " + kProxy, few), IsEmpty());
   EXPECT_THAT(warnings("worker_rlimit_nofile 2000000; " + kPlain, few), ElementsAre(HasSubstr("fs.nr_open allows: 1048576")));
   few.files_of_system = 40'000;
-  EXPECT_THAT(warnings(kPlain, few), ElementsAre(AllOf(HasSubstr("40080"), HasSubstr("fs.file-max is 40000"))));
+  EXPECT_THAT(warnings(kPlain, few), ElementsAre(AllOf(HasSubstr("40336"), HasSubstr("fs.file-max is 40000"))));
 }
 
 TEST(SystemCheck, Backlog) {
