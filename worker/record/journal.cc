@@ -32,6 +32,8 @@ void Journal::give_back() {
 }
 
 bool Journal::undo(size_t mapped_bytes, const std::function<void(uint64_t, uint64_t)>& restored) {
+  // Half of a step would be worse than none.  A commit empties the log first.
+  if (head_->overflow != 0 && head_->bytes > 0) return false;
   std::vector<uint64_t> entries;
   bool sane = head_->bytes <= kBytesMax;
   const uint64_t end = sane ? head_->bytes : 0;

@@ -10,7 +10,7 @@
 // disk, since a process that is killed loses no store it has made.)
 // Owner      Arena.
 // Thread     Worker loop thread only.
-// Limits     kBytesMax of saved bytes; a step that saves more can't be taken back (undoable() is false).
+// Limits     kBytesMax of saved bytes; a step that saves more can't be taken back.
 #pragma once
 
 #include <algorithm>
@@ -100,9 +100,8 @@ class Journal {
   void close_doomed();
 
   // --- For a successor, over the arena of the dead.
-  bool undoable() const { return head_->overflow == 0; }
   // Puts everything back, newest first, and calls restored(offset, bytes) for each piece.  False: the log itself
-  // makes no sense; as much as did was put back.
+  // makes no sense, and as much as did was put back; or the step has saved more than it holds, and nothing was.
   bool undo(size_t mapped_bytes, const std::function<void(uint64_t offset, uint64_t bytes)>& restored);
 
  private:

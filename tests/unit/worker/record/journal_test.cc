@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <random>
+#include <utility>
 
 #include "worker/record/arena.h"
 #include "worker/record/record.h"
@@ -187,6 +188,28 @@ TEST_F(JournalTest, SurvivesDamage) {
     page[hit] = 0;
     ASSERT_EQ(pwrite(file_.get(), page + 32, 64, 32), 64);
   }
+}
+
+// A log that ends before its step does would put back one half of it.
+TEST(JournalLimits, AStepThatHasSavedMoreThanTheLogHoldsIsNotTakenBack) {
+  uint64_t base[2] = {1, 2};
+  char log[256] = {};
+  Journal::Head head;
+  Journal journal(&head, log, reinterpret_cast<char*>(base));
+  journal.begin();
+  journal.save(base[0]);
+  base[0] = 10;
+  const uint64_t saved = std::exchange(head.bytes, Journal::kBytesMax);
+  journal.save(base[1]);
+  base[1] = 20;
+  head.bytes = saved;
+  size_t restored = 0;
+  EXPECT_FALSE(journal.undo(sizeof base, [&](uint64_t, uint64_t) { ++restored; }));
+  EXPECT_EQ(restored, 0u);
+  EXPECT_EQ(base[0], 10u);
+  journal.end();
+  EXPECT_TRUE(journal.undo(sizeof base, [&](uint64_t, uint64_t) { ++restored; })) << "the commit has emptied it";
+  EXPECT_EQ(restored, 0u);
 }
 
 TEST_F(JournalTest, NoReferenceIsTrusted) {
