@@ -28,9 +28,6 @@ class PidFile {
   // As read(), but NotFound also when that process does not live or is another program.
   static Result<pid_t> read_living(const std::string& path, const std::string& program);
 
-  // A forked child must not remove its parent's file.
-  void disown() { path_.clear(); }
-
  private:
   explicit PidFile(std::string path) : path_(std::move(path)) {}
 

@@ -56,7 +56,6 @@ class Resize {
 
   void settle();
   void move_all();
-  void depart(uint16_t slot);
   void balance();
   void send(const Share& share, ipc::MoveScope scope);
   void on_end(const Share& share, ipc::MoveScope scope, const MoveEnd& end);

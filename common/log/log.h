@@ -79,7 +79,6 @@ class Log {
   // Called for each line that was written, with what stands behind its head.
   void set_on_line(std::function<void(Level, std::string_view text)> on_line) { on_line_ = std::move(on_line); }
 
-  void set_role(std::string role) { role_ = std::move(role); }
   bool enabled(Level level) const { return level <= level_; }
 
   void write(Level level, const char* event, Fields fields = {});

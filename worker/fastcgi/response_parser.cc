@@ -186,7 +186,6 @@ void ResponseParser::add_body(std::span<char> part, std::span<char> bytes) {
 }
 
 void ResponseParser::end_request() {
-  app_status_ = load_be<uint32_t>(end_bytes_);
   const auto protocol_status = static_cast<uint8_t>(end_bytes_[4]);
   const bool cut_short = length_left_ != UINT64_MAX && length_left_ > 0 && may_have_body();
   if (state_ == State::Body && protocol_status == kRequestComplete && !cut_short) {

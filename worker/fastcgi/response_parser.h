@@ -40,7 +40,6 @@ class ResponseParser final : public http::ResponseReader {
   std::string take_errors() override { return std::exchange(errors_, {}); }
   bool reusable() const override { return state_ == State::Complete && !surplus_ && padding_left_ == 0; }
   Failure failure() const override { return failure_; }
-  uint32_t app_status() const { return app_status_; }  // After Complete.
 
  private:
   size_t take_header(std::string_view bytes);
@@ -69,7 +68,6 @@ class ResponseParser final : public http::ResponseReader {
   size_t content_left_ = 0;
   size_t padding_left_ = 0;
   char end_bytes_[kEndRequestBytes];
-  uint32_t app_status_ = 0;
 
   std::string head_text_;
   size_t line_at_ = 0;  // Start of the first line in head_text_ that is not complete.

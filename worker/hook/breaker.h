@@ -30,7 +30,6 @@ class Breaker {
   void on_cancelled(int64_t now_ms);
 
   State state() const { return state_; }
-  int64_t reopens_at_ms() const { return probe_at_ms_; }  // In Open: when the next call may start.
   void configure(uint32_t failures_max, int64_t cooldown_ms);
 
  private:

@@ -2,7 +2,7 @@
 //
 // Owner      A response's writer, as a value member; it holds a stream only from begin() to the body's end.
 // Thread     Worker loop thread only.
-// Limits     GzipStream::kStreamBytes while active.  Without one the response goes uncompressed.
+// Limits     A GzipStream while active.  Without one the response goes uncompressed.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Gzip stream: one response body being compressed, with zlib.
 //
 // Owner      GzipBody of a session; GzipStreams keeps those that wait for the next.
-// Limits     kStreamBytes of memory for each body that is being compressed: zlib's window of 32 KiB and its tables.
+// Limits     268 KiB of memory for each body that is being compressed: zlib's window of 32 KiB and its tables.
 //            The output is handed on in pieces of kPieceBytes.
 // Thread     Worker loop thread only.
 #pragma once
@@ -18,7 +18,6 @@ namespace beamgate::http {
 class GzipStream {
  public:
   static constexpr size_t kPieceBytes = 16 << 10;
-  static constexpr size_t kStreamBytes = 268 << 10;
   // Flush: all that was given comes out, for somebody who waits for it.
   enum class Then : uint8_t { More, Flush, Finish };
 

@@ -35,8 +35,6 @@ class HeadScan {
   // `bytes` are everything from the start of the head; what was there before has not changed.
   Progress advance(std::string_view bytes, const HeadLimits& limits);
 
-  bool started() const { return scanned_ > 0; }
-
  private:
   Progress end_line(std::string_view bytes, size_t line_end, const HeadLimits& limits);
   uint16_t oversize(size_t line_bytes, size_t head_bytes, const HeadLimits& limits) const;

@@ -235,7 +235,7 @@ size_t HttpLayer::take_head(Record& record, std::string_view bytes) {
   }
   if (kept != scans_.end()) scans_.erase(kept);
   if (progress.kind == HeadScan::Progress::Kind::Bad) {
-    refuse_head(record, bytes.substr(0, 0), progress.status);
+    refuse_head(record, progress.status);
     return bytes.size();
   }
   const std::string_view head = bytes.substr(progress.head_start, progress.head_end - progress.head_start);
@@ -264,9 +264,9 @@ void HttpLayer::start_exchange(Record& record, std::string_view head, uint32_t f
 }
 
 // There is no request to speak of, but an answer, and a line in the log.
-void HttpLayer::refuse_head(Record& record, std::string_view bytes, uint16_t status) {
+void HttpLayer::refuse_head(Record& record, uint16_t status) {
   metrics_.add(Metric::HttpRequests);
-  Session& session = make_session(connections_.id_of(record), bytes);
+  Session& session = make_session(connections_.id_of(record), {});
   Request& request = session.request_to_fill();
   dispatcher_.introduce(request, record);
   session.refuse(status);
@@ -299,7 +299,7 @@ void HttpLayer::on_deadline(Record& record) {
     metrics_.add(Metric::ClosesSendTimeout);
     return connections_.close_now(record);
   }
-  if (record.carry_bytes > 0) return refuse_head(record, {}, 408);
+  if (record.carry_bytes > 0) return refuse_head(record, 408);
   if (connections_.handshaking(record)) {
     on_insecure(record, {tls::HandshakeFailure::Kind::Timeout, "it was not completed in time"});
   } else if (record.keepalive_count == 0) {

@@ -4,8 +4,7 @@
 //            request is only its record, and can be moved.
 // Thread     Worker loop thread only.
 // Order      Strictly one exchange at a time on a connection: pipelined requests wait, unread or as carry.
-// Limits     HeadLimits of the listen's default server (414, 431); header_timeout (408, or a silent close
-// when
+// Limits     HeadLimits of the listen's default server (414, 431); header_timeout (408, or a silent close when
 //            nothing has come); kOutboundBytesMax queued; kPipelinedPerTurn requests in one loop turn.
 #pragma once
 
@@ -76,7 +75,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   void keep_scan(record::Record& record, const HeadScan& scan, bool first_bytes,
                  const config::Server& server);
   void start_exchange(record::Record& record, std::string_view head, uint32_t field_lines);
-  void refuse_head(record::Record& record, std::string_view bytes, uint16_t status);
+  void refuse_head(record::Record& record, uint16_t status);
   void wait_for_request(record::Record& record, const config::Location& location);
 
   net::Connections& connections_;

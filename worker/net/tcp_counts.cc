@@ -15,7 +15,7 @@ namespace {
 
 // include/net/tcp_states.h
 enum TcpState : uint8_t {
-  kEstablished = 1, kFinWait1 = 4, kFinWait2 = 5, kTimeWait = 6, kClose = 7, kCloseWait = 8, kLastAck = 9, kClosing = 11,
+  kFinWait1 = 4, kFinWait2 = 5, kTimeWait = 6, kClose = 7, kCloseWait = 8, kLastAck = 9, kClosing = 11,
 };
 
 bool peer_has_finished(uint8_t state) {
