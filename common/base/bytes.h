@@ -1,6 +1,4 @@
-// Bytes: fixed-width integers in a named byte order, hex, and small text helpers.
-//
-// Bytes that are read travel as std::string_view, bytes that are written as std::span<char>.
+// Bytes: fixed-width integers in a named byte order, hex, ASCII words and decimals, and a hash that is stable.
 #pragma once
 
 #include <bit>

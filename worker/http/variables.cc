@@ -333,12 +333,12 @@ std::string hostname() {
   return name;
 }
 
-// One row per variable, sorted by name.
 const char* protocol_of(const Request& request) {
   if (request.http2) return "HTTP/2.0";
   return request.version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
+// One row per variable, sorted by name.
 constexpr Row kRows[] = {
     {"args", [](const Scope& s, std::string& out) { out += s.request.query; }},
     {"binary_remote_addr", append_binary_address},

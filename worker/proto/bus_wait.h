@@ -1,6 +1,6 @@
 // Bus wait: who goes on publishing when the bus has room again.
 //
-// Owner      Raw.
+// Owner      Whatever publishes or subscribes for clients has one of its own, as a value member.
 // Thread     Worker loop thread only.
 // Limits     A connection waits at most once; its reads are paused (kPauseBus) meanwhile, so there are at most
 //            as many waiting as connections, plus those that went away while they waited.

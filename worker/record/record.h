@@ -132,11 +132,11 @@ struct alignas(64) Record {
   uint8_t peer_address[16] = {}; // IPv6, or IPv4 in the first four bytes.
   uint16_t peer_port = 0;
   uint8_t peer_family = 0;       // AF_INET, AF_INET6, AF_UNIX.
-  uint8_t wheel_armed = 0;
+  uint8_t unused = 0;
   Ref user = kNull;              // Text blocks (text_block.h).
   Ref app_state = kNull;
   Ref handshake = kNull;         // What webhooks need of the upgrade request.
-  Ref subscriptions = kNull;     // hub/subscriptions.h
+  Ref subscriptions = kNull;     // Hub::Subscription, hub/hub_parts.h.
   Ref hook_head = kNull;         // Messages for the application, oldest first; the first may be in flight.
   Ref hook_tail = kNull;
 
@@ -153,7 +153,7 @@ struct alignas(64) Record {
   uint32_t address_entry = UINT32_MAX;  // Where the node counts this client's address (ipc::AddressTable).
   // While it is frozen: where its fate is written, for a successor too (move/decisions.h).
   uint32_t move_page = 0;        // Descriptor of the page of decisions, plus 1.
-  uint32_t move_place = 0;       // MovePlace, net/connections.h.
+  uint32_t move_place = 0;       // See net::kPlaceArriving.
   Ref tls = kNull;                  // tls_state.h
   Ref extras = kNull;               // What only few connections have: extras.h.
 #ifdef BEAMGATE_RECORD_PADDING
