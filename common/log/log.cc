@@ -9,6 +9,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/printable.h"
 
 namespace beamgate::log {
 namespace {
@@ -17,34 +18,19 @@ constexpr size_t kLineBytesMax = 2048;
 constexpr std::string_view kConnection = "connection";
 constexpr const char* kLevelNames[] = {"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"};
 
-bool needs_quotes(std::string_view value) {
-  if (value.empty()) return true;
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= ' ' || byte == '"' || byte == '\\' || byte == 0x7f) return true;
-  }
-  return false;
-}
-
+// Whatever clients have chosen of it: a line stays one, and a terminal only shows it.
 void append_value(std::string& out, std::string_view value) {
-  if (!needs_quotes(value)) {
+  if (!value.empty() && value.find_first_of(" \"\\") == value.npos && is_printable(value)) {
     out += value;
     return;
   }
-  out += '"';
+  std::string quoted;
   for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < ' ' || byte == 0x7f) {
-      char escaped[8];
-      snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      out += escaped;
-    } else {
-      out += c;
-    }
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
   }
+  out += '"';
+  out += printable(quoted);
   out += '"';
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/printable.h"
 #include "common/json/value.h"
 #include "master/ctl/control_client.h"
 #include "master/ctl/figures.h"
@@ -30,22 +31,6 @@ int fail(const std::string& text) {
 }
 
 void print(std::string_view text) { fwrite(text.data(), 1, text.size(), stdout); }
-
-// What a terminal shows as it is; clients choose such texts.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    char escaped[8];
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
-      snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      out += escaped;
-    }
-  }
-  return out;
-}
 
 std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
 

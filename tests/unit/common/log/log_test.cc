@@ -51,6 +51,13 @@ TEST_F(LogTest, ALineSaysWhenWhoAndWhat) {
   EXPECT_EQ(lines(), 1u);
 }
 
+TEST_F(LogTest, AValueIsQuotedWhereItWouldBeMoreThanText) {
+  log_.warn("names", {{"plain", "M\xc3\xbcnchen"}, {"empty", ""}, {"c1", "\xc2\x9b" "31m"}, {"bytes", "a\xff\x7f"},
+                      {"both", "\\x9b\x9b"}});
+  EXPECT_THAT(logged(), HasSubstr(" plain=M\xc3\xbcnchen empty=\"\" c1=\"\\xc2\\x9b31m\" bytes=\"a\\xff\\x7f\""
+                                  " both=\"\\\\x9b\\x9b\"\n"));
+}
+
 TEST_F(LogTest, TheSameLineIsSaidAFewTimesAndThenCounted) {
   for (int i = 0; i < 100; ++i) log_.error("disk_full", {{"path", "x"}});
   EXPECT_EQ(lines(), Log::kSameMax);
