@@ -108,7 +108,7 @@ class FastcgiCaller::Call final : public Transfer {
 
   void on_ready(uv::PollWatcher::Ready ready) {
     if (!connected_ && !finish_connect()) return;
-    if (ready.writable && !send()) return;
+    if (ready.writable) send();
     if (ready.readable) receive();
   }
 
@@ -124,8 +124,8 @@ class FastcgiCaller::Call final : public Transfer {
     return true;
   }
 
-  // False: it has ended.  That the server reads no more is no end: its answer may be there.
-  bool send() {
+  // That the server reads no more is no end: its answer may be there.
+  void send() {
     while (sent_ < request_.size() && !send_broken_) {
       const ssize_t sent =
           ::send(socket_.get(), request_.data() + sent_, request_.size() - sent_, MSG_NOSIGNAL);
@@ -138,7 +138,6 @@ class FastcgiCaller::Call final : public Transfer {
       }
     }
     watcher_->watch(true, sent_ < request_.size() && !send_broken_);
-    return true;
   }
 
   void receive() {
