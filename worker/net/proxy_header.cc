@@ -38,7 +38,7 @@ bool take_word(std::string_view& rest, bool last, std::string_view& word) {
 
 bool read_address(int family, std::string_view word, Endpoint& out) {
   char text[INET6_ADDRSTRLEN] = {};
-  if (word.size() >= sizeof text) return false;
+  if (word.size() >= sizeof text || word.find('\0') != word.npos) return false;  // inet_pton() stops at a NUL.
   memcpy(text, word.data(), word.size());
   out.family = static_cast<uint8_t>(family);
   return inet_pton(family, text, out.address) == 1;

@@ -70,6 +70,8 @@ TEST(ProxyHeader, EveryAcceptedFormOfVersion1HasItsRefusedTwin) {
       "PROXY \r\n",                                "PROXY UNKNOWNX\r\n",
       " PROXY UNKNOWN\r\n",                        "GET / HTTP/1.1\r\n",
       "PROXY UNKNOWN " + std::string(100, 'x') + "\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 4096 8\0\r\n"s,
+      "PROXY TCP4 1.2.3.4\0 5.6.7.8 4096 80\r\n"s, "PROXY TCP4 1.2.3.4\0x 5.6.7.8 4096 80\r\n"s,
+      "PROXY TCP4 1.2.3.4 5.6.7.8\0x 4096 80\r\n"s, "PROXY TCP6 ::1 ::2\0x 4096 80\r\n"s,
   };
   for (const std::string& header : bad) EXPECT_EQ(kind_of(header), Kind::Malformed) << header;
   EXPECT_EQ(kind_of("PROXY UNKNOWN " + std::string(107 - 16, 'x') + "\r\n"), Kind::Complete) << "107 bytes";
