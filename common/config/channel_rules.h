@@ -21,5 +21,10 @@ inline constexpr int64_t kCacheChannelTtlMs = 30 * 60 * 1'000;
 
 // Where publications for one user go: Pusher's name for it.
 inline constexpr std::string_view kUserChannelPrefix = "#server-to-user-";
+// Between that and the user: where those who watch the user are told whether it is online.
+inline constexpr std::string_view kWatchPrefix = "#watch-";
+
+// Of Pusher's channels whose subscribers know of each other.
+inline constexpr std::string_view kPresencePrefix = "presence-";
 
 }  // namespace beamgate::config

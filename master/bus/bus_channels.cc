@@ -233,7 +233,7 @@ void Bus::tell_all_presence() {
 
 // Of the Pusher protocol, where the name says so.
 bool Bus::is_presence_channel(std::string_view name) const {
-  return config_ && config::name_in_app(config_->http, name).starts_with("presence-");
+  return config_ && config::name_in_app(config_->http, name).starts_with(config::kPresencePrefix);
 }
 
 void Bus::on_user_change(const PresenceTable::UserChange& change) {
@@ -244,7 +244,8 @@ void Bus::on_user_change(const PresenceTable::UserChange& change) {
 // Somebody wants to know whether this user is online: worker/proto/pusher/watchlist.h.
 bool Bus::is_watched(const ipc::UserChange& change) const {
   if (!change.channel.starts_with(config::kUserChannelPrefix)) return false;
-  const HubChannel* watch = channels_.find(std::string(config::kUserChannelPrefix).append("#watch-").append(change.user));
+  const HubChannel* watch =
+      channels_.find(std::string(config::kUserChannelPrefix).append(config::kWatchPrefix).append(change.user));
   return watch != nullptr && !watch->interested.empty();
 }
 

@@ -47,7 +47,7 @@ Info parse_info(std::string_view list) {
 }
 
 void ChannelCalls::list(const config::App& app, std::string_view prefix, const Info& info, Done done) {
-  if (info.user_count && !prefix.starts_with("presence-")) {
+  if (info.user_count && !prefix.starts_with(config::kPresencePrefix)) {
     return done(Answer::failed(400, "user_count is for presence channels: filter_by_prefix has to begin with presence-."));
   }
   json::Value params;

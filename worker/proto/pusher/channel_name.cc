@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/config/channel_rules.h"
 #include "worker/hub/hub.h"
 
 namespace beamgate::pusher {
@@ -36,7 +37,7 @@ std::optional<ChannelName> parse_channel(std::string_view name, size_t bytes_max
     out.kind = ChannelKind::Encrypted;
   } else if (take(name, "private-")) {
     out.kind = ChannelKind::Private;
-  } else if (take(name, "presence-")) {
+  } else if (take(name, config::kPresencePrefix)) {
     out.kind = ChannelKind::Presence;
   }
   out.cache = name.starts_with("cache-");

@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "common/config/channel_rules.h"
 #include "common/crypto/crypto.h"
 
 namespace beamgate::pusher {
@@ -85,7 +86,7 @@ std::string publication_frame(std::string_view channel, ipc::PayloadKind kind, s
                               const ipc::Origin& origin) {
   if (is_reserved_event(origin.event)) return {};
   const std::string_view event = origin.event.empty() ? std::string_view("message") : origin.event;
-  const bool by_member = event.starts_with("client-") && channel.starts_with("presence-");
+  const bool by_member = event.starts_with("client-") && channel.starts_with(config::kPresencePrefix);
   const std::string_view user = by_member ? origin.user : std::string_view();
   if (kind == ipc::PayloadKind::Binary) return event_frame(event, channel, crypto::base64_encode(payload), user);
   return event_frame(event, channel, payload, user);

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "common/config/channel_rules.h"
 #include "worker/hub/hub.h"
 #include "worker/net/connections.h"
 #include "worker/proto/pusher/frames.h"
@@ -9,7 +10,7 @@
 namespace beamgate::pusher {
 namespace {
 
-constexpr std::string_view kWatch = "#watch-";
+using config::kWatchPrefix;
 
 // Nothing for what is no list of users, or a list that is too long.
 std::optional<std::vector<std::string>> read_list(std::string_view prefix, const json::Value& list) {
@@ -27,12 +28,12 @@ std::optional<std::vector<std::string>> read_list(std::string_view prefix, const
 
 }  // namespace
 
-std::string watch_channel(std::string_view user) { return hub::user_channel(std::string(kWatch).append(user)); }
+std::string watch_channel(std::string_view user) { return hub::user_channel(std::string(kWatchPrefix).append(user)); }
 
 std::string_view watched_user(std::string_view channel) {
   if (!channel.starts_with(hub::kUserChannelPrefix)) return {};
   channel.remove_prefix(hub::kUserChannelPrefix.size());
-  return channel.starts_with(kWatch) ? channel.substr(kWatch.size()) : std::string_view();
+  return channel.starts_with(kWatchPrefix) ? channel.substr(kWatchPrefix.size()) : std::string_view();
 }
 
 std::string watchlist_frame(std::string_view event, const std::vector<std::string>& users) {
