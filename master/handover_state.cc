@@ -1,13 +1,11 @@
 #include "master/handover_state.h"
 
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/base/memory_file.h"
 #include "common/ipc/handover.h"
 #include "common/ipc/messages.h"
 #include "common/ipc/wire.h"
@@ -246,28 +244,11 @@ Result<HandoverState> parse_handover_state(std::string_view bytes) {
   return state;
 }
 
-Result<UniqueFd> write_file(std::string_view bytes) {
-  UniqueFd file(memfd_create("beamgate-state", MFD_CLOEXEC));
-  if (!file.valid()) return system_error("can't make a file in memory");
-  while (!bytes.empty()) {
-    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
-    if (written <= 0) return system_error("can't write a file in memory");
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return file;
-}
+Result<UniqueFd> write_file(std::string_view bytes) { return make_memory_file("beamgate-state", bytes); }
 
 Result<std::string> read_file(int descriptor) {
-  struct stat status {};
-  if (fstat(descriptor, &status) != 0) return system_error("can't look at the state");
-  if (status.st_size < 0 || static_cast<size_t>(status.st_size) > kFileBytesMax) return invalid("no handover state");
-  std::string out(static_cast<size_t>(status.st_size), '\0');
-  size_t got = 0;
-  while (got < out.size()) {
-    const ssize_t count = pread(descriptor, out.data() + got, out.size() - got, static_cast<off_t>(got));
-    if (count <= 0) return system_error("can't read the state");
-    got += static_cast<size_t>(count);
-  }
+  std::string out;
+  if (auto read = read_memory_file(descriptor, kFileBytesMax, out); !read.ok()) return read.error();
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/memory_file.h"
 #include "master/master.h"
 #include "master/notify.h"
 
@@ -50,15 +51,9 @@ void Master::reload() {
 
 // The text as a sealed file in memory; invalid when there is no memory for it.
 UniqueFd Master::config_text(const config::Config& config) const {
-  UniqueFd file(memfd_create("beamgate-config", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file.valid()) return file;
-  std::string_view rest = config.dump;
-  while (!rest.empty()) {
-    const ssize_t written = write(file.get(), rest.data(), rest.size());
-    if (written <= 0) return UniqueFd();
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
-  lseek(file.get(), 0, SEEK_SET);
+  auto made = make_memory_file("beamgate-config", config.dump, MFD_ALLOW_SEALING);
+  if (!made.ok()) return UniqueFd();
+  UniqueFd file = std::move(made).value();
   fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   return file;
 }

@@ -1,7 +1,6 @@
 #include "worker/worker.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/memory_file.h"
+#include "common/base/secret.h"
 #include "common/config/load.h"
 #include "common/ipc/recent.h"
 #include "common/ipc/switches.h"
@@ -24,20 +25,6 @@ namespace beamgate {
 namespace {
 
 using record::Record;
-
-// The whole of a memfd.
-Result<Secret> read_all(int fd) {
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return system_error("can't look at the configuration");
-  Secret text(std::string(static_cast<size_t>(status.st_size), '\0'));
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t got = pread(fd, text.data() + done, text.size() - done, static_cast<off_t>(done));
-    if (got <= 0) return system_error("can't read the configuration");
-    done += static_cast<size_t>(got);
-  }
-  return text;
-}
 
 std::shared_ptr<const config::Webhook> webhook_named(const config::Config& config, std::string_view name) {
   const auto& webhooks = config.http.webhooks;
@@ -362,9 +349,10 @@ void Worker::on_prepare(const ipc::Prepare& message, ipc::Descriptors& descripto
   std::string reason = "the message came without its descriptors";
   Prepared prepared{.generation = message.generation};
   if (descriptors.size() == message.listens.size() + 1) {
-    const auto text = read_all(descriptors[0].get());
-    reason = text.ok() ? "" : text.error().message();
-    if (text.ok()) prepared.config = parse(text.value(), reason);
+    Secret text;
+    const auto read = read_memory_file(descriptors[0].get(), config::kTextBytesMax, text);
+    reason = read.ok() ? "" : read.error().message();
+    if (read.ok()) prepared.config = parse(text, reason);
   }
   if (prepared.config != nullptr) {
     for (size_t i = 0; i < message.listens.size(); ++i) {

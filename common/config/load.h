@@ -37,6 +37,8 @@ struct LoadResult {
   bool ok() const { return config != nullptr; }
 };
 
+inline constexpr size_t kTextBytesMax = size_t{1} << 30;  // Of a Config::dump that another process has left.
+
 LoadResult load(const LoadOptions& options);
 
 // The same from a text; name stands for its file in messages.

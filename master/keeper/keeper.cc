@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +16,8 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/memory_file.h"
+#include "common/base/secret.h"
 #include "common/config/load.h"
 #include "common/ipc/address_table.h"
 #include "common/ipc/robust_word.h"
@@ -49,15 +50,6 @@ bool is_stopped(pid_t pid) {
   text[got] = '\0';
   const char* name_end = strrchr(text, ')');
   return name_end != nullptr && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
-}
-
-Secret read_text(int fd) {
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return "";
-  Secret text(std::string(static_cast<size_t>(status.st_size), '\0'));
-  const ssize_t got = pread(fd, text.data(), text.size(), 0);
-  text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-  return text;
 }
 
 const char* cause_of(int32_t death) {
@@ -228,8 +220,9 @@ void Keeper::let_go() {
 void Keeper::take_configuration(ipc::Handover& handover) {
   const uint32_t generation = life_.inherited().generation;
   config::LoadResult loaded;
-  if (handover.config_text.valid()) {
-    loaded = config::load_text(read_text(handover.config_text.get()), {.resolve_names = false});
+  Secret text;
+  if (read_memory_file(handover.config_text.get(), config::kTextBytesMax, text).ok()) {
+    loaded = config::load_text(text, {.resolve_names = false});
   }
   if (loaded.config == nullptr) {
     log().error("worker_configuration_lost", {{"slot", plan_.slot}, {"generation", generation}});

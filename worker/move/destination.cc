@@ -2,12 +2,11 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/base/clock.h"
+#include "common/base/memory_file.h"
 #include "common/fault/fault.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
@@ -22,19 +21,6 @@ namespace {
 using record::Record;
 
 constexpr uint64_t kDescriptorsReserved = 256;  // For everything that isn't a client.
-
-Result<std::string> read_memfd(int fd) {
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return system_error("can't look at a batch");
-  if (static_cast<uint64_t>(status.st_size) > Destination::kBlobBytesMax) return Error{Code::Invalid, 0, "batch too large"};
-  std::string bytes(static_cast<size_t>(status.st_size), '\0');
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t got = pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    if (got <= 0) return system_error("can't read a batch");
-    done += static_cast<size_t>(got);
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -149,10 +135,10 @@ bool Destination::on_offer(const Offer& message, Link::Descriptors& descriptors)
   fault::point("destination-offered");
   if (!message.in_memfd) return prepare(*batch, message.connections, message.bytes, descriptors);
   if (descriptors.empty()) return prepare(*batch, message.connections, {}, descriptors);  // None of them came.
-  const auto bytes = read_memfd(descriptors.front().get());
-  if (!bytes.ok()) return false;
+  std::string bytes;
+  if (!read_memory_file(descriptors.front().get(), kBlobBytesMax, bytes).ok()) return false;
   descriptors.erase(descriptors.begin());
-  return prepare(*batch, message.connections, bytes.value(), descriptors);
+  return prepare(*batch, message.connections, bytes, descriptors);
 }
 
 // Descriptors that the kernel dropped for want of room are missing at the end, and so are their connections.

@@ -1,13 +1,11 @@
 #include "worker/move/source.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <unordered_set>
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/memory_file.h"
 #include "common/fault/fault.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
@@ -21,17 +19,6 @@ namespace {
 using record::Record;
 
 constexpr size_t kSubscribeBytes = 64 << 10;  // Of channel names in one packet.
-
-Result<UniqueFd> memfd_with(std::string_view bytes) {
-  UniqueFd memfd(memfd_create("beamgate-move", MFD_CLOEXEC));
-  if (!memfd.valid()) return system_error("can't make a memfd for a batch");
-  while (!bytes.empty()) {
-    const ssize_t written = write(memfd.get(), bytes.data(), bytes.size());
-    if (written <= 0) return system_error("can't write a batch");
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return memfd;
-}
 
 }  // namespace
 
@@ -250,7 +237,7 @@ void Source::offer(Batch& batch) {
   Offer message{.batch = batch.number, .connections = static_cast<uint32_t>(descriptors.size()), .bytes = bytes};
   UniqueFd memfd;
   if (bytes.size() > kInlineBytesMax) {
-    auto made = memfd_with(bytes);
+    auto made = make_memory_file("beamgate-move", bytes);
     if (!made.ok()) return thaw(batch);  // It is tried again.
     memfd = std::move(made).value();
     descriptors.insert(descriptors.begin(), memfd.get());
