@@ -421,15 +421,25 @@ void Hub::on_presence_change(const ipc::PresenceChange& message) {
   }
 }
 
+// Everything up to this offset, which may be many publications, or a change of members alone.  Of a channel that is
+// subscribed to by patterns only it isn't known how many.
+void Hub::count_missed(const Channel* channel, uint64_t offset) {
+  uint64_t missed = 1;
+  if (channel != nullptr && channel->in_use() && block_of(*channel).confirmed != 0) {
+    const uint64_t had = block_of(*channel).offset;
+    if (offset > had) missed = offset - had;
+  }
+  metrics_.add(Metric::HubGaps, missed);
+}
+
 void Hub::on_gap(const ipc::Gap& message) {
-  metrics_.add(Metric::HubGaps);
+  count_missed(find_channel(message.channel), message.offset);
   for (const std::string& pattern : patterns_of(message.channel)) {
     const Channel* missing = find_channel(pattern);
     if (missing != nullptr && !missing->slots.empty()) deliverer_.deliver_gap(pattern, 0, missing->slots);
   }
   Channel* channel = find_channel(message.channel);
-  if (channel == nullptr) return;
-  if (!channel->in_use()) return;
+  if (channel == nullptr || !channel->in_use()) return;
   skip_to(*channel, {message.offset, message.presence});
   if (channel->ahead.offset > 0 || channel->ahead.presence > 0) {
     deliverer_.deliver_gap(message.channel, message.offset, slots_behind(*channel, channel->kept_from));
@@ -439,8 +449,9 @@ void Hub::on_gap(const ipc::Gap& message) {
 }
 
 void Hub::on_missed(const ipc::Missed& message) {
-  metrics_.add(Metric::HubGaps);
-  if (Channel* channel = find_channel(message.channel)) skip_to(*channel, {message.offset, message.presence});
+  Channel* channel = find_channel(message.channel);
+  count_missed(channel, message.offset);
+  if (channel != nullptr) skip_to(*channel, {message.offset, message.presence});
 }
 
 // What came up to here didn't come to this worker.

@@ -275,6 +275,7 @@ class Hub {
   void pass(Subscription& subscription, Channel& channel, ipc::Place place);
   void keep(Channel& channel, Replay::Entry&& entry);
   void skip_to(Channel& channel, ipc::Place place);
+  void count_missed(const Channel* channel, uint64_t offset);
   void leave_channel(record::Record& record, Subscription& subscription);
   bool admits(std::string_view name, const Channel* channel) const;
   void count(std::string_view name, const Channel* channel) const;

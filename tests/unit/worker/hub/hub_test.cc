@@ -182,6 +182,21 @@ TEST_F(HubTest, AGapIsOneOfChangesToo) {
   EXPECT_EQ(hub_.place_of("a")->presence, 4u);
 }
 
+TEST_F(HubTest, AGapCountsThePublicationsThatAreMissing) {
+  const auto counted = [this] { return page_.get(metrics::Metric::HubGaps); };
+  ASSERT_TRUE(hub_.subscribe(at(1), "a").ok());
+  hub_.on_interest_ack({.channel = "a", .epoch = "epoch", .offset = 100});
+  hub_.on_deliver({.offset = 101, .channel = "a", .payload = "x"});
+  hub_.on_gap({.offset = 110, .channel = "a"});
+  EXPECT_EQ(counted(), 9u);
+  hub_.on_gap({.offset = 110, .presence = 1, .channel = "a"});
+  EXPECT_EQ(counted(), 10u) << "a change of its members";
+  hub_.on_missed({.offset = 112, .presence = 1, .channel = "a"});
+  EXPECT_EQ(counted(), 12u);
+  hub_.on_gap({.offset = 1'000, .channel = "of a pattern"});
+  EXPECT_EQ(counted(), 13u) << "at least one";
+}
+
 TEST_F(HubTest, ASuccessorKnowsHowFarTheChangesWereTold) {
   ASSERT_TRUE(hub_.hold("a"));
   confirm("a");
