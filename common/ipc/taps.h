@@ -21,14 +21,10 @@ class Taps {
   // REQUIRES: connection is not 0.
   enum class Renewed : uint8_t { Begun, Goes, NoPlace };
   Renewed renew(uint64_t user, uint64_t connection, int64_t now_ms) {
-    Entry* entry = claim(connection, now_ms);
-    if (entry == nullptr) return Renewed::NoPlace;
-    const bool was_its = entry->user.load(std::memory_order_relaxed) == user;
-    const bool goes_on = was_its && entry->until_ms.load(std::memory_order_relaxed) > now_ms;
-    entry->user.store(user, std::memory_order_relaxed);
-    entry->until_ms.store(now_ms + kLeaseMs, std::memory_order_release);
-    until_ms_.store(now_ms + kLeaseMs, std::memory_order_relaxed);
-    return goes_on ? Renewed::Goes : Renewed::Begun;
+    const int64_t until_ms = now_ms + kLeaseMs;
+    const Renewed renewed = renew_entry(user, connection, now_ms, until_ms);
+    if (renewed != Renewed::NoPlace) until_ms_.store(until_ms, std::memory_order_relaxed);
+    return renewed;
   }
 
   // Somebody looks at somebody.
@@ -46,8 +42,12 @@ class Taps {
   template <typename Visit>
   void for_each_connection(uint64_t user, int64_t now_ms, Visit&& visit) const {
     for (const Entry& entry : entries_) {
-      if (entry.until_ms.load(std::memory_order_acquire) <= now_ms) continue;
-      if (entry.user.load(std::memory_order_relaxed) == user) visit(entry.connection.load(std::memory_order_relaxed));
+      const int64_t until_ms = entry.until_ms.load(std::memory_order_acquire);
+      if (until_ms <= now_ms) continue;
+      const bool is_it = entry.user.load(std::memory_order_acquire) == user;
+      const uint64_t connection = entry.connection.load(std::memory_order_acquire);
+      // Unchanged: the two belong together, for what another connection claims has a later time.
+      if (is_it && entry.until_ms.load(std::memory_order_acquire) == until_ms) visit(connection);
     }
   }
 
@@ -55,19 +55,37 @@ class Taps {
   struct Entry {
     std::atomic<uint64_t> connection;  // Whose it is, or was.
     std::atomic<uint64_t> user;
-    std::atomic<int64_t> until_ms;     // Monotonic; who has claimed the entry writes user and until_ms alone.
+    // Monotonic.  Negative: somebody is writing the two above, and nobody else may before the time without its sign, by
+    // which whoever does so is dead.
+    std::atomic<int64_t> until_ms;
   };
 
-  Entry* claim(uint64_t connection, int64_t now_ms) {
+  Renewed renew_entry(uint64_t user, uint64_t connection, int64_t now_ms, int64_t until_ms) {
     for (Entry& entry : entries_) {
-      if (entry.connection.load(std::memory_order_relaxed) == connection) return &entry;
+      for (;;) {  // Until it is renewed, or is not the connection's.
+        int64_t former = entry.until_ms.load(std::memory_order_acquire);
+        if (former < 0 || entry.connection.load(std::memory_order_acquire) != connection) break;
+        const bool same_user = entry.user.load(std::memory_order_acquire) == user;
+        const bool done = same_user ? entry.until_ms.compare_exchange_strong(former, until_ms, std::memory_order_acq_rel)
+                                    : claim(entry, former, user, connection, until_ms);
+        if (done) return same_user && former > now_ms ? Renewed::Goes : Renewed::Begun;
+      }
     }
     for (Entry& entry : entries_) {
-      uint64_t former = entry.connection.load(std::memory_order_relaxed);
-      if (entry.until_ms.load(std::memory_order_relaxed) > now_ms) continue;
-      if (entry.connection.compare_exchange_strong(former, connection, std::memory_order_relaxed)) return &entry;
+      const int64_t former = entry.until_ms.load(std::memory_order_acquire);
+      const bool is_free = (former < 0 ? -former : former) <= now_ms;
+      if (is_free && claim(entry, former, user, connection, until_ms)) return Renewed::Begun;
     }
-    return nullptr;
+    return Renewed::NoPlace;
+  }
+
+  // False: somebody else has renewed or claimed it meanwhile.
+  static bool claim(Entry& entry, int64_t former, uint64_t user, uint64_t connection, int64_t until_ms) {
+    if (!entry.until_ms.compare_exchange_strong(former, -until_ms, std::memory_order_acq_rel)) return false;
+    entry.connection.store(connection, std::memory_order_release);
+    entry.user.store(user, std::memory_order_release);
+    entry.until_ms.store(until_ms, std::memory_order_release);
+    return true;
   }
 
   std::atomic<int64_t> until_ms_;  // Of the one that was renewed last.

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace beamgate::ipc {
@@ -66,6 +68,36 @@ TEST_F(TapsTest, PlacesAreFreeAgainOnceTheirTapHasEnded) {
   EXPECT_EQ(taps_->renew(kBob, 1'000, 100 + Taps::kLeaseMs), Taps::Renewed::Begun);
   EXPECT_THAT(shown(kAnn, 100 + Taps::kLeaseMs), ElementsAre(2));
   EXPECT_THAT(shown(kBob, 100 + Taps::kLeaseMs), ElementsAre(1'000));
+}
+
+TEST_F(TapsTest, APlaceWhoseClaimerDiedIsFreeInTime) {
+  auto* words = reinterpret_cast<std::atomic<int64_t>*>(taps_.get());
+  static_assert(sizeof(Taps) == 8 + Taps::kTapsMax * 24);
+  for (size_t i = 0; i < Taps::kTapsMax; ++i) words[1 + 3 * i + 2] = -5'000;
+  EXPECT_EQ(taps_->renew(kAnn, 1, 4'999), Taps::Renewed::NoPlace);
+  EXPECT_EQ(taps_->renew(kAnn, 1, 5'000), Taps::Renewed::Begun);
+  EXPECT_THAT(shown(kAnn, 5'001), ElementsAre(1));
+  EXPECT_THAT(shown(0, 4'000), IsEmpty());
+}
+
+// Four times as many as there are places for, and each lease is over when the next one asks.
+TEST_F(TapsTest, NobodyIsShownWhatAnotherHasAskedFor) {
+  constexpr uint64_t kConnections = 4 * Taps::kTapsMax;
+  constexpr int kRounds = 20'000;
+  std::atomic<int64_t> now = 1;
+  std::atomic<uint64_t> wrong = 0;
+  const auto look = [&](uint64_t first) {
+    for (int i = 0; i < kRounds; ++i) {
+      const uint64_t connection = 1 + (first + static_cast<uint64_t>(i)) % kConnections;
+      taps_->renew(1'000 + connection, connection, now.fetch_add(Taps::kLeaseMs / 8));
+      const uint64_t user = 1'000 + 1 + static_cast<uint64_t>(i) % kConnections;
+      taps_->for_each_connection(user, now.load() - Taps::kLeaseMs / 2, [&](uint64_t shown) { wrong += shown + 1'000 != user; });
+    }
+  };
+  std::vector<std::thread> others;
+  for (uint64_t i = 0; i < 4; ++i) others.emplace_back(look, i * 7);
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(wrong.load(), 0u);
 }
 
 }  // namespace
