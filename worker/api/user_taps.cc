@@ -1,7 +1,6 @@
 #include "worker/api/user_taps.h"
 
 #include <string>
-#include <utility>
 
 #include "common/base/clock.h"
 #include "worker/record/text_block.h"
@@ -39,18 +38,28 @@ void UserTaps::show(const record::Record& record, Way way, bool binary, std::str
   const uint64_t user = hash_(record::text_of(context_.arena, record.user));
   switches_->taps.for_each_connection(user, now_ms, [&](uint64_t connection) {
     if (line.empty()) line = line_of(record, way, binary, payload);
-    if (const uint32_t missed = std::exchange(not_shown_, 0); missed > 0) {
-      send(connection, line_of(record, Way::Event, false, std::to_string(missed) + " messages before are not shown"));
+    if (const auto found = not_shown_.extract(connection)) {
+      const std::string note = std::to_string(found.mapped()) + " messages before are not shown";
+      send(connection, line_of(record, Way::Event, false, note), found.mapped());
     }
-    send(connection, line);
+    send(connection, line, 1);
   });
 }
 
-void UserTaps::send(uint64_t to, std::string_view line) {
+void UserTaps::send(uint64_t to, std::string_view line, uint32_t messages) {
   const ConnectionCall call{.op = ConnectionOp::Send, .uid = to, .binary = true, .bytes = line};
-  calls_.run(call, [this](ConnectionCalls::Outcome&& outcome) {
-    if (!outcome.asked) ++not_shown_;
+  calls_.run(call, [this, to, messages](ConnectionCalls::Outcome&& outcome) {
+    if (!outcome.asked) missed(to, messages);
   });
+}
+
+// Those whose tap has ended are not told any more.
+void UserTaps::missed(uint64_t by, uint32_t messages) {
+  if (not_shown_.size() >= ipc::Taps::kTapsMax) {
+    const int64_t now_ms = connections_.now_ms();
+    std::erase_if(not_shown_, [&](const auto& each) { return !switches_->taps.has(each.first, now_ms); });
+  }
+  not_shown_[by] += messages;
 }
 
 }  // namespace beamgate::api

@@ -5,11 +5,14 @@
 //            or binary, how many bytes it has, and up to kShownBytesMax of them: "1767225600000 0001000002a3b4c5 <t 5 hello".
 // Owner      ApiHandler; one per worker.
 // Thread     Worker loop thread only.
-// Limits     ipc::Taps.  What finds no room on the bus is not shown; the next message says how many those were.
+// Limits     ipc::Taps.  What finds no room on the bus is not shown; the next message to the same connection says how
+//            many those were.
 // Seen       WebSockets' messages, compressed or not; what is published to event streams and long-polls.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
+#include <unordered_map>
 
 #include "common/base/keyed_hash.h"
 #include "worker/api/connection_calls.h"
@@ -31,12 +34,14 @@ class UserTaps final : public ws::Tap {
   void show(const record::Record& record, Way way, bool binary, std::string_view payload) override;
 
  private:
-  void send(uint64_t to, std::string_view line);
+  // messages: how many are not shown when it finds no room.
+  void send(uint64_t to, std::string_view line, uint32_t messages);
+  void missed(uint64_t by, uint32_t messages);
 
   Context& context_;
   ConnectionCalls& calls_;
   const KeyedHash hash_;
-  uint32_t not_shown_ = 0;
+  std::unordered_map<uint64_t, uint32_t> not_shown_;  // Messages, by the connection that looks.
 };
 
 }  // namespace beamgate::api
