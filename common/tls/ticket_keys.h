@@ -4,6 +4,8 @@
 // Rotation   A new key every kRotationMs; older ones still open tickets until they have left the page, after which
 //            nobody can read what was sealed with them (RFC 5077 section 5.5).
 // Thread     One writer; any process reads, lock-free.  A reader that meets a rotation reads again.
+// Death      Of a writer within a rotation: there are no keys, so that handshakes do without tickets, until the next
+//            master's rotate(), which makes all anew.
 #pragma once
 
 #include <atomic>
@@ -35,7 +37,8 @@ class TicketKeyPage {
   static constexpr int64_t kRotationMs = 8 * 3'600'000;
   static constexpr size_t kKeys = 4;  // A ticket is good for 24 to 32 hours.
 
-  // Makes a new key when the newest is too old, or there is none.  Master only.  True: it did.
+  // Makes a new key when the newest is too old, there is none, or what is there was left half.  Master only.  True: it
+  // did.
   bool rotate(int64_t wall_ms);
 
   // Newest first; empty when there is none.
@@ -43,9 +46,10 @@ class TicketKeyPage {
 
  private:
   std::atomic<uint32_t> sequence_{0};  // Odd while it is written.
-  uint32_t count_ = 0;
-  int64_t rotated_ms_ = 0;
+  std::atomic<uint32_t> count_{0};
+  int64_t rotated_ms_ = 0;             // The writer's own.
   TicketKey keys_[kKeys];
 };
+static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(TicketKeyPage) == 352);
 
 }  // namespace beamgate::tls

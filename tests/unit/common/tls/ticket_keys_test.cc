@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace beamgate::tls {
 namespace {
@@ -67,6 +70,44 @@ TEST(TicketKeyPage, AClockThatIsPutBackMakesANewKey) {
   EXPECT_TRUE(page->rotate(10 * TicketKeyPage::kRotationMs));
   EXPECT_TRUE(page->rotate(5));
   EXPECT_FALSE(page->rotate(6));
+}
+
+// The first word of the page is odd while it is written.
+TEST(TicketKeyPage, AWriterThatDiedLeavesNoKeysAndTheNextOneMakesThem) {
+  const auto page = std::make_unique<TicketKeyPage>();
+  ASSERT_TRUE(page->rotate(1));
+  ASSERT_TRUE(page->rotate(1 + TicketKeyPage::kRotationMs));
+  const std::string before = name_of(page->keys().front());
+  auto& sequence = *reinterpret_cast<std::atomic<uint32_t>*>(page.get());
+  EXPECT_EQ(sequence.load(), 4u);
+  sequence = 5;
+  EXPECT_TRUE(page->keys().empty()) << "and it doesn't wait for ever";
+  EXPECT_TRUE(page->rotate(2 + TicketKeyPage::kRotationMs)) << "whatever its age";
+  EXPECT_EQ(sequence.load(), 6u);
+  ASSERT_EQ(page->keys().size(), 1u);
+  EXPECT_NE(name_of(page->keys().front()), before);
+  EXPECT_FALSE(page->rotate(3 + TicketKeyPage::kRotationMs));
+}
+
+TEST(TicketKeyPage, AReaderSeesWholeKeysWhileTheyRotate) {
+  const auto page = std::make_unique<TicketKeyPage>();
+  page->rotate(1);
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    for (int64_t i = 1; i <= 2'000; ++i) page->rotate(1 + i * TicketKeyPage::kRotationMs);
+    done = true;
+  });
+  while (!done) {
+    std::set<std::string> names;
+    const std::vector<TicketKey> keys = page->keys();
+    for (const TicketKey& key : keys) {
+      names.insert(name_of(key));
+      EXPECT_EQ(key.bytes, 32u);
+    }
+    EXPECT_EQ(names.size(), keys.size()) << "one of them is there twice";
+  }
+  writer.join();
+  EXPECT_EQ(page->keys().size(), TicketKeyPage::kKeys);
 }
 
 }  // namespace
