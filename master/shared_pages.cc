@@ -21,6 +21,7 @@ constexpr size_t whole_pages(size_t bytes) {
 }
 constexpr size_t kTicketKeysAt = whole_pages(kMetricsBytes);
 constexpr size_t kAddressesAt = kTicketKeysAt + whole_pages(sizeof(tls::TicketKeyPage));
+// Beside the sizes, which tell of most changes by themselves.
 constexpr int kTicketKeysVersion = 1;    // Changes with tls::TicketKeyPage.
 constexpr int kAddressTableVersion = 1;  // Changes with how AddressTable lies in memory.
 constexpr int kRateTableVersion = 1;     // Changes with RateTable.
@@ -54,14 +55,22 @@ void* map_file(const UniqueFd& file, size_t bytes, size_t offset = 0) {
 
 }  // namespace
 
+// Another's pages begin anew, which costs what they counted and remembered, and is safe.
 uint64_t SharedPages::layout() {
-  const std::string text = std::to_string(kAddressTableVersion) + ' ' + std::to_string(kRateTableVersion) + ' ' +
-                     std::to_string(ipc::kSlotsMax) + ' ' + std::to_string(kTicketKeysVersion) + ' ' +
-                     std::to_string(metrics::layout()) + ' ' + std::to_string(kSwitchesVersion) + ' ' +
-                     std::to_string(kRecentVersion);
+  std::string text = std::to_string(ipc::kSlotsMax) + ' ' + std::to_string(metrics::layout());
+  const auto add = [&text](int version, size_t bytes) {
+    (text += ' ') += std::to_string(version);
+    (text += ' ') += std::to_string(bytes);
+  };
+  add(kAddressTableVersion, ipc::AddressTable::bytes_for(ipc::kSlotsMax));
+  add(kRateTableVersion, sizeof(ipc::RateTable));
+  add(kTicketKeysVersion, sizeof(tls::TicketKeyPage));
+  add(kSwitchesVersion, sizeof(ipc::Switches));
+  add(kRecentVersion, sizeof(ipc::Recent));
   return stable_hash(text);
 }
 
+// With another's lives no upgrade is possible: the text changes with them alone.
 uint64_t SharedPages::lives_layout() {
   return stable_hash(std::to_string(kLifeVersion) + ' ' + std::to_string(kLivesBytes));
 }
