@@ -310,6 +310,7 @@ const char* unsound(const Image& image) {
   const Record& fields = image.fields;
   if ((fields.flags & ~record::kFlagPeerClosed) != 0) return "flags";
   if ((fields.pauses & ~kPausesThatMove) != 0) return "pauses";
+  if (image.carry.size() >= record::Arena::kLandingBytes / 2) return "carry";  // It is read into that.
   if (image.deadline_ms < 0 || image.last_received_ms < 0) return "times";
   if (fields.uid == 0) return "uid";
   if (fields.peer_family != AF_INET && fields.peer_family != AF_INET6 && fields.peer_family != AF_UNIX) return "peer";

@@ -315,6 +315,10 @@ TEST(RecordTlvTest, ValuesThatCodeReliesOnAreChecked) {
       [](Image& image) { image.subscriptions[0].channel = "a\nb"; },
       [](Image& image) { image.subscriptions.resize(1025, image.subscriptions[0]); },
       [](Image& image) { image.deadline_ms = -1; },
+      [](Image& image) {
+        static const std::string kMore(record::Arena::kLandingBytes / 2, 'x');
+        image.carry = kMore;
+      },
   };
   for (size_t i = 0; i < wrong.size(); ++i) {
     Image image = busy_websocket();
@@ -325,6 +329,13 @@ TEST(RecordTlvTest, ValuesThatCodeReliesOnAreChecked) {
     EXPECT_NE(batch.value().connections[0].refusal, nullptr) << i;
     EXPECT_EQ(batch.value().connections[1].refusal, nullptr) << i;
   }
+}
+
+TEST(RecordTlvTest, TheMostThatCanBeCarriedIsTaken) {
+  const std::string most(record::Arena::kLandingBytes / 2 - 1, 'x');
+  Image image = busy_websocket();
+  image.carry = most;
+  EXPECT_EQ(read_batch(batch_of({image})).value().connections[0].refusal, nullptr);
 }
 
 // Clients of channels that are no WebSockets: their phase says their protocol, and they hold nothing of a WebSocket.
