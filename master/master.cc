@@ -435,6 +435,7 @@ void Master::on_ready(uint16_t slot, uint32_t generation) {
   if (supervisor_.state(slot) == WorkerState::Ready) {
     // A successor: what its predecessor has agreed to, or was about to do, died with it.
     moves_.on_dead(slot);
+    resize_.on_successor();
     takeover_.on_successor(slot);
     repair_.on_successor(slot);
     reload_.on_dead(slot);

@@ -13,8 +13,9 @@ void Resize::begin(const SlotSet& staying, const SlotSet& leaving) {
   state_ = State::Settling;
   staying_ = staying;
   leaving_ = leaving;
-  departures_ = balances_ = 0;
+  departures_failed_ = balances_ = 0;
   pending_ = 0;
+  failed_ = false;
   const int64_t now_ms = monotonic_ms();
   leave_ms_ = leaving.empty() ? now_ms : now_ms + kLeaveMs;
   settled_ms_ = now_ms + kSettleMs;
@@ -37,6 +38,7 @@ void Resize::settle() {
   if (!all_serve) wait_ms = std::max(wait_ms, settled_ms_ - now_ms);
   if (wait_ms > 0) return set_timer(wait_ms, [this] { settle(); });
   state_ = State::Moving;
+  give_up_ms_ = now_ms + kGiveUpMs;
   set_timer(0, [this] { next_round(); });
 }
 
@@ -50,24 +52,25 @@ std::vector<Load> Resize::loads() const {
 
 // First the leaving give what they have, then the others become even.
 void Resize::next_round() {
-  if (!leaving_.empty() && departures_++ < kAttemptsMax) {
+  const bool goes_on = departures_failed_ < kAttemptsMax && monotonic_ms() < give_up_ms_;
+  if (!leaving_.empty() && goes_on) {
     move_all();
-  } else {
-    leaving_.for_each([this](uint16_t slot) { actions_.dismiss(slot); });
-    leaving_ = {};
-    if (balances_++ < kAttemptsMax) balance();
+    if (pending_ == 0) set_timer(kRetryMs, [this] { next_round(); });  // Until there is somebody to take, and to give.
+    return;
   }
+  leaving_.for_each([this](uint16_t slot) { actions_.dismiss(slot); });
+  leaving_ = {};
+  if (balances_++ < kAttemptsMax) balance();
   if (pending_ > 0) return;
-  if (!leaving_.empty()) return set_timer(0, [this] { next_round(); });
   state_ = State::Idle;
   actions_.resized();
 }
 
 void Resize::move_all() {
   std::vector<Load> staying = loads();
+  if (staying.empty()) return;
   leaving_.for_each([&](uint16_t slot) {
-    if (!actions_.serves(slot)) return actions_.dismiss(slot), leaving_.remove(slot);
-    if (staying.empty()) return;
+    if (!actions_.serves(slot)) return;  // Its successor will.
     const auto shares = plan_departure({slot, actions_.connections(slot)}, staying);
     // The last one takes what is there, be it none: it may be more than was counted.
     for (size_t i = 0; i + 1 < shares.size(); ++i) send(shares[i], ipc::MoveScope::Some);
@@ -88,11 +91,20 @@ void Resize::send(const Share& share, ipc::MoveScope scope) {
 
 void Resize::on_end(const Share& share, ipc::MoveScope scope, const MoveEnd& end) {
   if (state_ != State::Moving) return;
+  failed_ = failed_ || !end.ok;
   if (scope == ipc::MoveScope::All && end.ok && leaving_.contains(share.from)) {
     leaving_.remove(share.from);
     actions_.dismiss(share.from);
   }
-  if (--pending_ == 0) next_round();
+  if (--pending_ > 0) return;
+  if (!std::exchange(failed_, false) || leaving_.empty()) return next_round();
+  ++departures_failed_;
+  set_timer(kRetryMs, [this] { next_round(); });
+}
+
+// A round that a death has ended is none of those that count.
+void Resize::on_successor() {
+  if (departures_failed_ > 0) --departures_failed_;
 }
 
 // What it had is lost; nobody takes its place.

@@ -5,7 +5,8 @@
 //   Moving   -- nobody leaves any more and the others are balanced ------> Idle     (finished)
 //
 // A leaving worker serves on until its connections have moved; then it is dismissed.  Moves that fail are planned
-// again; after kAttemptsMax rounds a leaving worker is dismissed with what it still has, and loads stay as they are.
+// again, kRetryMs later: whoever has died meanwhile has a successor then, which has its connections.  After
+// kAttemptsMax rounds that failed for another reason, or kGiveUpMs, a leaving worker is dismissed with what it still has.
 // Owner      Master; the EventLoop and the Moves outlive it.
 // Limits     Settling takes at most kSettleMs; a move away from a leaving worker what set_move_limit() says.
 // Thread     The master's only thread.
@@ -28,6 +29,8 @@ class Resize {
   static constexpr int64_t kSettleMs = 30'000;
   static constexpr int64_t kLeaveMs = 1'000;  // A slot that goes accepts this long what the kernel gave to it.
   static constexpr int kAttemptsMax = 3;
+  static constexpr int64_t kRetryMs = 500;
+  static constexpr int64_t kGiveUpMs = 30'000;  // Since the first move began.
 
   class Actions {
    public:
@@ -48,7 +51,8 @@ class Resize {
   // REQUIRES: !running(), somebody stays.
   void begin(const SlotSet& staying, const SlotSet& leaving);
   void on_serving() { if (state_ == State::Settling) settle(); }
-  void on_dead(uint16_t slot);
+  void on_dead(uint16_t slot);  // Nobody takes its place.
+  void on_successor();          // Of any worker.
   void cancel();  // The gateway stops; the moves are cancelled by their owner.
 
  private:
@@ -74,8 +78,10 @@ class Resize {
   int64_t leave_ms_ = 0;    // When the leaving have accepted what was theirs.
   int64_t settled_ms_ = 0;  // When it is not waited for the joining any longer.
   size_t pending_ = 0;      // Moves whose end is to come.
-  int departures_ = 0;      // Rounds so far of either kind.
-  int balances_ = 0;
+  bool failed_ = false;     // One of this round's moves.
+  int departures_failed_ = 0;  // Rounds so far,
+  int balances_ = 0;           // and those of the other kind.
+  int64_t give_up_ms_ = 0;
   std::optional<EventLoop::TimerId> timer_;
 };
 

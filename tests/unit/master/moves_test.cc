@@ -268,9 +268,9 @@ TEST_F(ResizeTest, AFailedDepartureGoesElsewhereAndADeadOneIsForgotten) {
   EXPECT_EQ(settled(), "out3*4 in0 ");
   ready_.erase(0);
   moves_.on_dead(0);
-  EXPECT_EQ(did(), "out3all in1 ");
+  EXPECT_EQ(settled(), "out3all in1 ");
   moved(3, 0, 9, false);
-  EXPECT_EQ(did(), "out3all in1 ");
+  EXPECT_EQ(settled(), "out3all in1 ");
   move(3, 1, 9);
   EXPECT_EQ(did(), "dismiss3 resized ");
 }
@@ -281,9 +281,28 @@ TEST_F(ResizeTest, WhoCanGiveNothingGoesInTheEnd) {
   EXPECT_EQ(settled(), "out2all in0 ");
   for (int i = 1; i < Resize::kAttemptsMax; ++i) {
     moved(2, 0, 7, false);
-    EXPECT_EQ(did(), "out2all in0 ");
+    EXPECT_EQ(settled(), "out2all in0 ");
   }
   moved(2, 0, 7, false);
+  EXPECT_EQ(settled(), "dismiss2 resized ");
+}
+
+// However often: a successor has the connections, and nobody may be dismissed with them.
+TEST_F(ResizeTest, WhoDiesOnTheWayGivesOrTakesAsItsSuccessor) {
+  loads_ = {{0, 0}, {2, 7}};
+  resize_.begin(set({0}), set({2}));
+  EXPECT_EQ(settled(), "out2all in0 ");
+  for (int i = 0; i < 2 * Resize::kAttemptsMax; ++i) {
+    const uint16_t dies = i % 2 == 0 ? 2 : 0;
+    ready_.erase(dies);
+    moves_.on_dead(dies);
+    loop_.after(2 * Resize::kRetryMs, [&] {
+      ready_.insert(dies);
+      resize_.on_successor();
+    });
+    EXPECT_EQ(settled(), "out2all in0 ") << i;
+  }
+  move(2, 0, 7);
   EXPECT_EQ(did(), "dismiss2 resized ");
 }
 
