@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/ipc/messages.h"
+
 namespace beamgate {
 namespace {
 
@@ -36,6 +38,10 @@ void Settings::use(Generation config, const std::unordered_set<uint32_t>& in_use
   std::reverse(kept.begin(), kept.end());
   kept.push_back(std::move(config));
   generations_ = std::move(kept);
+}
+
+uint64_t Settings::publication_bytes_max() const {
+  return std::min<uint64_t>(current().publication_bytes_max, ipc::kPublicationBytesMax);
 }
 
 const config::Location* Settings::location(uint32_t id) const {

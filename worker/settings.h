@@ -23,6 +23,8 @@ class Settings {
 
   const config::Config& current() const { return *generations_.back(); }
   const Generation& current_shared() const { return generations_.back(); }
+  // publication_max, as far as the bus can carry it: what everybody who publishes goes by.
+  uint64_t publication_bytes_max() const;
 
   // A new generation is in force; older ones stay if they alone have a location of `in_use`.
   void use(Generation config, const std::unordered_set<uint32_t>& in_use);

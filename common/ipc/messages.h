@@ -30,6 +30,8 @@ constexpr uint32_t kMemberInfoBytesMax = 16 << 10;
 constexpr uint32_t kStateListMax = 100'000;      // Publications or members in one ChannelState.
 constexpr uint32_t kStateBytesMax = 8 << 20;     // Of their texts together.
 constexpr uint32_t kCallBodyBytesMax = 16 << 20;  // Of a Call or Reply; fits a frame with any other fields.
+constexpr uint32_t kPublicationBytesMax = kCallBodyBytesMax - 4096;  // Of a payload: a Call has 4k for what is beside it; a
+                                                                     // frame 8k, for channel, event, meta, user and key.
 
 enum class Kind : uint16_t {
   // Worker to master.

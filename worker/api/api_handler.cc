@@ -1,7 +1,5 @@
 #include "worker/api/api_handler.h"
 
-#include <algorithm>
-
 #include "worker/api/api_key.h"
 #include "worker/api/batch.h"
 #include "worker/api/connection_resource.h"
@@ -114,7 +112,7 @@ void ApiHandler::on_body(http::Exchange& exchange, const Route& route, std::stri
 void ApiHandler::run_method(http::Exchange& exchange, const std::string& method, const std::string& body) {
   const Result<json::Value> params = parse_body(body);
   if (!params) return refuse(exchange, 400, ErrorCode::BadRequest, params.error().text);
-  const Methods::Caller caller{idempotency_key(exchange.request()), payload_bytes_max()};
+  const Methods::Caller caller{idempotency_key(exchange.request()), context_.settings.publication_bytes_max()};
   methods_.run(method, params.value(), caller,
                [this, id = exchange.id()](Reply&& reply) { answer_reply(id, std::move(reply)); });
 }
@@ -126,7 +124,7 @@ void ApiHandler::run_raw_publish(http::Exchange& exchange, std::string&& body) {
     return refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
   publishing_.publish_payload(exchange.request().argument("channel"), payload, idempotency_key(exchange.request()),
-                              payload_bytes_max(),
+                              context_.settings.publication_bytes_max(),
                               [this, id = exchange.id()](Reply&& reply) { answer_reply(id, std::move(reply)); });
 }
 
@@ -137,7 +135,7 @@ void ApiHandler::run_single(http::Exchange& exchange, const std::string& body) {
   if (!method) return refuse(exchange, 400, ErrorCode::BadRequest, "method required");
   const json::Value* params = command.value().find("params");
   const json::Value none = json::Value::object();
-  const Methods::Caller caller{idempotency_key(exchange.request()), payload_bytes_max()};
+  const Methods::Caller caller{idempotency_key(exchange.request()), context_.settings.publication_bytes_max()};
   methods_.run(*method, params != nullptr ? *params : none, caller,
                [this, id = exchange.id()](Reply&& reply) { answer_reply(id, std::move(reply)); });
 }
@@ -148,7 +146,7 @@ void ApiHandler::run_batch_request(http::Exchange& exchange, const std::string& 
   const char* problem = nullptr;
   const http::ExchangeId id = exchange.id();
   const auto done = [this, id](std::string&& replies) { answer(id, 200, replies); };
-  if (!run_batch(methods_, std::move(request).value(), payload_bytes_max(), done, problem)) {
+  if (!run_batch(methods_, std::move(request).value(), context_.settings.publication_bytes_max(), done, problem)) {
     refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
 }
@@ -168,9 +166,9 @@ void ApiHandler::run_tap(http::Exchange& exchange, const std::string& user) {
 void ApiHandler::run_on_resource(http::Exchange& exchange, const Route& route, std::string&& body) {
   const auto done = [this, id = exchange.id()](ResourceAnswer&& result) { answer(id, result.status, result.body); };
   if (route.kind == Route::Kind::Connection) {
-    return run_resource(connections_, route, exchange.request(), body, payload_bytes_max(), done);
+    return run_resource(connections_, route, exchange.request(), body, context_.settings.publication_bytes_max(), done);
   }
-  named_.run(route, exchange.request(), std::move(body), payload_bytes_max(), done);
+  named_.run(route, exchange.request(), std::move(body), context_.settings.publication_bytes_max(), done);
 }
 
 void ApiHandler::answer(http::ExchangeId id, uint16_t status, std::string_view body) {
@@ -191,12 +189,6 @@ void ApiHandler::answer(http::ExchangeId id, uint16_t status, std::string_view b
 void ApiHandler::answer_reply(http::ExchangeId id, Reply&& reply) {
   const uint16_t status = reply.error == ErrorCode::TooManyRequests ? 503 : 200;
   answer(id, status, to_json(std::move(reply)).dump());
-}
-
-uint64_t ApiHandler::payload_bytes_max() const {
-  // What travels on the bus must fit a frame and a call, with 4 KiB left for the fields beside it.
-  constexpr uint64_t kBusPayloadBytesMax = ipc::kCallBodyBytesMax - 4096;
-  return std::min(context_.settings.current().publication_bytes_max, kBusPayloadBytesMax);
 }
 
 }  // namespace beamgate::api

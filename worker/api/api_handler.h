@@ -62,7 +62,6 @@ class ApiHandler final : public http::Handler {
 
   void answer(http::ExchangeId id, uint16_t status, std::string_view body);
   void answer_reply(http::ExchangeId id, Reply&& reply);
-  uint64_t payload_bytes_max() const;
 
   Context& context_;
   http::Exchanges& exchanges_;

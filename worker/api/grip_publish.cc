@@ -111,7 +111,7 @@ void GripPublish::handle(http::Exchange& exchange) {
 
 void GripPublish::on_body(http::Exchange& exchange, const std::string& body) {
   std::vector<Item> items;
-  const char* problem = read_items(body, context_.settings.current().publication_bytes_max, items);
+  const char* problem = read_items(body, context_.settings.publication_bytes_max(), items);
   if (problem != nullptr) return exchange.respond(400, "text/plain", std::string(problem) + "\n");
   for (const Item& item : items) {
     hub::PublishOptions options;

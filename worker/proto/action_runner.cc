@@ -7,6 +7,16 @@ namespace beamgate::proto {
 
 using record::Record;
 
+namespace {
+
+// Null: it can be.  reply_max may let more in than the bus can carry.
+const char* why_unpublishable(const hook::Publish& publication) {
+  if (!hub::Hub::valid_channel(publication.channel)) return "not a channel name";
+  return publication.bytes.size() > ipc::kPublicationBytesMax ? "too large" : nullptr;
+}
+
+}  // namespace
+
 void ActionRunner::prepare(Record& record, const hook::Actions& actions) {
   if (actions.state) {
     if (const auto set = ops_.set_state(record, *actions.state); !set) refused(record, "state", set.error());
@@ -46,11 +56,11 @@ void ActionRunner::publish_only(SharedActions actions) {
 void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions, size_t next, const OnDone& done) {
   for (; next < actions->publish.size(); ++next) {
     const hook::Publish& publication = actions->publish[next];
-    if (!hub::Hub::valid_channel(publication.channel)) {
+    if (const char* why = why_unpublishable(publication)) {
       const Record* caller = context_.connections.find(id);
       context_.log.warn("webhook_action_refused",
                         {{"connection", record::format_uid_or_none(caller == nullptr ? 0 : caller->uid)},
-                         {"action", "publish"}, {"reason", "not a channel name"}});
+                         {"action", "publish"}, {"reason", why}});
       continue;
     }
     hub::PublishOptions options;

@@ -88,7 +88,7 @@ ChannelPolicy::Publishing ChannelPolicy::judge(std::string_view channel, size_t 
   const ChannelRules& rules = rules_of(channel);
   // A pattern is no place to publish in.
   if (!rules.client_publish || (rules.wildcards && has_wildcard(channel))) return Publishing::Denied;
-  if (bytes > context_.settings.current().publication_bytes_max) return Publishing::TooLarge;
+  if (bytes > context_.settings.publication_bytes_max()) return Publishing::TooLarge;
   if (rules.rate_milli == 0 || context_.rates == nullptr) return Publishing::Allowed;
   static const auto kWindow = ipc::RateTable::window("channel_rate", kRateKeyBytes);
   // The burst is what may come at once, the first publication included.

@@ -233,8 +233,9 @@ std::optional<MessageDialect::CloseWith> Raw::refuse(Record&, const Endpoint& en
 
 void Raw::publish(Record& record, bool binary, std::string_view bytes) {
   const std::string_view channel = subjects_.publish_channel_of(record);
-  constexpr size_t kAnySize = 0;  // websocket_message_max is its limit.
+  constexpr size_t kAnySize = 0;  // websocket_message_max is its limit, where the bus can carry that.
   if (channel.empty()) return policy_.refused(ChannelPolicy::Publishing::Denied);
+  if (bytes.size() > ipc::kPublicationBytesMax) return policy_.refused(ChannelPolicy::Publishing::TooLarge);
   if (policy_.may_publish(channel, kAnySize) != ChannelPolicy::Publishing::Allowed) return;
   if (record.hook_messages == 0 && publish_now(record, binary, bytes)) return;
   if (!queue_.push(record, binary, ++record.hook_sequence, bytes)) {

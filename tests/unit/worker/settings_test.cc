@@ -1,8 +1,11 @@
 // A reload serves old connections with the new settings of their location, or with the old ones when the
-// location is gone, and keeps no generation that nobody needs.
+// location is gone, and keeps no generation that nobody needs.  No setting promises what the bus can't carry.
 #include "worker/settings.h"
 
 #include <gtest/gtest.h>
+
+#include "common/ipc/messages.h"
+#include "common/ipc/wire.h"
 
 namespace beamgate {
 namespace {
@@ -38,6 +41,27 @@ TEST(Settings, GenerationsGoWithTheirLastUser) {
   settings.use(make({{1, 13}}), {});
   EXPECT_EQ(settings.generations(), 1u);
   EXPECT_EQ(settings.location(2), nullptr);
+}
+
+TEST(Settings, APublicationIsAsLargeAsTheBusCarriesAtMost) {
+  const auto effective = [](uint64_t configured) {
+    auto config = std::make_shared<config::Config>();
+    config->publication_bytes_max = configured;
+    return Settings(std::move(config)).publication_bytes_max();
+  };
+  EXPECT_EQ(effective(1 << 20), 1u << 20);
+  EXPECT_EQ(effective(ipc::kPublicationBytesMax), ipc::kPublicationBytesMax);
+  EXPECT_EQ(effective(16 << 20), ipc::kPublicationBytesMax);
+
+  const std::string payload(ipc::kPublicationBytesMax, 'x');
+  const std::string name(ipc::kChannelNameBytesMax, 'c');
+  const std::string meta(ipc::kMetaBytesMax, 'm');
+  const std::string user(ipc::kUserBytesMax, 'u');
+  const ipc::Origin origin{.sender = 1, .user = user, .event = name, .meta = meta};
+  const ipc::Publish publish{.ticket = 1, .channel = name, .payload = payload, .origin = origin, .idempotency_key = name};
+  EXPECT_LE(ipc::encode(publish).size(), ipc::kFrameBytesMax) << "with everything beside it";
+  const ipc::Deliver deliver{.offset = 1, .channel = name, .payload = payload, .origin = origin};
+  EXPECT_LE(ipc::encode(deliver).size(), ipc::kFrameBytesMax);
 }
 
 }  // namespace

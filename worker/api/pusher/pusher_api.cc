@@ -1,7 +1,5 @@
 #include "worker/api/pusher/pusher_api.h"
 
-#include <algorithm>
-
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/config/app_channels.h"
@@ -106,9 +104,10 @@ void PusherApi::on_body(http::Exchange& exchange, const Route& route, const std:
     respond(*open, answer);
   };
   const Info info = parse_info(argument(request, "info"));
+  const uint64_t bytes_max = context_.settings.publication_bytes_max();
   switch (route.kind) {
-    case Route::Kind::Events: return publish(*app, parse_event_request(body, data_bytes_max()), false, std::move(done));
-    case Route::Kind::BatchEvents: return publish(*app, parse_batch_request(body, data_bytes_max()), true, std::move(done));
+    case Route::Kind::Events: return publish(*app, parse_event_request(body, bytes_max), false, std::move(done));
+    case Route::Kind::BatchEvents: return publish(*app, parse_batch_request(body, bytes_max), true, std::move(done));
     case Route::Kind::Channels: return channels_.list(*app, argument(request, "filter_by_prefix"), info, std::move(done));
     case Route::Kind::Channel: return channels_.look(*app, route.name, info, std::move(done));
     case Route::Kind::Users: return channels_.users(*app, route.name, std::move(done));
@@ -141,11 +140,6 @@ void PusherApi::count_connections(Done done) {
     if (!reply.ok() || nodes == nullptr || nodes->empty()) return done(Answer::busy());
     done(Answer::of(json::Value().set("connections", nodes->front().get_uint("num_clients").value_or(0))));
   });
-}
-
-uint64_t PusherApi::data_bytes_max() const {
-  constexpr uint64_t kBusPayloadBytesMax = ipc::kFrameBytesMax - 8192;
-  return std::min(context_.settings.current().publication_bytes_max, kBusPayloadBytesMax);
 }
 
 }  // namespace beamgate::api::pusher

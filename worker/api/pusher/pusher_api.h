@@ -48,7 +48,6 @@ class PusherApi final : public http::Handler {
   void publish(const config::App& app, EventRequest&& request, bool batch, Done done);
   void terminate(const std::string& user, Done done);
   void count_connections(Done done);
-  uint64_t data_bytes_max() const;
 
   Context& context_;
   http::Exchanges& exchanges_;
