@@ -85,7 +85,7 @@ std::optional<Item> read_item(const json::Value& value, const char*& problem) {
   return item;
 }
 
-// Nothing of a list is published unless all of it can be.
+// Nothing of a list is published where one of its items can't be read.
 const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<Item>& items) {
   const auto document = json::parse(body);
   const json::Value::Array* list = document.ok() ? document.value().get_array("items") : nullptr;

@@ -4,7 +4,8 @@
 //            item itself ("ws-message": {...}).  Of a message: content (text), or content-bin (base64), which is
 //            binary unless type is "text"; action send.  Items without a ws-message, and other actions, do nothing.
 // Answers    200 "Published\n", or {"message":"Published"} for who accepts application/json; 400 with a reason, 401
-//            without a good key, 405, 413; 503 when the bus is full: nothing is known of which items were published.
+//            without a good key, 405, 413: nothing is published then.  503 when the bus is full: the first items may have
+//            been published, and a list that is sent again publishes them again.
 // Access     api_key: as for the API (api_key.h), or in a bearer token that it has signed (JWT, HS256), or as the bearer
 //            token itself.
 // Limits     client_max_body_size, publication_max, kItemsMax.
