@@ -227,21 +227,31 @@ std::vector<Message> GripState::take_due(int64_t now_ms) {
   return due;
 }
 
-bool grip_wants(const GripState& state, std::string_view channel, std::string_view meta,
+// Its key is the only place where these bytes can stand: quotes inside of a text are escaped.
+bool GripState::may_filter(std::string_view text) { return text.find("\"filters\":") != text.npos; }
+
+GripMeta GripMeta::parse(std::string_view text) {
+  GripMeta meta{.text = std::string(text), .sender = {}, .skip_users = {}, .require_sub = {}};
+  const auto document = json::parse(text);
+  if (!document.ok()) return meta;
+  meta.sender = document.value().get_string("sender").value_or("");
+  meta.skip_users = document.value().get_string("skip_users").value_or("");
+  meta.require_sub = document.value().get_string("require_sub").value_or("");
+  return meta;
+}
+
+bool grip_wants(const GripState& state, std::string_view channel, const GripMeta& meta,
                 const std::function<bool(std::string_view)>& is_subscribed) {
   const auto entry = std::find_if(state.filters.begin(), state.filters.end(),
                                   [channel](const auto& each) { return each.first == channel; });
-  const auto parsed = json::parse(meta);
-  if (entry == state.filters.end() || !parsed.ok()) return true;
-  const json::Value& said = parsed.value();
+  if (entry == state.filters.end()) return true;
   const auto named = std::find_if(state.meta.begin(), state.meta.end(), [](const auto& each) { return each.first == "user"; });
   const std::string_view user = named == state.meta.end() ? std::string_view() : named->second;
-  const std::string_view required = said.get_string("require_sub").value_or("");
   const std::string_view filters = entry->second;
-  if (lists(filters, "require-sub") && !required.empty() && !is_subscribed(required)) return false;
+  if (lists(filters, "require-sub") && !meta.require_sub.empty() && !is_subscribed(meta.require_sub)) return false;
   if (user.empty()) return true;
-  if (lists(filters, "skip-self") && said.get_string("sender") == user) return false;
-  return !lists(filters, "skip-users") || !lists(said.get_string("skip_users").value_or(""), user);
+  if (lists(filters, "skip-self") && meta.sender == user) return false;
+  return !lists(filters, "skip-users") || !lists(meta.skip_users, user);
 }
 
 RequestHead grip_head_of_call(const Call& call, int64_t now_ms) {

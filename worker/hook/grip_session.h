@@ -59,6 +59,8 @@ struct GripState {
 
   static GripState parse(std::string_view text);  // Anything else than dump() wrote is a new connection's.
   std::string dump() const;
+  // A look at what dump() wrote, of which a publication may ask many: false: no subscription has filters.
+  static bool may_filter(std::string_view text);
 
   int64_t next_ms() const;  // Unix time of the next message that is due; 0: there is none.
   std::vector<Message> take_due(int64_t now_ms);
@@ -66,8 +68,18 @@ struct GripState {
 
 constexpr size_t kTimedBytesMax = 1024;
 
-// Whether the subscriber of `channel` whose state this is gets a publication with this meta (a JSON object).
-bool grip_wants(const GripState& state, std::string_view channel, std::string_view meta,
+// What the meta of a publication says to filters.
+struct GripMeta {
+  std::string text;  // The meta itself.
+  std::string sender;
+  std::string skip_users;
+  std::string require_sub;
+
+  static GripMeta parse(std::string_view text);  // Nothing of what is no JSON object.
+};
+
+// Whether the subscriber of `channel` whose state this is gets a publication with this meta.
+bool grip_wants(const GripState& state, std::string_view channel, const GripMeta& meta,
                 const std::function<bool(std::string_view)>& is_subscribed);
 
 // The type of a call without events.

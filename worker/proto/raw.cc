@@ -6,7 +6,6 @@
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "worker/hook/grip_events.h"
-#include "worker/hook/grip_session.h"
 #include "worker/hub/hub.h"
 #include "worker/net/connections.h"
 #include "worker/proto/message_call.h"
@@ -129,11 +128,15 @@ bool Raw::handle(Record& record, const HookQueue::Message&) {
   return endpoint != nullptr && endpoint->grip && hook::GripState::parse(ops_.state_of(record)).detached;
 }
 
-bool Raw::wants(const Record& record, const hub::Publication& publication) const {
+// Asked for each subscriber of a publication, of which most have no filters.
+bool Raw::wants(const Record& record, const hub::Publication& publication) {
+  const std::string_view state = ops_.state_of(record);
+  if (!hook::GripState::may_filter(state)) return true;
   const auto& endpoint = endpoint_of(record);
   if (endpoint == nullptr || !endpoint->grip) return true;
+  if (meta_.text != publication.origin.meta) meta_ = hook::GripMeta::parse(publication.origin.meta);
   return hook::grip_wants(
-      hook::GripState::parse(ops_.state_of(record)), publication.channel, publication.origin.meta,
+      hook::GripState::parse(state), publication.channel, meta_,
       [&](std::string_view channel) { return context_.hub.is_subscribed(record, channel); });
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "worker/context.h"
+#include "worker/hook/grip_session.h"
 #include "worker/http/exchange.h"
 #include "worker/proto/action_runner.h"
 #include "worker/proto/bus_wait.h"
@@ -43,7 +44,7 @@ class Raw final : public ws::Application, private MessageDialect {
   void on_gone(record::Record& record, const ws::Ending& ending) override;
 
   // Whether a subscriber gets a publication that has a meta: what the filters say of one whose backend speaks GRIP.
-  bool wants(const record::Record& record, const hub::Publication& publication) const;
+  bool wants(const record::Record& record, const hub::Publication& publication);
 
  private:
   // MessageDialect
@@ -83,6 +84,7 @@ class Raw final : public ws::Application, private MessageDialect {
   HookMessages messages_;
   GripPulse pulse_;  // Calls without events,
   GripPulse timed_;  // and messages that the gateway sends by itself.
+  hook::GripMeta meta_;  // Of the publication that was asked about last.
 };
 
 }  // namespace beamgate::proto

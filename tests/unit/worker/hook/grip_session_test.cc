@@ -109,7 +109,7 @@ TEST(GripSession, FiltersDecideByWhoPublishesAndWhoHears) {
       event(R"(c:{"type":"subscribe","channel":"room","filters":["skip-self","var-subst","skip-users","require-sub",7]})");
   const GripState state = GripState::parse(*act(fields, subscribe).state);
   const auto wants = [](const GripState& whose, std::string_view channel, std::string_view meta) {
-    return grip_wants(whose, channel, meta, [](std::string_view name) { return name == "vault"; });
+    return grip_wants(whose, channel, GripMeta::parse(meta), [](std::string_view name) { return name == "vault"; });
   };
   for (const char* meta : {"{}", R"({"sender":"bob"})", R"({"sender":7})", R"({"skip_users":"annie, bob"})",
                            R"({"require_sub":"vault"})", R"({"other":"ann"})", "no JSON"}) {
@@ -127,6 +127,19 @@ TEST(GripSession, FiltersDecideByWhoPublishesAndWhoHears) {
   EXPECT_TRUE(left.filters.empty());
   const GripState again = GripState::parse(*act({}, event(R"(c:{"type":"subscribe","channel":"room"})"), state).state);
   EXPECT_TRUE(again.filters.empty()) << "what is said last holds";
+}
+
+TEST(GripSession, AStateTellsAtAGlanceWhetherItMayFilter) {
+  const Fields fields = {{"sec-websocket-extensions", "grip"}, {"set-meta-filters", "\"filters\":"}};
+  const auto subscribe = [](const std::string& more) { return event(R"(c:{"type":"subscribe","channel":"room")" + more + "}"); };
+  const auto later = event(R"(c:{"type":"keep-alive","timeout":5,"content":"{\"filters\":[1]}"})");
+  EXPECT_FALSE(GripState::may_filter(""));
+  EXPECT_FALSE(GripState::may_filter(*act(fields, subscribe("") + later).state));
+  EXPECT_FALSE(GripState::may_filter(*act(fields, subscribe(R"(,"filters":["var-subst"])")).state));
+  const std::string filtered = *act(fields, subscribe(R"(,"filters":["skip-self"])")).state;
+  EXPECT_TRUE(GripState::may_filter(filtered));
+  const std::string left = *act({}, event(R"(c:{"type":"unsubscribe","channel":"room"})"), GripState::parse(filtered)).state;
+  EXPECT_FALSE(GripState::may_filter(left));
 }
 
 TEST(GripSession, MetaIsKeptAndSentAgain) {
