@@ -48,7 +48,7 @@ void check_events(const EventRequest& request, size_t events_max) {
   }
   BG_ASSERT(request.events.size() <= events_max);
   for (const Event& event : request.events) {
-    BG_ASSERT(event.name.size() <= kEventNameBytesMax && event.data.size() <= 1024);
+    BG_ASSERT(event.name.size() <= kEventNameBytesMax && event.data->bytes.size() <= 1024);
     BG_ASSERT(!event.channel.empty() && event.channel.size() <= 256);
   }
 }

@@ -11,6 +11,12 @@ namespace {
 
 EventRequest refuse(uint16_t status, std::string_view why) { return {{}, Answer::failed(status, why)}; }
 
+EventData read_data(const json::Value& data) {
+  const auto text = data.as_string();
+  if (!text) return {data.dump(), ipc::PayloadKind::Json};
+  return {std::string(*text), json::parse(*text) ? ipc::PayloadKind::Json : ipc::PayloadKind::Text};
+}
+
 // Name, data, socket_id and info of one event; the channel is somebody else's matter.
 const char* read_event(const json::Value& body, uint64_t data_bytes_max, Event& event, uint16_t& status) {
   const auto name = body.get_string("name");
@@ -21,7 +27,7 @@ const char* read_event(const json::Value& body, uint64_t data_bytes_max, Event& 
   const json::Value* data = body.find("data");
   if (data == nullptr) return "An event needs data.";
   event.name = *name;
-  event.data = data->is_string() ? std::string(*data->as_string()) : data->dump();
+  event.data = std::make_shared<const EventData>(read_data(*data));
   if (const json::Value* socket = body.find("socket_id"); socket != nullptr && !socket->is_null()) {
     const auto uid = beamgate::pusher::parse_socket_id(socket->as_string().value_or(""));
     if (!uid) return "socket_id is none.";
@@ -29,7 +35,7 @@ const char* read_event(const json::Value& body, uint64_t data_bytes_max, Event& 
   }
   event.info = parse_info(body.get_string("info").value_or(""));
   status = 413;
-  return event.data.size() > data_bytes_max ? "The data of an event is too big." : nullptr;
+  return event.data->bytes.size() > data_bytes_max ? "The data of an event is too big." : nullptr;
 }
 
 bool is_channel(const json::Value& name) {
@@ -111,12 +117,11 @@ void EventCalls::publish(const std::shared_ptr<Run>& run) {
   for (size_t i = 0; i < run->events.size(); ++i) {
     const Event& event = run->events[i];
     hub::PublishOptions options;
-    options.kind = json::parse(event.data) ? ipc::PayloadKind::Json : ipc::PayloadKind::Text;
+    options.kind = event.data->kind;
     options.except = event.except;
     options.origin.event = event.name;
-    const bool sent = context_.hub.publish(run->channels[i], event.data, options, [settle](const hub::PublishReceipt& receipt) {
-      settle(1, receipt.accepted);
-    });
+    const auto on_receipt = [settle](const hub::PublishReceipt& receipt) { settle(1, receipt.accepted); };
+    const bool sent = context_.hub.publish(run->channels[i], event.data->bytes, options, on_receipt);
     if (!sent) return settle(run->events.size() - i, false);  // What comes after it would be out of order.
   }
 }

@@ -13,17 +13,24 @@
 #include <string_view>
 #include <vector>
 
+#include "common/ipc/messages.h"
 #include "worker/api/pusher/answer.h"
 #include "worker/api/pusher/channel_calls.h"
 #include "worker/context.h"
 
 namespace beamgate::api::pusher {
 
+// What an event brings, once for all of its channels.
+struct EventData {
+  std::string bytes;
+  ipc::PayloadKind kind = ipc::PayloadKind::Text;  // Json where it is some.
+};
+
 // One event for one channel.
 struct Event {
   std::string channel;  // As the app knows it.
   std::string name;
-  std::string data;
+  std::shared_ptr<const EventData> data;
   uint64_t except = 0;  // Connection that doesn't get it.
   Info info;
 };

@@ -15,7 +15,8 @@ TEST(PusherEvents, OneEventForSeveralChannels) {
   ASSERT_EQ(request.events.size(), 2u);
   EXPECT_EQ(request.events[1].channel, "private-b");
   EXPECT_EQ(request.events[1].name, "tick");
-  EXPECT_EQ(request.events[1].data, "{\"n\": 1}");
+  EXPECT_EQ(request.events[1].data->bytes, "{\"n\": 1}");
+  EXPECT_EQ(request.events[0].data, request.events[1].data) << "all channels share it";
   EXPECT_EQ(request.events[1].except, uint64_t{1} << 32 | 2);
   EXPECT_TRUE(request.events[1].info.user_count);
   EXPECT_FALSE(request.events[1].info.cache);
@@ -24,8 +25,21 @@ TEST(PusherEvents, OneEventForSeveralChannels) {
 TEST(PusherEvents, OlderAndLooserForms) {
   const auto request = parse_event_request(R"({"name":"tick","channel":"a","data":{"n":1},"socket_id":null})", 1000);
   ASSERT_EQ(request.events.size(), 1u);
-  EXPECT_EQ(request.events[0].data, R"({"n":1})");
+  EXPECT_EQ(request.events[0].data->bytes, R"({"n":1})");
   EXPECT_EQ(request.events[0].except, 0u);
+}
+
+TEST(PusherEvents, DataIsJsonOrText) {
+  const auto kind_of = [](std::string_view data) {
+    const auto request = parse_event_request(R"({"name":"e","channel":"a","data":)" + std::string(data) + "}", 1000);
+    return request.events.empty() ? ipc::PayloadKind::Binary : request.events[0].data->kind;
+  };
+  for (const char* json : {R"({"n":1})", "[1]", "7", "null", R"("{\"n\":1}")", R"("7")", R"("\"x\"")"}) {
+    EXPECT_EQ(kind_of(json), ipc::PayloadKind::Json) << json;
+  }
+  for (const char* text : {R"("")", R"("x")", R"("{n:1}")", R"("{} {}")"}) {
+    EXPECT_EQ(kind_of(text), ipc::PayloadKind::Text) << text;
+  }
 }
 
 TEST(PusherEvents, WhatIsRefused) {
