@@ -18,6 +18,7 @@
 #include "worker/http/return_answer.h"
 #include "worker/http/static_files.h"
 #include "worker/http2/layer.h"
+#include "worker/hub/subscriber_counts.h"
 #include "worker/net/connections.h"
 #include "worker/proto/centrifuge/centrifuge.h"
 #include "worker/proto/centrifuge/centrifuge_encoder.h"
@@ -134,6 +135,7 @@ Layers::Layers(Context& context) : context_(context), parts_(std::make_unique<Pa
   context.connections.set_handler(record::Phase::Line, parts.line);
   context.connections.set_handler(record::Phase::LongPoll, parts.long_poll);
   parts.dispatcher.share_rates(context.rates, context.address_seed);
+  hub::serve_subscriber_counts(context.remote, context.hub);
 
   using config::Action;
   parts.dispatcher.set_handler(Action::Static, parts.files);

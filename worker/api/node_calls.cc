@@ -11,6 +11,7 @@
 #include "common/base/glob.h"
 #include "worker/hub/hub.h"
 #include "worker/hub/remote.h"
+#include "worker/hub/subscriber_counts.h"
 #include "worker/net/connections.h"
 #include "worker/record/text_block.h"
 
@@ -124,23 +125,12 @@ void NodeCalls::channels(const json::Value& params, Done done) {
 }
 
 void NodeCalls::subscribers(std::string_view channel, Done done) {
-  std::string pattern;
-  for (const char c : channel) {
-    if (c == '*' || c == '?' || c == '\\') pattern += '\\';
-    pattern += c;
-  }
-  const auto on_answers = [done](std::vector<hub::Answer>&& answers) {
-    uint64_t clients = 0;
-    for (const hub::Answer& answer : answers) {
-      ChannelsAnswer one;
-      if (!answer.answered || !ipc::decode(answer.body, one)) continue;
-      for (const uint32_t count : one.subscribers) clients += count;
-    }
+  const auto on_counts = [done](const std::vector<uint64_t>& counts) {
     Reply reply;
-    reply.result.set("num_clients", clients);
+    reply.result.set("num_clients", counts.front());
     done(std::move(reply));
   };
-  if (!context_.remote.ask_all(hub::Method::Channels, ipc::encode(ChannelsQuestion{pattern}), on_answers)) {
+  if (!hub::ask_subscriber_counts(context_.remote, {channel}, on_counts)) {
     done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
   }
 }

@@ -15,6 +15,7 @@
 
 namespace beamgate::hub {
 
+// The numbers, and what questions and answers are made of, stay: during an upgrade workers of two builds ask each other.
 enum class Method : uint16_t {
   Connection = 1,  // Look at, send to, close, subscribe or unsubscribe one connection: api/connection_ops.
   Channels = 2,    // Channels with their local subscriber counts.
@@ -23,8 +24,8 @@ enum class Method : uint16_t {
   Worker = 5,      // Which process it is: api/worker_calls.
   Events = 6,      // Takes over the webhook events of a worker that leaves: hook/webhooks.h.
   LongPoll = 8,    // Polls and posts of a session of another worker: proto/phoenix/longpoll_call.h.
-  PusherCount = 32,  // Subscribers of channels, and what subscribers are told of it: proto/pusher/subscription_counts.
-  PusherTell = 33,
+  Subscribers = 32,  // How many subscribers the channels of a list have: hub/subscriber_counts.
+  PusherTell = 33,   // What subscribers are told of it: proto/pusher/subscription_counts.
 };
 
 struct Answer {

@@ -104,13 +104,9 @@ void ChannelCalls::look(const config::App& app, std::string_view channel, const 
 }
 
 void ChannelCalls::attributes(const std::string& channel, const Info& info, bool occupied, OnAttributes done) {
-  json::Value params;
-  params.set("pattern", channel);
-  nodes_.channels(params, [this, channel, info, occupied, done = std::move(done)](Reply&& reply) {
-    const json::Value* all = reply.result.find("channels");
-    if (!reply.ok() || all == nullptr) return done({});
-    const json::Value* about = all->find(channel);
-    const uint64_t subscribers = about == nullptr ? 0 : about->get_uint("num_clients").value_or(0);
+  nodes_.subscribers(channel, [this, channel, info, occupied, done = std::move(done)](Reply&& reply) {
+    if (!reply.ok()) return done({});
+    const uint64_t subscribers = reply.result.get_uint("num_clients").value_or(0);
     json::Value out = json::Value::object();
     if (occupied) out.set("occupied", subscribers > 0);
     if (info.subscription_count) out.set("subscription_count", subscribers);

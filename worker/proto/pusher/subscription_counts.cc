@@ -7,6 +7,7 @@
 #include "common/ipc/wire.h"
 #include "common/json/value.h"
 #include "worker/hub/hub.h"
+#include "worker/hub/subscriber_counts.h"
 #include "worker/proto/pusher/channel_name.h"
 #include "worker/proto/pusher/frames.h"
 #include "worker/settings.h"
@@ -14,16 +15,10 @@
 namespace beamgate::pusher {
 namespace {
 
-struct CountQuestion {
-  std::vector<std::string_view> channels;
-  template <typename V, typename M>
-  static void visit(V& v, M& m) { v(m.channels); }
-};
-
-// A worker's own numbers, in the question's order; or what all workers together have, to be told.
+// What all workers together have, to be told.
 struct Counts {
-  std::vector<std::string_view> channels;  // Empty in an answer.
-  std::vector<uint32_t> subscribers;
+  std::vector<std::string_view> channels;
+  std::vector<uint32_t> subscribers;  // Parallel to them.
   template <typename V, typename M>
   static void visit(V& v, M& m) { v(m.channels), v(m.subscribers); }
 };
@@ -32,9 +27,7 @@ struct Counts {
 
 SubscriptionCounts::SubscriptionCounts(Clients& clients, AppEvents& events)
     : clients_(clients), events_(events), timer_(clients.context().loop, [this] { ask(); }) {
-  hub::Remote& remote = clients_.context().remote;
-  remote.serve(hub::Method::PusherCount, [this](std::string_view body) { return answer_count(body); });
-  remote.serve(hub::Method::PusherTell, [this](std::string_view body) { return answer_tell(body); });
+  clients_.context().remote.serve(hub::Method::PusherTell, [this](std::string_view body) { return answer_tell(body); });
 }
 
 bool SubscriptionCounts::is_counted(std::string_view channel) const {
@@ -99,11 +92,9 @@ void SubscriptionCounts::ask() {
   }
   look(now_ms, due);
   if (!due.empty()) {
-    CountQuestion question;
-    question.channels.assign(due.begin(), due.end());
-    const bool asked = clients_.context().remote.ask_all(
-        hub::Method::PusherCount, ipc::encode(question),
-        [this, due](std::vector<hub::Answer>&& answers) { on_answers(due, answers); });
+    const bool asked = hub::ask_subscriber_counts(
+        clients_.context().remote, {due.begin(), due.end()},
+        [this, due](const std::vector<uint64_t>& totals) { on_counts(due, totals); });
     for (const std::string& name : due) {
       if (!asked) channels_[name].due_ms = next_ms = now_ms + kGatherMs * 20;  // The bus is full.
     }
@@ -112,30 +103,14 @@ void SubscriptionCounts::ask() {
   if (!channels_.empty()) wake_at(looked_ms_ + kLookMs);
 }
 
-std::string SubscriptionCounts::answer_count(std::string_view body) const {
-  CountQuestion question;
-  Counts answer;
-  if (!ipc::decode(body, question)) return {};
-  for (const std::string_view channel : question.channels) {
-    answer.subscribers.push_back(static_cast<uint32_t>(clients_.context().hub.local_subscribers(channel)));
-  }
-  return ipc::encode(answer);
-}
-
-void SubscriptionCounts::on_answers(const std::vector<std::string>& channels, const std::vector<hub::Answer>& answers) {
-  std::vector<uint32_t> totals(channels.size());
-  for (const hub::Answer& answer : answers) {
-    Counts counts;
-    if (!answer.answered || !ipc::decode(answer.body, counts) || counts.subscribers.size() != totals.size()) continue;
-    for (size_t i = 0; i < totals.size(); ++i) totals[i] += counts.subscribers[i];
-  }
+void SubscriptionCounts::on_counts(const std::vector<std::string>& channels, const std::vector<uint64_t>& totals) {
   Counts news;
   for (size_t i = 0; i < totals.size(); ++i) {
     const auto known = channels_.find(channels[i]);
     if (known != channels_.end() && known->second.told == totals[i] && totals[i] != 0) continue;
     events_.subscription_count(channels[i], totals[i]);
     news.channels.emplace_back(channels[i]);
-    news.subscribers.push_back(totals[i]);
+    news.subscribers.push_back(static_cast<uint32_t>(totals[i]));
   }
   if (news.channels.empty()) return;
   // Where the bus is full, the next change brings the number.

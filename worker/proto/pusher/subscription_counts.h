@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "common/uv/timer.h"
-#include "worker/hub/remote.h"
 #include "worker/proto/pusher/app_events.h"
 #include "worker/proto/pusher/clients.h"
 
@@ -51,8 +50,7 @@ class SubscriptionCounts {
   void wake_at(int64_t at_ms);
   void look(int64_t now_ms, std::vector<std::string>& due);
   void ask();
-  void on_answers(const std::vector<std::string>& channels, const std::vector<hub::Answer>& answers);
-  std::string answer_count(std::string_view body) const;
+  void on_counts(const std::vector<std::string>& channels, const std::vector<uint64_t>& totals);
   std::string answer_tell(std::string_view body);
   void tell(std::string_view channel, uint64_t count);
 
