@@ -32,11 +32,17 @@ struct ChannelsAnswer {
   static void visit(V& v, M& m) { v(m.complete), v(m.names), v(m.subscribers); }
 };
 
+struct InfoQuestion {
+  bool whole = true;  // False: only what is counted anyway; users, channels and subscriptions are 0 then.
+  template <typename V, typename M>
+  static void visit(V& v, M& m) { v(m.whole); }
+};
+
 struct InfoAnswer {
   uint32_t pid = 0;
   uint64_t uptime_s = 0;
   uint32_t connections = 0;
-  uint32_t clients = 0;        // Open WebSockets.
+  uint32_t clients = 0;        // WebSockets.
   uint32_t users = 0;
   uint32_t channels = 0;
   uint64_t subscriptions = 0;
@@ -105,11 +111,25 @@ Reply merge_info(const std::vector<hub::Answer>& answers, const std::string& nod
   return reply;
 }
 
+// What has to be gone through: the users of WebSockets, and the channels.
+void count_names(Context& context, InfoAnswer& info) {
+  std::unordered_set<std::string_view> users;
+  context.connections.for_each([&](record::Record& record) {
+    if (record.phase != record::Phase::WebSocket || record.user == record::kNull) return;
+    users.insert(record::text_of(context.arena, record.user));
+  });
+  info.users = static_cast<uint32_t>(users.size());
+  context.hub.for_each_channel({}, [&](std::string_view, size_t subscribers) {
+    ++info.channels;
+    info.subscriptions += subscribers;
+  });
+}
+
 }  // namespace
 
 NodeCalls::NodeCalls(Context& context) : context_(context), started_ms_(monotonic_ms()) {
   context_.remote.serve(hub::Method::Channels, [this](std::string_view body) { return answer_channels(body); });
-  context_.remote.serve(hub::Method::Info, [this](std::string_view) { return answer_info(); });
+  context_.remote.serve(hub::Method::Info, [this](std::string_view body) { return answer_info(body); });
 }
 
 void NodeCalls::channels(const json::Value& params, Done done) {
@@ -137,7 +157,23 @@ void NodeCalls::subscribers(std::string_view channel, Done done) {
 
 void NodeCalls::info(Done done) {
   const auto on_answers = [done](std::vector<hub::Answer>&& answers) { done(merge_info(answers, host_name())); };
-  if (!context_.remote.ask_all(hub::Method::Info, {}, on_answers)) {
+  if (!context_.remote.ask_all(hub::Method::Info, ipc::encode(InfoQuestion{}), on_answers)) {
+    done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
+  }
+}
+
+void NodeCalls::clients(Done done) {
+  const auto on_answers = [done](std::vector<hub::Answer>&& answers) {
+    uint64_t clients = 0;
+    for (const hub::Answer& answer : answers) {
+      InfoAnswer info;
+      if (answer.answered && ipc::decode(answer.body, info)) clients += info.clients;
+    }
+    Reply reply;
+    reply.result.set("num_clients", clients);
+    done(std::move(reply));
+  };
+  if (!context_.remote.ask_all(hub::Method::Info, ipc::encode(InfoQuestion{.whole = false}), on_answers)) {
     done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
   }
 }
@@ -159,26 +195,19 @@ std::string NodeCalls::answer_channels(std::string_view body) const {
   return ipc::encode(answer);
 }
 
-std::string NodeCalls::answer_info() const {
+std::string NodeCalls::answer_info(std::string_view body) const {
   using metrics::Metric;
+  InfoQuestion question;
+  const bool whole = !ipc::decode(body, question) || question.whole;  // Older builds ask without a body.
   InfoAnswer info;
   info.pid = static_cast<uint32_t>(getpid());
   info.uptime_s = static_cast<uint64_t>(monotonic_ms() - started_ms_) / 1000;
   info.connections = context_.connections.active();
-  std::unordered_set<std::string_view> users;
-  context_.connections.for_each([&](record::Record& record) {
-    if (record.phase != record::Phase::WebSocket) return;
-    ++info.clients;
-    if (record.user != record::kNull) users.insert(record::text_of(context_.arena, record.user));
-  });
-  info.users = static_cast<uint32_t>(users.size());
-  context_.hub.for_each_channel({}, [&](std::string_view, size_t subscribers) {
-    ++info.channels;
-    info.subscriptions += subscribers;
-  });
+  info.clients = static_cast<uint32_t>(context_.metrics.get(Metric::WebSocketsActive));
   info.messages_received = context_.metrics.get(Metric::MessagesReceived);
   info.messages_sent = context_.metrics.get(Metric::MessagesSent);
   info.deliveries = context_.metrics.get(Metric::HubDeliveries);
+  if (whole) count_names(context_, info);
   return ipc::encode(info);
 }
 

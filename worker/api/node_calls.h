@@ -30,10 +30,12 @@ class NodeCalls {
   void subscribers(std::string_view channel, Done done);
   // The result is {"nodes":[{..., "workers":[{...}]}]}.
   void info(Done done);
+  // How many WebSockets are open: {"num_clients":N}.
+  void clients(Done done);
 
  private:
   std::string answer_channels(std::string_view body) const;
-  std::string answer_info() const;
+  std::string answer_info(std::string_view body) const;
 
   Context& context_;
   const int64_t started_ms_;

@@ -135,10 +135,9 @@ void PusherApi::terminate(const std::string& user, Done done) {
 }
 
 void PusherApi::count_connections(Done done) {
-  nodes_.info([done = std::move(done)](Reply&& reply) {
-    const json::Value::Array* nodes = reply.result.get_array("nodes");
-    if (!reply.ok() || nodes == nullptr || nodes->empty()) return done(Answer::busy());
-    done(Answer::of(json::Value().set("connections", nodes->front().get_uint("num_clients").value_or(0))));
+  nodes_.clients([done = std::move(done)](Reply&& reply) {
+    if (!reply.ok()) return done(Answer::busy());
+    done(Answer::of(json::Value().set("connections", reply.result.get_uint("num_clients").value_or(0))));
   });
 }
 
