@@ -128,7 +128,7 @@ Record* Porter::build(const Image& image, UniqueFd socket, uint32_t page, uint32
 
 bool Porter::fill(Record& record, const Image& image) {
   record::Arena& arena = context_.arena;
-  const bool texts = record::assign_text(arena, record.user, image.user) &&
+  const bool texts = context_.connections.set_user(record, image.user) &&
                      record::assign_text(arena, record.app_state, image.app_state) &&
                      record::assign_text(arena, record.handshake, image.handshake);
   if (!texts || !restore_bytes(arena, record.carry, record.carry_bytes, image.carry) ||

@@ -13,6 +13,7 @@
 #include "common/fault/fault.h"
 #include "worker/net/reset.h"
 #include "worker/record/counted_address.h"
+#include "worker/record/text_block.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {
@@ -145,6 +146,22 @@ Record* Connections::find(ConnId id) {
   return record.phase != Phase::Free && record.generation == id.generation ? &record : nullptr;
 }
 
+bool Connections::set_user(Record& record, std::string_view user) {
+  record::touch(arena_, record);
+  if (!record::assign_text(arena_, record.user, user)) return false;
+  users_.set(slot_of(record), record::text_of(arena_, record.user));
+  return true;
+}
+
+std::vector<ConnId> Connections::of_user(std::string_view user) const {
+  std::vector<ConnId> ids;
+  for (const uint32_t slot : users_.slots_of(user)) {
+    const Record& record = arena_.records()[slot];
+    if (record::text_of(arena_, record.user) == user) ids.push_back(id_of(record));
+  }
+  return ids;
+}
+
 Record* Connections::find_uid(uint64_t uid) {
   uint32_t slot = record::uid_slot(uid);
   if (!slot_of_uid_.empty()) {
@@ -253,6 +270,7 @@ void Connections::release_record(Record& record) {
   drop_carry(record);
   while (record.outbound_head != kNull) pop_frame(record);
   release_counts(record);
+  users_.set(slot_of(record), {});
   for (const Ref ref : {record.message, record.user, record.app_state, record.handshake, record.extras}) {
     arena_.release(ref);
   }

@@ -47,6 +47,7 @@
 #include "worker/net/stream_link.h"
 #include "worker/net/timer_wheel.h"
 #include "worker/net/tls_links.h"
+#include "worker/net/user_index.h"
 #include "worker/record/arena.h"
 #include "worker/record/extras.h"
 #include "worker/record/record.h"
@@ -158,6 +159,11 @@ class Connections final : public PollTarget {
   record::ConnId id_of(const record::Record& record) const;
   record::Record* find(record::ConnId id);    // Null once it is gone.
   record::Record* find_uid(uint64_t uid);     // Of this worker only, and of those it serves.
+  // Who the connection is; empty text: nobody in particular.  What writes Record::user, beside adoption and the
+  // connection's end.  False: no memory, nothing has changed.
+  [[nodiscard]] bool set_user(record::Record& record, std::string_view user);
+  // Whoever has this user now, in slot order.
+  std::vector<record::ConnId> of_user(std::string_view user) const;
   // Every live record, in slot order; `visit` may close the one it is given.
   template <typename Visit>
   void for_each(Visit&& visit) {
@@ -430,6 +436,7 @@ class Connections final : public PollTarget {
   int64_t next_round_us_ = 0;  // Monotonic; not before.
   std::vector<uint32_t> free_slots_;
   std::unordered_map<uint64_t, uint32_t> slot_of_uid_;  // Of those whose uid doesn't tell it.
+  UserIndex users_;
   uint32_t& slots_touched_;
   uint32_t active_ = 0;
   uint32_t nonce_;

@@ -11,6 +11,7 @@
 #include "worker/net/outbound_node.h"
 #include "worker/net/tcp_counts.h"
 #include "worker/record/frame.h"
+#include "worker/record/text_block.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::net {
@@ -254,6 +255,7 @@ bool Connections::is_as_known(const Record& record) const {
 
 // Into the lists and the wheel, which are no part of the record.
 void Connections::index_record(Record& record) {
+  users_.set(slot_of(record), record::text_of(arena_, record.user));
   const uint32_t deadline = std::exchange(record.deadline_tick, 0);
   if (deadline != 0) wheel_.arm(record, std::max(deadline, wheel_.now_tick() + 1));
   // A deadline that was about to be dealt with is none any more.

@@ -156,8 +156,8 @@ void Admission::turn_away(http::Exchange& exchange, record::Record& record, Door
 void Admission::forget(record::Record& record) {
   context_.hub.unsubscribe_all(record);
   ops_.forget(record);
-  record::touch(context_.arena, record);
-  for (record::Ref* text : {&record.user, &record.app_state, &record.handshake}) {
+  static_cast<void>(context_.connections.set_user(record, {}));
+  for (record::Ref* text : {&record.app_state, &record.handshake}) {
     record::assign_text(context_.arena, *text, {});
   }
 }

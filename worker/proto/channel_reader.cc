@@ -42,7 +42,7 @@ void ChannelReader::let_in(http::Exchange& exchange, const Guest& guest) {
 
 void ChannelReader::remember_user(Record& record, const Guest& guest) {
   // Without memory it is nobody in particular.
-  static_cast<void>(record::assign_text(context_.arena, record.user, guest.user));
+  static_cast<void>(context_.connections.set_user(record, guest.user));
 }
 
 void ChannelReader::join(Record& record, const Guest& guest, const std::optional<Cursor>& cursor,

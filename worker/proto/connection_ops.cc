@@ -44,7 +44,7 @@ Result<void> ConnectionOps::set_user(record::Record& record, std::string_view us
   if (user == user_of(record)) return {};
   context_.connections.touch(record);
   if (record.user != record::kNull) context_.hub.unsubscribe(record, hub::user_channel(user_of(record)));
-  if (!record::assign_text(context_.arena, record.user, user)) {
+  if (!context_.connections.set_user(record, user)) {
     return Error{Code::LimitReached, 0, "no memory for the user"};
   }
   if (user.empty()) return {};

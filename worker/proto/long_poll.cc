@@ -223,7 +223,7 @@ void LongPoll::give_back(Record& record, bool keep_alive) {
   if (!keep_alive) return context_.connections.close_gracefully(record);
   on_gone(record);
   record.protocol = record::Protocol::None;
-  record::assign_text(context_.arena, record.user, {});
+  static_cast<void>(context_.connections.set_user(record, {}));
   record::assign_text(context_.arena, record.handshake, {});
   record::assign_text(context_.arena, record.app_state, {});
   context_.connections.uncount(record);

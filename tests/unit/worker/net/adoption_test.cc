@@ -177,6 +177,23 @@ TEST_F(AdoptionTest, IdleConnectionsGoOn) {
   }
 }
 
+TEST_F(AdoptionTest, UsersAreKnownToTheSuccessor) {
+  worker([](Worker& worker) {
+    int named = 0;
+    worker.connections->for_each([&](Record& record) {
+      const char* user = ++named < 3 ? "ann" : "bob";
+      worker.connections->serve(record, ipc::Doing::Application,
+                                [&] { EXPECT_TRUE(worker.connections->set_user(record, user)); });
+    });
+    EXPECT_EQ(worker.connections->of_user("ann").size(), 2u);
+  });
+  const auto next = successor();
+  ASSERT_EQ(next->connections->of_user("ann").size(), 2u);
+  EXPECT_EQ(next->connections->of_user("an").size(), 0u);
+  next->connections->close_now(*next->connections->find(next->connections->of_user("ann")[0]));
+  EXPECT_EQ(next->connections->of_user("ann").size(), 1u);
+}
+
 TEST_F(AdoptionTest, BytesThatWereReadAndNotDealtWithAreDealtWith) {
   say(1, "hello");
   worker([](Worker& worker) {
