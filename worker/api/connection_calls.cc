@@ -89,8 +89,17 @@ std::string ConnectionCalls::answer(std::string_view body) {
   return ipc::encode(reply);
 }
 
+// Whoever is named by a user or a channel is found by an index.  They are noted before anything is done: closing one may
+// end others, and takes it out of the index.
 void ConnectionCalls::apply_to_all(const ConnectionCall& call, Outcome& outcome) {
-  context_.connections.for_each([&](record::Record& record) { apply(call, record, outcome); });
+  if (call.user.empty() && call.subscribed_to.empty()) {
+    return context_.connections.for_each([&](record::Record& record) { apply(call, record, outcome); });
+  }
+  const std::vector<record::ConnId> named = call.user.empty() ? context_.hub.subscribers_of(call.subscribed_to)
+                                                              : context_.connections.of_user(call.user);
+  for (const record::ConnId id : named) {
+    if (record::Record* record = context_.connections.find(id)) apply(call, *record, outcome);
+  }
 }
 
 void ConnectionCalls::apply(const ConnectionCall& call, record::Record& record, Outcome& outcome) {

@@ -4,7 +4,8 @@
 //            about the connections of this one.
 // Thread     Worker loop thread only.
 // Finding    A connection id names the worker of its birth, so that one is asked first and all only when it
-//            doesn't know the connection.  A user may have connections everywhere: all are asked.
+//            doesn't know the connection.  A user may have connections everywhere: all are asked.  There, those of a
+//            user and the subscribers of a channel are found without a look at the others.
 // Order      A subscription always takes the way over the bus, even for a connection of this worker: its answer
 //            then follows the channel's interest, and what is published after the answer is delivered.
 // Limits     kLooksMax connections are described for one question and worker, fewer when their texts pass

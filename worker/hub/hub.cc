@@ -101,6 +101,25 @@ void Hub::count(std::string_view name, const Channel* channel) const {
 
 void Hub::count(const Channel& channel) const { count(block_of(channel).name(), &channel); }
 
+// Those who are joining stand in no array of the channel; each has a question to the master under way.
+std::vector<ConnId> Hub::subscribers_of(std::string_view name) const {
+  const Channel* channel = find_channel(name);
+  if (channel == nullptr) return {};
+  std::vector<uint32_t> slots = channel->slots;
+  if (channel->joining > 0) {
+    for (const auto& [ticket, id] : joining_) {
+      const Record& record = arena_.records()[id.slot];
+      const bool lives = record.generation == id.generation && record.phase != record::Phase::Free;
+      if (lives && is_joining(record, name)) slots.push_back(id.slot);
+    }
+  }
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());  // One may join several channels.
+  std::vector<ConnId> ids;
+  for (const uint32_t slot : slots) ids.push_back({slot, arena_.records()[slot].generation});
+  return ids;
+}
+
 void Hub::for_each_subscriber(std::string_view channel, const std::function<void(Record&)>& visit) {
   const Channel* found = find_channel(channel);
   if (found == nullptr) return;

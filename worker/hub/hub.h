@@ -201,6 +201,8 @@ class Hub {
                         const std::function<void(std::string_view name, size_t subscribers)>& visit) const;
   size_t local_subscribers(std::string_view channel) const;
   void recount() const;  // SubscriberLimit::count() for every channel.
+  // Everybody that is_subscribed() to it, who is only joining included, in slot order.
+  std::vector<record::ConnId> subscribers_of(std::string_view channel) const;
   // From the last to the first: the one that is visited may be closed meanwhile, no other may.
   void for_each_subscriber(std::string_view channel, const std::function<void(record::Record&)>& visit);
 

@@ -235,6 +235,39 @@ TEST_F(HubTest, WhatComesBeforeTheAnswerToAJoinCounts) {
   EXPECT_EQ(hub_.positions_of(at(1))[0].presence, 1u);
 }
 
+TEST_F(HubTest, SubscribersAreThoseWhoAreJoiningToo) {
+  const auto slots = [this](std::string_view channel) {
+    std::vector<uint32_t> out;
+    for (const record::ConnId id : hub_.subscribers_of(channel)) out.push_back(id.slot);
+    return out;
+  };
+  for (uint32_t slot = 1; slot <= 4; ++slot) at(slot).phase = record::Phase::WebSocket;
+  ASSERT_TRUE(hub_.subscribe(at(3), "a").ok());
+  ASSERT_TRUE(hub_.join(at(2), "b", {.member = true, .user = "ada"}).ok());
+  ASSERT_TRUE(hub_.join(at(2), "a", {.member = true, .user = "ada"}).ok());
+  const uint64_t ticket = bus_.tickets.back();
+  ASSERT_TRUE(hub_.join(at(1), "a", {.member = true, .user = "bob"}).ok());
+  EXPECT_THAT(slots("a"), ElementsAre(1, 2, 3));
+  EXPECT_THAT(slots("b"), ElementsAre(2));
+  EXPECT_THAT(slots("c"), ElementsAre());
+  hub_.on_channel_state({.ticket = ticket, .channel = "a"});
+  EXPECT_THAT(slots("a"), ElementsAre(1, 2, 3));
+  hub_.unsubscribe(at(1), "a");
+  EXPECT_THAT(slots("a"), ElementsAre(2, 3));
+  ASSERT_TRUE(hub_.join(at(1), "a", {.member = true, .user = "bob"}).ok());
+  hub_.unsubscribe_all(at(2));
+  EXPECT_THAT(slots("a"), ElementsAre(1, 3)) << "once, whatever is under way for it";
+
+  arena_.vault().slots_touched = 64;
+  hub_.on_recount();  // A new master: what was under way is begun again.
+  EXPECT_THAT(slots("a"), ElementsAre(1, 3));
+  hub_.on_recounted();
+  EXPECT_THAT(slots("a"), ElementsAre(1, 3));
+  at(1).generation = 2;  // Somebody else has the place.
+  EXPECT_THAT(slots("a"), ElementsAre(3));
+  at(1).generation = 1;
+}
+
 TEST_F(HubTest, InterestWithTheFirstWithdrawalWithTheLast) {
   EXPECT_EQ(hub_.subscribe(at(1), "a").value(), Subscribed::Pending);
   EXPECT_EQ(hub_.subscribe(at(2), "a").value(), Subscribed::Pending);
