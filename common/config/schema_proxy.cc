@@ -215,7 +215,8 @@ constexpr Directive kRows[] = {
      .fallback = "64k",
      .min = "4k",
      .max = "1g",
-     .help = "Most that is held in each direction of one exchange; a response's head has to fit."},
+     .help = "Most that is held in each direction of one exchange.  A response's head may have 64 KB and 1000 fields, "
+             "whatever this says."},
     {.name = "proxy_next_upstream",
      .scopes = kHttpServerLocation,
      .arity = at_least(1),

@@ -64,7 +64,10 @@ std::optional<Decoded> by_the_book(std::string_view bytes) {
     while (digits < head->size() && digits < 17 && http::hex_value((*head)[digits]) >= 0) {
       size = size << 4 | static_cast<unsigned>(http::hex_value((*head)[digits++]));
     }
-    if (digits == 0 || (digits < head->size() && (*head)[digits] != ';')) return std::nullopt;
+    size_t behind = digits;
+    while (behind < head->size() && ((*head)[behind] == ' ' || (*head)[behind] == '\t')) ++behind;
+    const bool extended = behind < head->size() && (*head)[behind] == ';';
+    if (digits == 0 || (digits < head->size() && !extended)) return std::nullopt;
     if (size == 0) break;
     if (rest.size() < size + 2 || rest.substr(static_cast<size_t>(size), 2) != "\r\n") return std::nullopt;
     out.data += rest.substr(0, static_cast<size_t>(size));

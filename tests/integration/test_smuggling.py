@@ -175,7 +175,7 @@ LINES = {
     "control byte in the target": (get(line=b"GET /\x1ffirst HTTP/1.1"), 400, get()),
     "method with a separator": (get(line=b"G(T /first HTTP/1.1"), 400, get()),
     "method with a colon": (get(line=b"GET: /first HTTP/1.1"), 400, get()),
-    "unknown method": (get(line=b"GETS /first HTTP/1.1"), 501, get()),
+    "unknown method": (get(line=b"GET.S /first HTTP/1.1"), 501, get(line=b"GET-S /first HTTP/1.1")),
     "method in lower case": (get(line=b"get /first HTTP/1.1"), 501, get()),
     "two spaces": (get(line=b"GET  /first HTTP/1.1"), 400, get()),
     "tab as separator": (get(line=b"GET\t/first HTTP/1.1"), 400, get()),

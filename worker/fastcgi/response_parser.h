@@ -26,7 +26,7 @@ namespace beamgate::fastcgi {
 class ResponseParser final : public http::ResponseReader {
  public:
   static constexpr size_t kHeadBytesMax = 64 << 10;
-  static constexpr size_t kFieldsMax = 256;
+  static constexpr size_t kFieldsMax = 1'000;
   static constexpr size_t kErrorBytesMax = 8 << 10;
 
   explicit ResponseParser(bool to_head) : to_head_(to_head) {}

@@ -14,6 +14,8 @@ constexpr uint64_t kChunkBytesMax = uint64_t{1} << 62;
 // CRLF behind the size and behind the data: with the digits, what a chunk must cost its sender.
 constexpr size_t kLineEndsOfChunk = 4;
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 }  // namespace
 
 ChunkDecoder::Step ChunkDecoder::next(std::string_view bytes) {
@@ -44,6 +46,8 @@ bool ChunkDecoder::feed(char c) {
     case State::SizeFirst:
     case State::Size:
       return feed_size(c);
+    case State::SizeSpace:
+      return is_blank(c) || expect(c, ';', State::Extension);
     case State::Extension:
     case State::QuotedExtension:
     case State::EscapedExtension:
@@ -84,8 +88,7 @@ bool ChunkDecoder::feed_size(char c) {
   }
   if (state_ == State::SizeFirst) return false;
   if (c == '\r') return expect(c, '\r', State::SizeLf);
-  // White space before ";" is tolerated by the grammar for the past's sake (BWS); nobody sends it.
-  return expect(c, ';', State::Extension);
+  return is_blank(c) ? expect(c, c, State::SizeSpace) : expect(c, ';', State::Extension);
 }
 
 bool ChunkDecoder::feed_extension(char c) {

@@ -39,6 +39,7 @@ class ChunkDecoder {
   enum class State : uint8_t {
     SizeFirst,  // Before a chunk's first digit.
     Size,
+    SizeSpace,  // White space before an extension (BWS), which the grammar tolerates.
     Extension,
     QuotedExtension,  // Within a quoted string; a "\" there is Escaped.
     EscapedExtension,

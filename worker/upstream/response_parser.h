@@ -42,8 +42,8 @@ class HeadScanner {
 class ResponseParser final : public http::ResponseReader {
  public:
   static constexpr size_t kHeadBytesMax = 64 << 10;
-  static constexpr size_t kFieldsMax = 256;
-  static constexpr int kInterimMax = 16;
+  static constexpr size_t kFieldsMax = 1'000;
+  static constexpr int kInterimMax = 1'000;
 
   // What the request was, as far as it decides how the response is read.
   struct Asked {

@@ -63,6 +63,7 @@ TEST(ChunkDecoder, EveryAcceptedFormHasItsRefusedTwin) {
       {"negative", "5\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n"},
       {"space before the size", "5\r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n"},
       {"space behind the size", "5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n"},
+      {"space before an extension", "5 \t;a=b\r\nhello\r\n0\r\n\r\n", "5 a=b\r\nhello\r\n0\r\n\r\n"},
       {"no size", "5\r\nhello\r\n0\r\n\r\n", "\r\nhello\r\n0\r\n\r\n"},
       {"extension without a size", "5;x\r\nhello\r\n0\r\n\r\n", ";x\r\nhello\r\n0\r\n\r\n"},
       {"LF behind the size", "5\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n"},

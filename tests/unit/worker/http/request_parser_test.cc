@@ -148,7 +148,7 @@ TEST(RequestParser, EveryAcceptedFormHasItsRefusedTwin) {
        "GET http://u@b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
       // Well-formed, and not for us.
       {"unknown coding", post(chunked), post("Transfer-Encoding: gzip\r\n"), 501},
-      {"unknown method", "PATCH / HTTP/1.1\r\nHost: a\r\n\r\n", "FETCH / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
+      {"unknown method", "VERSION-X / HTTP/1.1\r\nHost: a\r\n\r\n", "FETCH2 / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"method in lower case", get("Host: a\r\n"), "get / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"tunnel", get("Host: a\r\n"), "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"HTTP/2 preface", "GET / HTTP/1.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
