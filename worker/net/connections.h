@@ -343,7 +343,7 @@ class Connections final : public PollTarget {
   // Counts what a write has moved: of a session of OpenSSL not its plaintext but what went to the kernel.
   void count_sent(record::Record& record, size_t bytes);
   void count_moved(record::Record& record, size_t bytes);
-  ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count);
+  ssize_t write_some(const record::Record& record, const iovec* vectors, size_t count, int flags = 0);
   ssize_t receive_some(const record::Record& record, char* into, size_t room);
   bool open_tls(record::Record& record, uint32_t slot);
   void begin_tls(record::Record& record, std::span<const char> bytes);
@@ -425,6 +425,7 @@ class Connections final : public PollTarget {
   ipc::Life::Now nobody_watches_;
   ipc::Life::Now* now_ = &nobody_watches_;
   Turn turn_;
+  record::ConnId before_file_{UINT32_MAX, 0};  // A file follows its queue, which shall not travel alone.
   TlsLinks tls_;
   std::unordered_map<uint32_t, std::unique_ptr<StreamLink>> links_;  // By slot.
   std::vector<record::ConnId> changed_streams_;

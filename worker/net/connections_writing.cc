@@ -269,6 +269,7 @@ Result<size_t> Connections::send_file(Record& record, int file, off_t& offset, s
   if (in_turn(record)) {
     if (!spill_turn(record)) return Error{Code::LimitReached, 0, "out of memory"};
     if (record.outbound_head == kNull) await_writable(record);
+    before_file_ = id_of(record);
     return Error{Code::WouldBlock, 0, "earlier output is still queued"};
   }
   if (record.outbound_head != kNull) return Error{Code::WouldBlock, 0, "earlier output is still queued"};
@@ -297,11 +298,13 @@ void Connections::flush(Record& record) {
   if (record.transport == record::Transport::Tls && !push_tls(record)) return;
   const bool awaited = record.outbound_head != kNull || record.flags & record::kFlagWantWrite;
   const ConnId id = id_of(record);
+  const bool before_file = before_file_ == id;
+  if (before_file) before_file_ = {UINT32_MAX, 0};
   while (record.outbound_head != kNull) {
     iovec vectors[kIovecsMax];
     const size_t count = gather_outbound(record, vectors);
     say_now(record, ipc::Doing::Writing);
-    const ssize_t sent = write_some(record, vectors, count);
+    const ssize_t sent = write_some(record, vectors, count, before_file ? MSG_MORE : 0);
     fault::linger();
     if (sent < 0 && errno == EINTR) continue;
     const bool full = sent < 0 && errno == EAGAIN;
@@ -322,7 +325,7 @@ void Connections::flush(Record& record) {
   serve(record, ipc::Doing::Writing, [&] { flushed(record, awaited); });
 }
 
-ssize_t Connections::write_some(const Record& record, const iovec* vectors, size_t count) {
+ssize_t Connections::write_some(const Record& record, const iovec* vectors, size_t count, int flags) {
   if (record.transport == record::Transport::Tls) return tls_.send(slot_of(record), record.fd, vectors, count);
   if (record.transport == record::Transport::Stream) {
     if (StreamLink* link = link_of(record)) return link->send(vectors, count);
@@ -332,7 +335,7 @@ ssize_t Connections::write_some(const Record& record, const iovec* vectors, size
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(vectors);
   message.msg_iovlen = count;
-  return sendmsg(record.fd, &message, MSG_NOSIGNAL);
+  return sendmsg(record.fd, &message, MSG_NOSIGNAL | flags);
 }
 
 void Connections::flushed(Record& record, bool awaited) {
