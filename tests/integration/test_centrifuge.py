@@ -11,7 +11,7 @@ import http_client
 import jwt_token
 import node_script
 import ws_client
-from backend import Reply
+from backend import Held, Reply
 
 WORKERS = 4
 SECRET = "a secret of thirty-two bytes or more"
@@ -53,6 +53,9 @@ class Centrifuge(beamgate.TestCase):
         response = http_client.post(self.server.address(), f"/api/{method}", body)
         self.assertEqual(response.status, 200, response)
         return response.json()
+
+    def subscribers(self, channel):
+        return self.api("channels", {"pattern": channel})["result"]["channels"].get(channel, {}).get("num_clients", 0)
 
     def publish(self, channel, data="newest", **more):
         return self.api("publish", {"channel": channel, "data": data, **more})["result"]
@@ -122,12 +125,17 @@ class Judged(Centrifuge):
         backend.on("beamgate.connect", lambda request: Reply(200 if "ada" in request.header("beamgate-uri") else 403,
                                                              headers={"beamgate-user": "ada"}))
         backend.on("beamgate.message", message)
-        backend.on("beamgate.subscribe", lambda request: Reply(204 if request.header("beamgate-channel") == "hook-yes" else 403))
+        held = Held(Reply(204))
+        answers = {"hook-yes": Reply(204), "hook-later": held}
+        backend.on("beamgate.subscribe", lambda request: answers.get(request.header("beamgate-channel"), Reply(403)))
         backend.on("beamgate.publish", lambda request: Reply(204 if request.json() == "fine" else 403))
         backend.on("*", Reply(204))
-        seen = self.judge("application", hook=HOOK % backend.port,
+        about_later = lambda request: request.header("beamgate-channel") == "hook-later"
+        actions = {"asked": lambda: backend.wait("beamgate.subscribe", match=about_later) and None, "release": held.release,
+                   "subscribers": lambda: str(self.subscribers("hook-later"))}
+        seen = self.judge("application", actions, hook=HOOK % backend.port,
                           locations="location /hook { websocket centrifuge; webhook app; }")
-        self.assertEqual(len(seen), 4)
+        self.assertEqual(len(seen), 5)
         self.assertEqual(backend.wait("beamgate.publish").header("beamgate-user"), "ada")
         self.assertEqual(backend.wait_events("beamgate.disconnected")[0]["data"]["reason"], "client")
 
@@ -208,6 +216,56 @@ class Wire(Centrifuge):
         self.assertEqual(by_id[4], {"id": 4, "unsubscribe": {}})
         (again,) = self.exchange(socket, {"id": 5, "subscribe": {"channel": "a"}})
         self.assertEqual(again["error"]["code"], 105)
+
+    def test_who_leaves_before_the_bus_has_answered_has_an_answer_for_both(self):
+        self.start()
+        socket = self.open()
+        for number in range(2, 82, 4):
+            channel = f"{('', 'history-', 'presence-')[number % 3]}{number}"
+            replies = self.exchange(socket, {"id": number, "subscribe": {"channel": channel}},
+                                    {"id": number + 1, "unsubscribe": {"channel": channel}})
+            self.assertEqual((replies[0]["id"], replies[0]["error"]["code"]), (number, 100))
+            self.assertEqual(replies[1], {"id": number + 1, "unsubscribe": {}})
+            self.assertEqual(self.subscribers(channel), 0)
+        (again,) = self.exchange(socket, {"id": 99, "subscribe": {"channel": "2"}})
+        self.assertEqual(again, {"id": 99, "subscribe": {}})
+
+    def test_who_leaves_while_the_application_is_asked_stays_out(self):
+        for answer, code in ((Reply(204), None), (Reply(403), 103)):
+            with self.subTest(answer=answer.status):
+                backend = self.backend(Reply(204), secret="whsec_MDEyMzQ1Njc4OWFiY2RlZg==")
+                held = Held(answer)
+                backend.on("beamgate.subscribe", held)
+                self.start(hook=HOOK % backend.port)
+                socket = self.open()
+
+                def command(number, method, channel):
+                    socket.send(json.dumps({"id": number, method: {"channel": channel}}))
+
+                def taken_back(number):
+                    self.assertEqual(self.receive(socket), {"id": number, "error": {
+                        "code": 100, "message": "unsubscribed meanwhile", "temporary": True}})
+                    self.assertEqual(self.receive(socket), {"id": number + 1, "unsubscribe": {}})
+
+                command(2, "subscribe", "hook-a")
+                backend.wait("beamgate.subscribe")
+                command(3, "unsubscribe", "hook-a")
+                taken_back(2)
+                command(4, "subscribe", "hook-b")  # Nobody needs to be asked about it any more.
+                command(5, "unsubscribe", "hook-b")
+                taken_back(4)
+                command(6, "unsubscribe", "hook-a")
+                self.assertEqual(self.receive(socket), {"id": 6, "unsubscribe": {}})
+                command(7, "subscribe", "hook-c")
+                held.release()
+                reply = self.receive(socket)
+                self.assertEqual((reply["id"], reply.get("error", {}).get("code")), (7, code))
+                self.assertEqual([self.subscribers(f"hook-{name}") for name in "ab"], [0, 0])
+                command(8, "subscribe", "hook-a")  # The last word counts.
+                reply = self.receive(socket)
+                self.assertEqual((reply["id"], reply.get("error", {}).get("code")), (8, code))
+                asked = [request.header("beamgate-channel") for request in backend.seen("beamgate.subscribe")]
+                self.assertEqual(asked, ["hook-a", "hook-c", "hook-a"])
 
     def test_pings_are_messages(self):
         self.start(locations="location /ping { websocket centrifuge; websocket_ping_interval 1s; websocket_idle_timeout 3s; }")

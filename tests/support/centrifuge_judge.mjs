@@ -277,6 +277,22 @@ const scenarios = {
     assert.equal(await refusal(granted.publish("bad")), 103);
     ok("asked about channels");
 
+    // It unsubscribes while the application thinks, and subscribes again.
+    const changing = made.newSubscription("hook-later");
+    const heard = [];
+    for (const name of ["subscribed", "unsubscribed", "error"]) changing.on(name, () => heard.push(name));
+    changing.subscribe();
+    await ask("asked");
+    changing.unsubscribe();
+    await ask("release");
+    await made.rpc("text", null);  // Behind it in the queue.
+    assert.equal(await ask("subscribers"), "0");
+    changing.subscribe();
+    await within(changing.ready(), "subscribed again");
+    assert.equal(await ask("subscribers"), "1");
+    assert.deepEqual(heard, ["unsubscribed", "subscribed"]);
+    ok("taken back");
+
     const rejected = client("/hook?name=nobody");
     rejected.connect();
     await next(rejected, "error");

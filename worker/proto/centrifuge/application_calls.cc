@@ -1,5 +1,6 @@
 #include "worker/proto/centrifuge/application_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "worker/hook/actions.h"
@@ -81,6 +82,40 @@ void ApplicationCalls::queue(Record& record, const Endpoint& endpoint, const Com
   messages_.on_message(record, endpoint, false, command.text);
 }
 
+void ApplicationCalls::withdraw(Record& record, const Command& unsubscribe) {
+  if (record.hook_messages == 0) return;
+  HookQueue queue(context_.arena);
+  bool answered = answered_.contains(record.uid);  // Of the first one only.
+  std::vector<uint64_t> waiting;
+  for (const HookQueue::Message& message : queue.all(record)) {
+    const Command command = command_of(message);
+    const bool wants_answer = !std::exchange(answered, false);
+    if (command.channel() != unsubscribe.channel()) continue;
+    if (command.method == Method::Unsubscribe) waiting.clear();
+    if (command.method == Method::Subscribe && wants_answer) waiting.push_back(command.id);
+  }
+  if (waiting.empty()) return;
+  if (!queue.push(record, false, 0, unsubscribe.text)) return sender_.close(record, Metric::ClosesMemory, kServerError);
+  for (const uint64_t id : waiting) sender_.error(record, id, ErrorCode::Internal, kUnsubscribedMeanwhile);
+}
+
+// REQUIRES: the subscribe is the first one in the queue.
+bool ApplicationCalls::is_withdrawn(const Record& record, const Command& subscribe) const {
+  if (subscribe.method != Method::Subscribe || record.hook_messages <= 1) return false;
+  const auto messages = HookQueue(context_.arena).all(record);
+  return std::any_of(messages.begin() + 1, messages.end(), [&](const HookQueue::Message& message) {
+    const Command command = command_of(message);
+    return command.method == Method::Unsubscribe && command.channel() == subscribe.channel();
+  });
+}
+
+// What has been answered already.
+bool ApplicationCalls::handle(Record& record, const HookQueue::Message& message) {
+  if (record.hook_messages == 0) return false;
+  const Command command = command_of(message);
+  return command.method == Method::Unsubscribe || is_withdrawn(record, command);
+}
+
 void ApplicationCalls::adopt(Record& record) {
   if (record.hook_messages == 0) return;
   HookQueue queue(context_.arena);
@@ -142,11 +177,16 @@ void ApplicationCalls::act(Record& record, const HookQueue::Message& message, co
     if (command->method == Method::Rpc) {
       sender_.reply(*open, command->id, Method::Rpc, "{\"data\":" + result + "}");
     } else if (command->method == Method::Subscribe) {
-      subscriptions_.subscribe_allowed(*open, *command);
+      if (!is_withdrawn(*open, *command)) subscriptions_.subscribe_allowed(*open, *command);
     } else {
       queries_.publish_allowed(*open, *command);
     }
-    runner_.complete(*open, actions, done);
+    const uint64_t uid = open->uid;
+    answered_.insert(uid);
+    runner_.complete(*open, actions, [this, uid, done](Record* then) {
+      answered_.erase(uid);
+      done(then);
+    });
   });
 }
 
@@ -160,6 +200,7 @@ std::optional<MessageDialect::CloseWith> ApplicationCalls::refuse(Record& record
     }
     return std::nullopt;
   }
+  if (is_withdrawn(record, command)) return std::nullopt;
   const ErrorCode code = error_of(reply, command.method);
   const bool allowed = code == ErrorCode::Internal && command.method != Method::Rpc &&
                        endpoint_for(record.uid, endpoint, command)->on_error == config::Webhook::OnError::Allow;

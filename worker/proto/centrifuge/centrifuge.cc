@@ -133,6 +133,7 @@ void Centrifuge::run(Record& record, const Command& command) {
       webhook = queries_.publish(record, command);
       break;
     case Method::Unsubscribe:
+      calls_.withdraw(record, command);
       return subscriptions_.unsubscribe(record, command);
     case Method::Presence:
       return queries_.presence(record, command);

@@ -32,6 +32,10 @@ constexpr bool is_temporary(ErrorCode code) {
   return code == ErrorCode::Internal || code == ErrorCode::TooManyRequests;
 }
 
+// Of the error that answers a subscribe which its client has taken back.  It is an Internal one: a client that has
+// subscribed anew by then takes it for the new one's, and only after a temporary error it stays where it is.
+inline constexpr std::string_view kUnsubscribedMeanwhile = "unsubscribed meanwhile";
+
 // A code with its reason, for a Close frame or an unsubscribe push.
 struct Ending {
   uint16_t code = 0;

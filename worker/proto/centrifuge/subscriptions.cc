@@ -107,9 +107,17 @@ Result<void> Subscriptions::join_by_server(Record& record, std::string_view chan
   return join(record, channel, tag, {});
 }
 
-bool Subscriptions::leave_by_server(Record& record, std::string_view channel, const Ending& why) {
+bool Subscriptions::leave(Record& record, std::string_view channel) {
+  hub::Hub& hub = context_.hub;
+  const uint64_t unanswered = hub.is_joining(record, channel) ? parse_tag(hub.tag_of(record, channel)).command : 0;
   context_.connections.touch(record);
-  if (!context_.hub.unsubscribe(record, channel)) return false;
+  if (!hub.unsubscribe(record, channel)) return false;
+  if (unanswered != 0) sender_.error(record, unanswered, ErrorCode::Internal, kUnsubscribedMeanwhile);
+  return true;
+}
+
+bool Subscriptions::leave_by_server(Record& record, std::string_view channel, const Ending& why) {
+  if (!leave(record, channel)) return false;
   sender_.send(record, make_unsubscribe(channel, why));
   return true;
 }
@@ -119,7 +127,7 @@ void Subscriptions::unsubscribe(Record& record, const Command& command) {
   if (channel.starts_with(hub::kUserChannelPrefix)) {
     return sender_.error(record, command.id, ErrorCode::PermissionDenied);
   }
-  context_.hub.unsubscribe(record, channel);
+  leave(record, channel);
   sender_.reply(record, command.id, Method::Unsubscribe, "{}");
 }
 

@@ -4,6 +4,7 @@
 //            can't: never a part.  More than kRecoveredMax publications, or more than the client's queue takes, can't.
 // By server  What the API, the application or a token has a connection subscribe to is told it in a subscribe push, or
 //            in the connect reply.
+// Answers    Each subscribe has one: what ends a subscription before it is confirmed answers it, with an error.
 // Owner      Centrifuge.
 // Thread     Worker loop thread only.
 // State      hub::Subscription with a SubscriptionTag: a successor goes on with what this worker had begun.
@@ -57,6 +58,7 @@ class Subscriptions {
   Result<void> join(record::Record& record, std::string_view channel, const SubscriptionTag& tag,
                     std::string_view chan_info);
   bool recovers(const SubscriptionTag& tag, const ipc::ChannelState& state) const;
+  bool leave(record::Record& record, std::string_view channel);
 
   Context& context_;
   ConnectionOps& ops_;
