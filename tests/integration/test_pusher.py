@@ -15,7 +15,7 @@ import jwt_token
 import node_script
 import ws_client
 import ws_frame
-from backend import Reply
+from backend import Held, Reply
 
 KEY, SECRET = "bgkey01", "bg-secret-01 of the test"
 
@@ -420,6 +420,34 @@ class FrameByFrame(beamgate.TestCase):
             self.assertEqual(error["data"]["status"], said)
         self.subscribe(socket, "private-asked-b", auth=f"{KEY}:" + sign(f"{me}:private-asked-b"))
         self.hear_past_counts(socket, event="pusher_internal:subscription_succeeded", channel="private-asked-b")
+
+    def test_who_leaves_while_the_application_is_asked_stays_out(self):
+        for answer in (Reply(204), Reply(403), Reply(500)):
+            with self.subTest(answer=answer.status):
+                app = self.backend(Reply(204))
+                held = Held(answer)
+                app.on("beamgate.subscribe", held)
+                self.server = self.gateway(HTTP % (
+                    f"webhook app {{ url {app.url}/; breaker_failures 0; }} channels asked-* {{ subscribe webhook; webhook app; }}",
+                    "", ""))
+                socket, _ = self.connect()
+                self.subscribe(socket, "asked-a")
+                app.wait("beamgate.subscribe")
+                self.say(socket, event="pusher:unsubscribe", data={"channel": "asked-a"})
+                self.subscribe(socket, "asked-b")  # Nobody needs to be asked about it any more.
+                self.say(socket, event="pusher:unsubscribe", data={"channel": "asked-b"})
+                self.subscribe(socket, "asked-c")
+                self.say(socket, event="pusher:ping", data={})
+                self.hear(socket, event="pusher:pong", data="{}")
+                app.on("beamgate.subscribe", Reply(204))
+                held.release()
+                self.hear(socket, event="pusher_internal:subscription_succeeded", channel="asked-c", data="{}")
+                channels = http_client.post(self.server.address(), "/api/channels", {}).json()["result"]["channels"]
+                self.assertEqual([name for name in channels if name.startswith("asked-")], ["asked-c"])
+                self.subscribe(socket, "asked-a")  # The last word counts.
+                self.hear_past_counts(socket, event="pusher_internal:subscription_succeeded", channel="asked-a", data="{}")
+                asked = [call.header("beamgate-channel") for call in app.seen("beamgate.subscribe")]
+                self.assertEqual(asked, ["asked-a", "asked-c", "asked-a"])
 
     def test_a_public_channel_that_wants_a_token(self):
         secret = "thirty-two bytes or more, as it ought"

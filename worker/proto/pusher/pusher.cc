@@ -69,7 +69,10 @@ void Pusher::obey(record::Record& record, const config::App& app, const ClientFr
     if (asked != nullptr) subscribe_calls_.queue(record, asked, frame.data);
     return;
   }
-  if (frame.event == "pusher:unsubscribe") return subscribing_.unsubscribe(record, app, frame.data);
+  if (frame.event == "pusher:unsubscribe") {
+    subscribe_calls_.withdraw(record, frame.data);
+    return subscribing_.unsubscribe(record, app, frame.data);
+  }
   if (frame.event == "pusher:signin") return sign_in_.run(record, app, frame.data);
   context_.metrics.add(metrics::Metric::PublicationsRefusedEvent);
   if (is_reserved_event(frame.event)) return;  // Of a later version; no answer says that it isn't known.

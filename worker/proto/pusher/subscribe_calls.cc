@@ -1,5 +1,6 @@
 #include "worker/proto/pusher/subscribe_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/config/app_channels.h"
@@ -15,12 +16,14 @@ using record::Record;
 struct Asked {
   json::Value data;
   std::string channel;
+  bool left = false;  // No subscribe: the client has unsubscribed.
 };
 
 Asked asked_of(const HookQueue::Message& message) {
   Asked asked;
   if (auto parsed = json::parse(message.bytes)) asked.data = std::move(parsed).value();
-  asked.channel = asked.data.get_string("channel").value_or("");
+  asked.left = asked.data.is_string();
+  asked.channel = asked.left ? *asked.data.as_string() : asked.data.get_string("channel").value_or("");
   return asked;
 }
 
@@ -38,6 +41,31 @@ SubscribeCalls::SubscribeCalls(Clients& clients, proto::ChannelPolicy& policy, p
 
 void SubscribeCalls::queue(Record& record, const Endpoint& endpoint, const json::Value& data) {
   messages_.on_message(record, endpoint, false, data.dump());
+}
+
+void SubscribeCalls::withdraw(Record& record, const json::Value& data) {
+  const std::string_view channel = data.get_string("channel").value_or("");
+  bool waits = false;
+  for (const HookQueue::Message& message : queue_.all(record)) {
+    const Asked asked = asked_of(message);
+    if (asked.channel == channel) waits = !asked.left;
+  }
+  if (!waits || queue_.push(record, false, 0, json::Value(channel).dump())) return;
+  clients_.ops().close(record, metrics::Metric::ClosesMemory, ws::kCloseTryAgainLater, "no memory");
+}
+
+// REQUIRES: a subscribe to the channel is the first one in the queue, or there is none.
+bool SubscribeCalls::is_withdrawn(const Record& record, std::string_view channel) const {
+  const auto messages = queue_.all(record);
+  return std::any_of(messages.begin(), messages.end(), [channel](const HookQueue::Message& message) {
+    const Asked asked = asked_of(message);
+    return asked.left && asked.channel == channel;
+  });
+}
+
+bool SubscribeCalls::handle(Record& record, const HookQueue::Message& message) {
+  const Asked asked = asked_of(message);
+  return asked.left || is_withdrawn(record, asked.channel);
 }
 
 void SubscribeCalls::on_adopted(Record& record) {
@@ -92,7 +120,7 @@ void SubscribeCalls::act(Record& record, const HookQueue::Message& message, cons
       return done(nullptr);
     }
     const record::ConnId id = clients_.context().connections.id_of(*open);
-    allow(*open, asked->data);
+    if (!is_withdrawn(*open, asked->channel)) allow(*open, asked->data);
     open = clients_.ops().find_open(id);
     if (open == nullptr) return done(nullptr);
     runner_.complete(*open, actions, done);
@@ -107,6 +135,7 @@ std::optional<proto::MessageDialect::CloseWith> SubscribeCalls::refuse(Record& r
                                                                        const HookQueue::Message& message,
                                                                        const hook::Reply& reply) {
   const Asked asked = asked_of(message);
+  if (is_withdrawn(record, asked.channel)) return std::nullopt;
   const bool unusable = reply.outcome != hook::Outcome::Answered || reply.status >= 500;
   if (unusable && endpoint->on_error == config::Webhook::OnError::Allow) {
     allow(record, asked.data);

@@ -3,7 +3,8 @@
 //
 //   2xx      subscribed, and the actions of the reply are done
 //   else     pusher:subscription_error with the reply's status, or as on_error says when there is no usable reply
-// A client that unsubscribes meanwhile is told all the same; pusher-js unsubscribes again then.
+// A client that unsubscribes meanwhile is told nothing more: that it did stands behind its subscribe in the queue, as the
+// channel's name alone.  pusher-js waits for the answer before it unsubscribes.
 //
 // Owner      Pusher.
 // Thread     Worker loop thread only.
@@ -29,12 +30,15 @@ class SubscribeCalls final : private proto::MessageDialect {
 
   // data: of pusher:subscribe.
   void queue(record::Record& record, const std::shared_ptr<const config::Webhook>& endpoint, const json::Value& data);
+  // data: of pusher:unsubscribe.
+  void withdraw(record::Record& record, const json::Value& data);
   bool may_move(const record::Record& record) { return messages_.may_move(record); }
   void on_adopted(record::Record& record);
   void on_given(record::Record& record);
   void on_gone(record::Record& record);
 
  private:
+  bool handle(record::Record& record, const proto::HookQueue::Message& message) override;
   Endpoint application_for(const record::Record& record, const proto::HookQueue::Message& message) const override;
   hook::Webhooks::CallId call(const Endpoint& endpoint, const hook::Subject& subject,
                               const proto::HookQueue::Message& message, hook::Webhooks::OnReply done) override;
@@ -43,6 +47,7 @@ class SubscribeCalls final : private proto::MessageDialect {
   std::optional<CloseWith> refuse(record::Record& record, const Endpoint& endpoint,
                                   const proto::HookQueue::Message& message, const hook::Reply& reply) override;
   bool outlives_client(const record::Record&, const proto::HookQueue::Message&) override { return false; }
+  bool is_withdrawn(const record::Record& record, std::string_view channel) const;
   void allow(record::Record& record, const json::Value& data);
 
   Clients& clients_;
