@@ -246,13 +246,28 @@ class FrameByFrame(beamgate.TestCase):
 
     def test_frames_that_are_none(self):
         self.start()
-        for text in ("nonsense", "[]", '{"data":1}', '{"event":"pusher:subscribe","data":{}}'):
+        for text in ("nonsense", "[]", '{"data":1}'):
             socket, _ = self.connect()
             socket.send(text)
             self.assertEqual(self.hear(socket, event="pusher:error")["data"]["code"], 4200)
             socket.send(text)
             self.hear(socket, event="pusher:error")
             self.assertEqual(socket.recv_close(), 4100)
+
+    def test_frames_that_are_understood_never_close(self):
+        self.start()
+        socket, me = self.connect()
+        self.subscribe(socket, "private-a", auth=f"{KEY}:" + sign(f"{me}:private-a"))
+        self.hear(socket, event="pusher_internal:subscription_succeeded")
+        for _ in range(3):
+            self.say(socket, event="pusher:subscribe", data={})
+            self.assertEqual(self.hear_past_counts(socket, event="pusher:error")["data"]["code"], 4301)
+            self.say(socket, event="client-big", channel="private-a", data="x" * 10241)
+            self.assertEqual(self.hear_past_counts(socket, event="pusher:error")["data"]["code"], 4301)
+        socket.send("nonsense")  # The first such one.
+        self.assertEqual(self.hear_past_counts(socket, event="pusher:error")["data"]["code"], 4200)
+        self.say(socket, event="pusher:ping", data={})
+        self.hear_past_counts(socket, event="pusher:pong", data="{}")
 
     def test_pings_and_events_of_later_versions(self):
         self.start()

@@ -38,7 +38,7 @@ void ClientEvents::send(Record& record, const config::App& app, const ClientFram
   if (name && name->cache) publication.flags = ipc::kPublishNoHistory;  // The cached one is the application's.
   if (publication.data.size() > kDataBytesMax) {
     policy_.refused(Verdict::TooLarge);
-    return clients_.warn(record, kErrorClientEvent, "The data of a client event is too big.");
+    return clients_.error(record, kErrorClientEvent, "The data of a client event is too big.");
   }
   switch (policy_.may_publish(publication.channel, publication.data.size())) {
     case Verdict::Allowed: break;

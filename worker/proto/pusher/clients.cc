@@ -68,11 +68,11 @@ void Clients::end(Record& record, metrics::Metric why, uint16_t code, std::strin
   if (context_.connections.find(id) != nullptr) ops_.close(record, why, code, message);
 }
 
-void Clients::warn(Record& record, uint16_t code, std::string_view message) {
+void Clients::warn(Record& record, std::string_view message) {
   Conduct& conduct = conduct_of(record);
   if (conduct.warned) return end(record, metrics::Metric::ClosesProtocolError, kErrorOverCapacity, message);
   conduct.warned = true;
-  error(record, code, message);
+  error(record, kErrorReconnect, message);
 }
 
 bool Clients::admit_event(const Record& record, uint32_t per_second) {

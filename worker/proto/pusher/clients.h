@@ -51,8 +51,8 @@ class Clients {
   // pusher:error and a Close with the same code.  why: what it is counted as.
   // REQUIRES: code < 4300, those above keep clients away for good.
   void end(record::Record& record, metrics::Metric why, uint16_t code, std::string_view message) const;
-  // It has sent what it may not: the first time it is told so, with this code; then it is closed with 4100.
-  void warn(record::Record& record, uint16_t code, std::string_view message);
+  // It has sent what can't be understood: the first time it is told so; then it is closed with 4100.
+  void warn(record::Record& record, std::string_view message);
 
   // False: it has sent as many client events in this second as the app allows.
   bool admit_event(const record::Record& record, uint32_t per_second);

@@ -38,9 +38,9 @@ void Pusher::on_open(record::Record& record) {
 
 void Pusher::on_message(record::Record& record, ws::Opcode opcode, std::span<char> payload) {
   if (record.ws.close != record::CloseState::Open) return;
-  if (opcode == ws::Opcode::Binary) return clients_.warn(record, kErrorReconnect, "Frames are text.");
+  if (opcode == ws::Opcode::Binary) return clients_.warn(record, "Frames are text.");
   const auto frame = parse_frame({payload.data(), payload.size()});
-  if (!frame) return clients_.warn(record, kErrorReconnect, "This is no frame of the Pusher protocol.");
+  if (!frame) return clients_.warn(record, "This is no frame of the Pusher protocol.");
   if (frame->event == "pusher:ping") return clients_.send(record, event_frame("pusher:pong", {}, "{}"));
   if (frame->event == "pusher:pong") return;
   const auto app = clients_.app_of(record);

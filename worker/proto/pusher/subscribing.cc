@@ -18,7 +18,7 @@ using Verdict = proto::ChannelPolicy::Subscribing;
 std::optional<Subscribing::Wanted> Subscribing::read(Record& record, const config::App& app, const json::Value& data) {
   const auto channel = data.get_string("channel");
   if (!channel) {
-    clients_.warn(record, kErrorReconnect, "pusher:subscribe needs a channel");
+    clients_.error(record, kErrorClientEvent, "pusher:subscribe needs a channel");
     return std::nullopt;
   }
   const auto name = parse_channel(*channel);
