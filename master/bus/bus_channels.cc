@@ -326,7 +326,8 @@ void Bus::answer_state(Port& port, const ipc::Ask& ask) {
     History* history = channel->history ? channel->history.get() : &none;
     history->expire(wall_ms());
     const bool reverse = (ask.wants & ipc::kStateReverse) != 0;
-    if ((ask.wants & ipc::kStateRecover) != 0 && ask.epoch == channel->epoch) {
+    // Who names no epoch means this one.
+    if ((ask.wants & ipc::kStateRecover) != 0 && (ask.epoch.empty() || ask.epoch == channel->epoch)) {
       missed = history->missed(ask.after, channel->offset, publications_max == 0 ? ipc::kStateListMax : publications_max);
     }
     state.recovered = missed.has_value();

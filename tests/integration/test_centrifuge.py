@@ -267,6 +267,18 @@ class Wire(Centrifuge):
                 asked = [request.header("beamgate-channel") for request in backend.seen("beamgate.subscribe")]
                 self.assertEqual(asked, ["hook-a", "hook-c", "hook-a"])
 
+    def test_no_epoch_is_any(self):
+        self.start()
+        for number in range(3):
+            self.publish("history-any", number)
+        socket = self.open()
+        for position, recovered in (({"offset": 1, "epoch": ""}, True), ({"offset": 1}, True), ({"offset": 9}, False),
+                                    ({"offset": 1, "epoch": "another"}, False)):
+            (reply,) = self.exchange(socket, {"id": 2, "subscribe": {"channel": "history-any", "recover": True, **position}})
+            self.assertEqual(reply["subscribe"].get("recovered", False), recovered, position)
+            self.assertEqual([p["data"] for p in reply["subscribe"].get("publications", [])], [1, 2] if recovered else [])
+            self.exchange(socket, {"id": 3, "unsubscribe": {"channel": "history-any"}})
+
     def test_pings_are_messages(self):
         self.start(locations="location /ping { websocket centrifuge; websocket_ping_interval 1s; websocket_idle_timeout 3s; }")
         socket = self.connect("/ping")

@@ -591,11 +591,14 @@ TEST_F(BusChannelsTest, WhoRecoversGetsWhatItHasMissedOrNothing) {
   join(a, 2, "", ipc::kStateRecover, epoch, 0);
   join(a, 3, "", ipc::kStateRecover, "another", 2);
   join(a, 4, "", ipc::kStateNewest);
+  join(a, 5, "", ipc::kStateRecover, "", 3);  // No epoch is any.
+  join(a, 6, "", ipc::kStateRecover, "", 0);
   settle();
   EXPECT_THAT(a.seen, Not(IsEmpty()));
   std::vector<std::string> states;
   std::copy_if(a.seen.begin(), a.seen.end(), std::back_inserter(states), [](auto& text) { return text.starts_with("state"); });
-  EXPECT_THAT(states, ElementsAre("state 1 4 recovered 3:3 4:4", "state 2 4", "state 3 4", "state 4 4 2:2 3:3 4:4"));
+  EXPECT_THAT(states, ElementsAre("state 1 4 recovered 3:3 4:4", "state 2 4", "state 3 4", "state 4 4 2:2 3:3 4:4",
+                                  "state 5 4 recovered 4:4", "state 6 4"));
 }
 
 TEST_F(BusChannelsTest, MembersAreToldOfEachOtherInOrderWithWhatTheySay) {
