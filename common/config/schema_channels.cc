@@ -248,7 +248,8 @@ constexpr Directive kRows[] = {
      .syntax = "on | off",
      .fallback = "off",
      .help = "Whether clients may subscribe to names with a * in the place of a segment, where : . and / separate "
-             "segments, and get the publications of all channels that fit and whose own rules have it on too."},
+             "segments, and get the publications of all channels that fit and whose own rules have it on too.  Such a "
+             "name has no history, whatever its rules say: who comes back to it may have missed something."},
 };
 static_assert(sound(kRows));
 

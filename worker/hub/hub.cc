@@ -380,6 +380,13 @@ void Hub::on_deliver(const ipc::Deliver& message) {
   if (message.receipt_call != 0) deliverer_.end_receipt();
 }
 
+bool Hub::is_pattern(std::string_view name) const { return has_wildcard(name) && is_pattern_ && is_pattern_(name); }
+
+// What may be asked of it.
+uint8_t Hub::wants_of(std::string_view channel, uint8_t wants) const {
+  return is_pattern(channel) ? static_cast<uint8_t>(wants & ~ipc::kStateRecover) : wants;
+}
+
 // None for a channel whose own rules have no wildcards: a pattern is no way around them.
 std::vector<std::string> Hub::patterns_of(std::string_view channel) const {
   if (patterns_.empty() || !is_pattern_ || !is_pattern_(channel)) return {};
@@ -394,8 +401,8 @@ void Hub::deliver_to_patterns(const ipc::Deliver& message) {
     const Channel* channel = find_channel(pattern);
     if (channel == nullptr || channel->slots.empty()) continue;
     metrics_.add(Metric::HubDeliveries, channel->slots.size());
-    deliverer_.deliver({.channel = pattern, .epoch = {}, .offset = 0, .kind = message.payload_kind,
-                        .payload = message.payload, .except = message.except, .origin = message.origin,
+    deliverer_.deliver({.channel = pattern, .epoch = block_of(*channel).epoch_text(), .offset = 0,
+                        .kind = message.payload_kind, .payload = message.payload, .except = message.except, .origin = message.origin,
                         .source = message.channel, .flags = message.flags}, channel->slots);
   }
 }

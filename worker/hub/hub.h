@@ -53,8 +53,8 @@ struct Publication {
   std::string_view payload;
   uint64_t except = 0;  // uid of a connection that doesn't get it.
   ipc::Origin origin;
-  std::string_view source;  // The channel that it was published in, where `channel` is a pattern; its epoch and offset
-                            // are none then.
+  std::string_view source;  // The channel that it was published in, where `channel` is a pattern: the epoch is the
+                            // pattern's then, and the offset none.
   uint8_t flags = 0;        // ipc::DeliverFlag
 };
 
@@ -145,6 +145,9 @@ class Hub {
   void set_on_user_change(OnUserChange on_user_change) { on_user_change_ = std::move(on_user_change); }
   // Whether the subscribers of a channel of this name get what is published in the channels that fit it (segments.h).
   void set_is_pattern(std::function<bool(std::string_view)> is_pattern) { is_pattern_ = std::move(is_pattern); }
+  // Such a name, with a wildcard in it.  Its own epoch and offset say nothing of what is published in the channels that
+  // fit: whoever wants to go on from a place in it (kStateRecover) is told that it can't.
+  bool is_pattern(std::string_view name) const;
   // Asked about every new subscription that is not one of a dead or another worker's; null: nobody is.
   void set_limit(SubscriberLimit* limit) { limit_ = limit; }
   // Told when publish() has room again after it said false.
@@ -272,6 +275,7 @@ class Hub {
   void deliver_kept(const Replay::Entry& entry, ChannelBlock& block, uint32_t slot);
   void deliver_to_channel(const ipc::Deliver& message);
   void deliver_to_patterns(const ipc::Deliver& message);
+  uint8_t wants_of(std::string_view channel, uint8_t wants) const;
   std::vector<std::string> patterns_of(std::string_view channel) const;
   std::vector<uint32_t> slots_behind(Channel& channel, ipc::Place place);
   void pass(Subscription& subscription, Channel& channel, ipc::Place place);

@@ -66,7 +66,7 @@ Result<void> Hub::join(Record& record, std::string_view name, const JoinOptions&
   if (channel == nullptr) channel = open_channel(name);
   if (channel == nullptr) return count(name, nullptr), Error{Code::LimitReached, 0, "no memory for another channel"};
   const Note note{.tag = options.tag, .member = options.member, .user = options.user, .info = options.info,
-                  .since_ms = wall_ms(), .wants = options.wants, .epoch = options.epoch, .after = options.after,
+                  .since_ms = wall_ms(), .wants = wants_of(name, options.wants), .epoch = options.epoch, .after = options.after,
                   .publications_max = options.publications_max, .members_max = options.members_max};
   Subscription* subscription = add_subscription(record, *channel, {});
   if (subscription == nullptr || !set_note(*subscription, note)) {
@@ -76,7 +76,7 @@ Result<void> Hub::join(Record& record, std::string_view name, const JoinOptions&
     return Error{Code::LimitReached, 0, "no memory for another subscription"};
   }
   const ChannelBlock& block = block_of(*channel);
-  if (!options.member && options.wants == 0 && block.confirmed != 0) {
+  if (!options.member && note.wants == 0 && block.confirmed != 0) {
     enter_channel(record, *subscription, *channel);
     deliverer_.joined(record, options.tag,
                       {.channel = block_of(*channel).name(), .epoch = block.epoch_text(), .offset = block.offset});
@@ -234,6 +234,7 @@ void Hub::fetch_kept(Record& record, std::string_view channel) {
 
 void Hub::ask(const ipc::Ask& question, OnState done) {
   ipc::Ask message = question;
+  message.wants = wants_of(question.channel, question.wants);
   message.ticket = next_ticket_++;
   asked_.emplace(message.ticket, std::move(done));
   bus_.send_ask(message);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/base/clock.h"
-#include "common/base/segments.h"
 #include "common/config/channel_rules.h"
 #include "common/ipc/rate_table.h"
 #include "worker/net/connections.h"
@@ -87,7 +86,7 @@ void ChannelPolicy::refused(Subscribing why) {
 ChannelPolicy::Publishing ChannelPolicy::judge(std::string_view channel, size_t bytes) {
   const ChannelRules& rules = rules_of(channel);
   // A pattern is no place to publish in.
-  if (!rules.client_publish || (rules.wildcards && has_wildcard(channel))) return Publishing::Denied;
+  if (!rules.client_publish || context_.hub.is_pattern(channel)) return Publishing::Denied;
   if (bytes > context_.settings.publication_bytes_max()) return Publishing::TooLarge;
   if (rules.rate_milli == 0 || context_.rates == nullptr) return Publishing::Allowed;
   static const auto kWindow = ipc::RateTable::window("channel_rate", kRateKeyBytes);

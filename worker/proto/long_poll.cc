@@ -115,6 +115,7 @@ void LongPoll::on_joined(Record& record, std::string_view tag, const ipc::Channe
   if (record.phase != Phase::LongPoll) return;
   context_.connections.touch(record);
   if (!state.answered) return end(record, Metric::ClosesMissed);
+  if (context_.hub.is_pattern(state.channel)) return;  // A tag stays, for the answer (missed_patterns()).
   if (!tag.empty() && !state.recovered) {
     return answer(record, cursor_of(record, {state.channel, state.epoch, state.offset}), {}, {state.channel});
   }
@@ -160,13 +161,25 @@ void LongPoll::on_gap(Record& record, std::string_view channel, uint64_t offset)
 // --- Answers.
 
 void LongPoll::answer(Record& record, std::string_view cursor, std::string_view publications,
-                      const std::vector<std::string_view>& missed) {
+                      std::vector<std::string_view> missed) {
+  for (const std::string_view pattern : missed_patterns(record)) {
+    if (std::find(missed.begin(), missed.end(), pattern) == missed.end()) missed.push_back(pattern);
+  }
   std::string body = "{\"cursor\":" + text_of(cursor) + ",\"publications\":[" + std::string(publications) + "]";
   for (size_t i = 0; i < missed.size(); ++i) {
     body.append(i == 0 ? ",\"missed\":[" : ",").append(text_of(missed[i]));
     if (i + 1 == missed.size()) body += ']';
   }
   respond(record, 200, cursor, body + "}\n");
+}
+
+// Those that the client has had a cursor of: what was published since in the channels that fit is not known.
+std::vector<std::string_view> LongPoll::missed_patterns(const Record& record) const {
+  std::vector<std::string_view> patterns = context_.hub.channels_of(record);
+  std::erase_if(patterns, [&](std::string_view channel) {
+    return !context_.hub.is_pattern(channel) || context_.hub.tag_of(record, channel).empty();
+  });
+  return patterns;
 }
 
 void LongPoll::answer_nothing(Record& record) {
@@ -181,7 +194,8 @@ void LongPoll::answer_nothing(Record& record) {
     }
     if (!reached.epoch.empty()) cursor = cursor_of(record, reached);
   }
-  if (record.transport == record::Transport::Stream) return answer(record, cursor, {}, {});
+  const bool always_200 = record.transport == record::Transport::Stream;
+  if (always_200 || !missed_patterns(record).empty()) return answer(record, cursor, {}, {});
   respond(record, 204, cursor, {});
 }
 

@@ -5,7 +5,8 @@
 //               as soon as there is a publication behind the cursor, at most longpoll_publications of them; its ETag is
 //               the cursor.  data is JSON as it was published, a string for text, and for binary a string in base64,
 //               which "encoding":"base64" says.  event and missed are only there where there are some.
-//   missed      channels whose publications behind the cursor are not all known any more
+//   missed      channels whose publications behind the cursor are not all known any more: the answer comes at once then,
+//               but for a pattern (Hub::is_pattern()), of which that is so each time
 //   204         after longpoll_timeout, or when the token ends that has let it in, with the cursor as ETag
 //
 // Where HTTP/2 carries it, the head has to leave first: the status is always 200, and an empty list stands for 204.
@@ -65,9 +66,10 @@ class LongPoll final : public ChannelReader {
 
   const config::LongPollAction& action_of(const record::Record& record) const;
   void end_with_token(record::Record& record, int64_t expires_s);
-  // `publications`: JSON of each, with commas between them; missed: one channel, or none.
+  // `publications`: JSON of each, with commas between them; missed: one channel, or none, to which patterns are added.
   void answer(record::Record& record, std::string_view cursor, std::string_view publications,
-              const std::vector<std::string_view>& missed);
+              std::vector<std::string_view> missed);
+  std::vector<std::string_view> missed_patterns(const record::Record& record) const;
   void answer_nothing(record::Record& record);
   void respond(record::Record& record, uint16_t status, std::string_view cursor, std::string_view body);
   void postpone(record::Record& record, std::string_view cursor, std::string_view body);

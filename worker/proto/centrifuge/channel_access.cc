@@ -75,7 +75,7 @@ std::optional<ErrorCode> ChannelAccess::refuse_presence(const record::Record& re
 
 std::optional<ErrorCode> ChannelAccess::refuse_history(const record::Record& record, std::string_view channel) const {
   if (channel.starts_with(hub::kUserChannelPrefix)) return ErrorCode::PermissionDenied;
-  if (rules(channel).history == 0) return ErrorCode::NotAvailable;
+  if (!keeps_history(channel)) return ErrorCode::NotAvailable;
   return context_.hub.is_subscribed(record, channel) ? std::nullopt : std::optional(ErrorCode::PermissionDenied);
 }
 

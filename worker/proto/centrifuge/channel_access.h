@@ -12,6 +12,7 @@
 
 #include "common/config/model.h"
 #include "worker/context.h"
+#include "worker/hub/hub.h"
 #include "worker/proto/centrifuge/codes.h"
 #include "worker/proto/channel_policy.h"
 #include "worker/record/record.h"
@@ -31,6 +32,10 @@ class ChannelAccess {
   ChannelAccess(Context& context, ChannelPolicy& policy) : context_(context), policy_(policy) {}
 
   const config::ChannelRules& rules(std::string_view channel) const { return policy_.rules_of(channel); }
+  // Its subscribers have a place in it to go on from.
+  bool keeps_history(std::string_view channel) const {
+    return rules(channel).history > 0 && !context_.hub.is_pattern(channel);
+  }
   const config::WebSocketAction* action_of(const record::Record& record) const;
 
   // Without the webhook's word, which is asked for where the rules say so.

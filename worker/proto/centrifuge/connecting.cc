@@ -126,7 +126,7 @@ void Connecting::open_channels(Record& record, UnderWay& under_way) {
     const config::ChannelRules& rules = access_.rules(channel);
     SubscriptionTag tag{.by_server = true, .quiet = true};
     const json::Value* position = under_way.positions.find(channel);
-    if (rules.history > 0) {
+    if (access_.keeps_history(channel)) {
       if (position != nullptr) {
         tag.recover = position->get_bool("recover").value_or(false);
         tag.offset = position->get_uint("offset").value_or(0);

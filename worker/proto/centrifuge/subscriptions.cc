@@ -135,14 +135,14 @@ void Subscriptions::unsubscribe(Record& record, const Command& command) {
 
 // Of a channel that is a cache, the newest publication is everything.
 bool Subscriptions::recovers(const SubscriptionTag& tag, const ipc::ChannelState& state) const {
-  if (!tag.recover) return false;
+  if (!tag.recover || context_.hub.is_pattern(state.channel)) return false;
   return access_.rules(state.channel).cache ? !state.publications.empty() : state.recovered;
 }
 
 std::string Subscriptions::result_of(const SubscriptionTag& tag, const ipc::ChannelState& state, bool recovered) const {
   const config::ChannelRules& rules = access_.rules(state.channel);
   std::string out = "{";
-  if (rules.history > 0) {
+  if (access_.keeps_history(state.channel)) {
     out += "\"recoverable\":true,\"positioned\":true,";
     append_field(out, "epoch", state.epoch);
     // What was missed moves the client on from where it was.

@@ -26,11 +26,13 @@ class FakeBus : public Bus {
   void send_join(const ipc::Join& message) override {
     log.push_back("join " + std::string(message.channel) + (message.is_member ? ' ' + std::string(message.member.user) : ""));
     tickets.push_back(message.ticket);
+    wants.push_back(message.wants);
   }
   void send_leave(const ipc::Leave& message) override { log.push_back("leave " + std::string(message.channel)); }
   void send_ask(const ipc::Ask& message) override {
     log.push_back("ask " + std::string(message.channel));
     tickets.push_back(message.ticket);
+    wants.push_back(message.wants);
   }
   void send_ask_users(const ipc::AskUsers& message) override { tickets.push_back(message.ticket); }
   bool send_publish(const ipc::Publish& message) override {
@@ -41,6 +43,7 @@ class FakeBus : public Bus {
   std::vector<std::string> log;
   std::vector<std::string> known;
   std::vector<uint64_t> tickets;
+  std::vector<uint8_t> wants;  // Of joins and questions.
   bool full = false;
 };
 
@@ -266,6 +269,19 @@ TEST_F(HubTest, SubscribersAreThoseWhoAreJoiningToo) {
   at(1).generation = 2;  // Somebody else has the place.
   EXPECT_THAT(slots("a"), ElementsAre(3));
   at(1).generation = 1;
+}
+
+// Nobody has missed nothing because a pattern's own offset is where it was.
+TEST_F(HubTest, NobodyGoesOnFromAPlaceInAPattern) {
+  hub_.set_is_pattern([](std::string_view name) { return name.starts_with("wild."); });
+  constexpr uint8_t kBoth = ipc::kStateRecover | ipc::kStateMembers;
+  for (const char* channel : {"wild.*", "wild.a", "plain.*"}) {
+    ASSERT_TRUE(hub_.join(at(1), channel, {.wants = kBoth, .epoch = "epoch", .after = 3}).ok());
+    hub_.ask({.channel = channel, .wants = kBoth, .epoch = "epoch", .after = 3}, [](const ipc::ChannelState&) {});
+  }
+  EXPECT_THAT(bus_.wants, ElementsAre(ipc::kStateMembers, ipc::kStateMembers, kBoth, kBoth, kBoth, kBoth));
+  hub_.set_is_pattern({});
+  EXPECT_FALSE(hub_.is_pattern("wild.*"));
 }
 
 TEST_F(HubTest, InterestWithTheFirstWithdrawalWithTheLast) {
