@@ -11,6 +11,7 @@ import http_client
 
 HTTP = """
 channels kept* { history 1000 10m; }
+channels few* { history 1 10m; }
 server {
     listen 127.0.0.1:0 http2;
     keepalive_requests 100000;
@@ -128,6 +129,58 @@ class LongPoll(beamgate.TestCase):
             self.assertEqual(sorted(heard), [("kept.a", "a"), ("kept.b", "b")])
             connection.send_request("GET", f"/two?since={cursor}")
             self.assertEqual(connection.read_response().status, 204)
+
+    def follow(self, target, cursor, count):
+        """Publications of as many requests as it takes, and the cursor behind them."""
+        heard = []
+        while len(heard) < count:
+            answer = self.ask(f"{target}since={cursor}").read_response()
+            self.assertEqual(answer.status, 200)
+            self.assertNotIn("missed", answer.json())
+            heard += [(p["channel"], p["data"]) for p in answer.json()["publications"]]
+            cursor = answer.json()["cursor"]
+        return sorted(heard), cursor
+
+    def test_a_cursor_of_other_channels(self):
+        """The answer's cursor has every channel of the request, so that the next one waits, and gets what is published."""
+        both = "/any?c=kept.a&c=kept.b&"
+        one = self.ask("/any?c=kept.a").read_response().header("etag").strip('"')
+        two = self.ask(both).read_response().header("etag").strip('"')
+        three = self.ask(f"{both}c=room&").read_response().header("etag").strip('"')
+        self.publish("kept.a", "a")
+        for since in ("nonsense", "another:1", one, two + ",x"):
+            body = self.ask(f"{both}since={since}").read_response().json()
+            self.assertEqual((body["missed"], body["publications"]), (["kept.a", "kept.b"], []))
+            self.assertEqual(self.ask(f"{both}since={body['cursor']}").read_response().status, 204)
+            self.publish("kept.a", "more")
+            self.publish("kept.b", since)
+            heard, cursor = self.follow(both, body["cursor"], 2)
+            self.assertEqual(heard, [("kept.a", "more"), ("kept.b", since)])
+            self.assertEqual(self.ask(f"{both}since={cursor}").read_response().status, 204)
+        news = [("kept.a", "a")] + [("kept.a", "more")] * 4
+        self.assertEqual([each for each in self.follow(both, two, 9)[0] if each[0] == "kept.a"], news)
+        self.assertEqual([each for each in self.follow(both, three, 9)[0] if each[0] == "kept.a"], news)
+        self.assertEqual(self.follow("/any?c=kept.a&", two, 5)[0], news)
+        body = self.ask(f"{both}c=kept.c&since={two}").read_response().json()
+        self.assertEqual((body["missed"], body["publications"]), (["kept.c"], []))
+        self.assertEqual(len(self.follow(f"{both}c=kept.c&", body["cursor"], 9)[0]), 9)
+
+    def test_several_histories_that_are_gone(self):
+        with self.ask("/any?c=few.a&c=few.b&c=kept.a") as connection:
+            cursor = connection.read_response().header("etag").strip('"')
+        for channel in ("few.a", "few.b", "kept.a"):
+            for number in range(3):
+                self.publish(channel, str(number))
+        body = self.ask(f"/any?c=few.a&c=few.b&c=kept.a&since={cursor}").read_response().json()
+        told = set(body.get("missed", ()))
+        heard = [p["data"] for p in body["publications"]]
+        while len(told) < 2 or len(heard) < 3:
+            body = self.ask(f"/any?c=few.a&c=few.b&c=kept.a&since={body['cursor']}").read_response().json()
+            told |= set(body.get("missed", ()))
+            heard += [p["data"] for p in body["publications"]]
+        self.assertEqual((told, heard), ({"few.a", "few.b"}, ["0", "1", "2"]))
+        answer = self.ask(f"/any?c=few.a&c=few.b&c=kept.a&since={body['cursor']}").read_response()
+        self.assertEqual(answer.status, 204)
 
     def test_what_is_missed_is_said(self):
         for cursor in ("another:1", "nonsense"):

@@ -1,5 +1,7 @@
 #include "worker/proto/channel_reader.h"
 
+#include <algorithm>
+
 #include "worker/http/cross_origin.h"
 #include "worker/net/connections.h"
 #include "worker/net/spread_deadlines.h"
@@ -9,6 +11,15 @@ namespace beamgate::proto {
 
 using metrics::Metric;
 using record::Record;
+
+namespace {
+
+std::optional<Reached> place_of_tag(std::string_view tag) {
+  if (tag.starts_with(ChannelReader::kMissed)) tag.remove_prefix(1);
+  return parse_place(tag);
+}
+
+}  // namespace
 
 // --- Requests.
 
@@ -67,18 +78,24 @@ void ChannelReader::join(Record& record, const Guest& guest, const std::optional
 }
 
 std::string ChannelReader::cursor_of(const Record& record, const Reached& latest) const {
-  if (record.subscription_count <= 1) return write_place(latest.epoch, latest.offset);
+  if (record.subscription_count <= 1 && !latest.channel.empty()) return write_place(latest.epoch, latest.offset);
   std::vector<Reached> places;
   for (const hub::Hub::Position& position : context_.hub.positions_of(record)) {
     if (position.channel == latest.channel) {
-      places.push_back(latest);
+      if (!latest.epoch.empty()) places.push_back(latest);  // A pattern's publications have none.
+    } else if (const auto left = place_of_tag(context_.hub.tag_of(record, position.channel))) {
+      places.push_back({position.channel, left->epoch, left->offset});
     } else if (!context_.hub.is_joining(record, position.channel)) {
       places.push_back({position.channel, position.epoch, position.offset});
-    } else if (const auto named = parse_place(context_.hub.tag_of(record, position.channel))) {
-      places.push_back({position.channel, named->epoch, named->offset});
     }
   }
   return write_cursor(places);
+}
+
+bool ChannelReader::all_joined(const Record& record) const {
+  const auto channels = context_.hub.channels_of(record);
+  return std::none_of(channels.begin(), channels.end(),
+                      [&](std::string_view channel) { return context_.hub.is_joining(record, channel); });
 }
 
 // --- What Connections tells.

@@ -4,6 +4,8 @@
 //   request   pages of other origins and methods but GET are dealt with; the ChannelDoor lets in
 //   begin()   leaves HTTP; then each channel is joined, from where the client's cursor says (proto/cursor.h), which is the
 //             subscription's tag until then
+//   tag       of a subscription: empty, its client is where the channel is; a place, its client is there; kMissed and a
+//             place, as far as it is known, its client is there and may have missed something
 //   record    a plain one, with phase and protocol of its kind: it moves and is adopted as any other
 //
 // Owner      The kind itself, of which there is one per worker.
@@ -30,6 +32,8 @@ namespace beamgate::proto {
 
 class ChannelReader : public net::PhaseHandler, public http::Handler, public Encoder, public PlainOrders {
  public:
+  static constexpr char kMissed = '?';  // No place begins with it.
+
   // Ends every request of the kind, spread evenly over `over_ms`, which begin in `after_ms`; no new one is begun.
   void drain(int64_t after_ms, int64_t over_ms);
 
@@ -67,9 +71,9 @@ class ChannelReader : public net::PhaseHandler, public http::Handler, public Enc
   // Goes on until the record isn't of this kind any more.  strange: tag of a channel that no cursor has a place of.
   void join(record::Record& record, const Guest& guest, const std::optional<Cursor>& cursor,
             std::string_view strange = {});
-  // The places of all channels, one of which has got as far as `latest`; of one that isn't joined yet, what the client
-  // has named.
-  std::string cursor_of(const record::Record& record, const Reached& latest) const;
+  // The places of all channels, one of which has got as far as `latest`; of one whose tag has a place, that.
+  std::string cursor_of(const record::Record& record, const Reached& latest = {}) const;
+  bool all_joined(const record::Record& record) const;
   void remember_user(record::Record& record, const Guest& guest);
 
   Context& context_;

@@ -37,9 +37,7 @@ std::string write_place(std::string_view epoch, uint64_t offset) {
 
 std::optional<Cursor> Cursor::parse(std::string_view text, std::span<const std::string> channels) {
   Cursor cursor;
-  if (channels.size() == 1) {
-    const auto place = parse_place(text);
-    if (!place) return std::nullopt;
+  if (const auto place = channels.size() == 1 ? parse_place(text) : std::nullopt) {
     cursor.places_.push_back({channels[0], place->epoch, place->offset});
     return cursor;
   }

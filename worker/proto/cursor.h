@@ -2,7 +2,8 @@
 //
 // Form     "epoch:offset" for one channel.  For several, "HHHHHHHH-epoch:offset" for each, with commas between them;
 //          HHHHHHHH is a hash of the channel's name in hex.  What happens to be the hash of two channels of one client
-//          is of no use to either: what isn't known for sure is not known.
+//          is of no use to either: what isn't known for sure is not known.  Of a cursor of several channels each of them
+//          may be asked for, alone or among others.
 // Limits   kChannelsMax places.
 #pragma once
 

@@ -108,12 +108,6 @@ void EventStream::send_id(Record& record, const Reached& latest) {
   send_text(record, text);
 }
 
-bool EventStream::all_joined(const Record& record) const {
-  const auto channels = context_.hub.channels_of(record);
-  return std::none_of(channels.begin(), channels.end(),
-                      [&](std::string_view channel) { return context_.hub.is_joining(record, channel); });
-}
-
 // --- Publications.
 
 void EventStream::encode(const hub::Publication& publication, std::vector<Encoded>& out) {

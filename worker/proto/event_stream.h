@@ -68,7 +68,6 @@ class EventStream final : public ChannelReader {
   const config::EventStreamAction& action_of(const record::Record& record) const;
   int64_t expires_ms(const record::Record& record) const;
   void send_id(record::Record& record, const Reached& latest);
-  bool all_joined(const record::Record& record) const;
   void send_text(record::Record& record, std::string_view text);
   void send_reset(record::Record& record, std::string_view reason, std::string_view channel);
   bool queue(record::Record& record, record::Ref frame);

@@ -95,8 +95,11 @@ void LongPoll::begin(http::Exchange& exchange, const Guest& guest) {
   if (record == nullptr) return;
   if (guest.expires_s != 0) end_with_token(*record, guest.expires_s);
   const auto cursor = since.empty() ? std::nullopt : Cursor::parse(since, guest.channels);
-  // A place of no epoch can't be recovered, which is what is to be said of it.
-  join(*record, guest, cursor, !since.empty() && !cursor ? "?" : "");
+  const record::ConnId id = context_.connections.id_of(*record);
+  beginning_ = true;
+  join(*record, guest, cursor, since.empty() ? std::string_view() : std::string_view(&kMissed, 1));
+  beginning_ = false;
+  if (Record* begun = context_.connections.find(id)) answer_if_due(*begun);
 }
 
 // Then there is nothing, and the next request needs another token.
@@ -115,21 +118,51 @@ void LongPoll::on_joined(Record& record, std::string_view tag, const ipc::Channe
   if (record.phase != Phase::LongPoll) return;
   context_.connections.touch(record);
   if (!state.answered) return end(record, Metric::ClosesMissed);
-  if (context_.hub.is_pattern(state.channel)) return;  // A tag stays, for the answer (missed_patterns()).
-  if (!tag.empty() && !state.recovered) {
-    return answer(record, cursor_of(record, {state.channel, state.epoch, state.offset}), {}, {state.channel});
+  if (!tag.empty() && (!state.recovered || context_.hub.is_pattern(state.channel))) {
+    if (!note_missed(record, {state.channel, state.epoch, state.offset})) return end(record, Metric::ClosesMemory);
+  } else if (state.publications.empty()) {
+    context_.hub.set_tag(record, state.channel, {});
+  } else if (missed_by(record).empty()) {
+    return answer(record, state);
   }
-  context_.connections.touch(record);
-  context_.hub.set_tag(record, state.channel, {});
+  answer_if_due(record);
+}
+
+// With what was published behind the cursor; the other channels have their places in it, joined or not.
+void LongPoll::answer(Record& record, const ipc::ChannelState& state) {
   const size_t count = std::min<size_t>(state.publications.size(), action_of(record).publications_max);
-  if (count == 0) return;
   std::string publications;
   for (const ipc::Past& past : std::span(state.publications).first(count)) {
     if (!publications.empty()) publications += ',';
     write_publication(state.channel, past.offset, past.origin.event, past.payload_kind, past.payload, publications);
   }
   const uint64_t offset = count < state.publications.size() ? state.publications[count - 1].offset : state.offset;
-  answer(record, cursor_of(record, {state.channel, state.epoch, offset}), publications, {});
+  answer(record, cursor_of(record, {state.channel, state.epoch, offset}), publications);
+}
+
+// False: no memory.
+bool LongPoll::note_missed(Record& record, const Reached& place) {
+  return context_.hub.set_tag(record, place.channel, kMissed + write_place(place.epoch, place.offset));
+}
+
+std::vector<std::string_view> LongPoll::missed_by(const Record& record) const {
+  std::vector<std::string_view> missed = context_.hub.channels_of(record);
+  std::erase_if(missed, [&](std::string_view channel) {
+    return !context_.hub.tag_of(record, channel).starts_with(kMissed);
+  });
+  return missed;
+}
+
+// A cursor that lacks a channel would be answered so again and again: what there is to say waits until all are joined.
+// That a cursor says nothing of a pattern is so each time, and said with what there is else; its tag has a place then.
+void LongPoll::answer_if_due(Record& record) {
+  if (record.phase != Phase::LongPoll || beginning_ || record.subscription_count == 0 || !all_joined(record)) return;
+  const auto channels = context_.hub.channels_of(record);
+  const bool left_behind = std::any_of(channels.begin(), channels.end(), [&](std::string_view channel) {
+    const std::string_view tag = context_.hub.tag_of(record, channel);
+    return !tag.empty() && (tag.size() == 1 || !context_.hub.is_pattern(channel));
+  });
+  if (left_behind) answer(record, cursor_of(record), {});
 }
 
 // --- Publications.
@@ -144,27 +177,34 @@ void LongPoll::encode(const hub::Publication& publication, std::vector<Encoded>&
 
 bool LongPoll::send(Record& record, record::Ref frame) {
   if (record.phase != Phase::LongPoll) return false;
+  if (beginning_ || (record.subscription_count > 1 && !all_joined(record))) return put_off(record), false;
   const std::span<char> publication = record::frame_bytes(context_.arena, frame);
   answer(record, cursor_of(record, {current_.channel, current_.epoch, current_.offset}),
-         {publication.data(), publication.size()}, {});
+         {publication.data(), publication.size()});
   return true;
+}
+
+// The client is in front of it, and is brought it by the next request; where that isn't known any more, it is told.
+void LongPoll::put_off(Record& record) {
+  if (!context_.hub.tag_of(record, current_.channel).empty()) return;
+  const bool has_place = current_.offset != 0;  // A pattern's publications have none.
+  const std::string tag = has_place ? write_place(current_.epoch, current_.offset - 1) : std::string(1, kMissed);
+  if (!context_.hub.set_tag(record, current_.channel, tag)) end(record, Metric::ClosesMemory);
 }
 
 void LongPoll::on_gap(Record& record, std::string_view channel, uint64_t offset) {
   if (record.phase != Phase::LongPoll) return;
   for (const hub::Hub::Position& position : context_.hub.positions_of(record)) {
     if (position.channel != channel) continue;
-    return answer(record, cursor_of(record, {channel, position.epoch, offset}), {}, {channel});
+    if (!note_missed(record, {channel, position.epoch, offset})) return end(record, Metric::ClosesMemory);
   }
+  answer_if_due(record);
 }
 
 // --- Answers.
 
-void LongPoll::answer(Record& record, std::string_view cursor, std::string_view publications,
-                      std::vector<std::string_view> missed) {
-  for (const std::string_view pattern : missed_patterns(record)) {
-    if (std::find(missed.begin(), missed.end(), pattern) == missed.end()) missed.push_back(pattern);
-  }
+void LongPoll::answer(Record& record, std::string_view cursor, std::string_view publications) {
+  const std::vector<std::string_view> missed = missed_by(record);
   std::string body = "{\"cursor\":" + text_of(cursor) + ",\"publications\":[" + std::string(publications) + "]";
   for (size_t i = 0; i < missed.size(); ++i) {
     body.append(i == 0 ? ",\"missed\":[" : ",").append(text_of(missed[i]));
@@ -173,30 +213,10 @@ void LongPoll::answer(Record& record, std::string_view cursor, std::string_view 
   respond(record, 200, cursor, body + "}\n");
 }
 
-// Those that the client has had a cursor of: what was published since in the channels that fit is not known.
-std::vector<std::string_view> LongPoll::missed_patterns(const Record& record) const {
-  std::vector<std::string_view> patterns = context_.hub.channels_of(record);
-  std::erase_if(patterns, [&](std::string_view channel) {
-    return !context_.hub.is_pattern(channel) || context_.hub.tag_of(record, channel).empty();
-  });
-  return patterns;
-}
-
 void LongPoll::answer_nothing(Record& record) {
-  const auto positions = context_.hub.positions_of(record);
-  std::string cursor;
-  if (!positions.empty()) {
-    const hub::Hub::Position& first = positions.front();
-    Reached reached{first.channel, first.epoch, first.offset};
-    if (context_.hub.is_joining(record, first.channel)) {
-      reached = parse_place(context_.hub.tag_of(record, first.channel)).value_or(Reached{});
-      reached.channel = first.channel;
-    }
-    if (!reached.epoch.empty()) cursor = cursor_of(record, reached);
-  }
-  const bool always_200 = record.transport == record::Transport::Stream;
-  if (always_200 || !missed_patterns(record).empty()) return answer(record, cursor, {}, {});
-  respond(record, 204, cursor, {});
+  const std::string cursor = cursor_of(record);
+  const bool is_204 = record.transport != record::Transport::Stream && missed_by(record).empty();
+  is_204 ? respond(record, 204, cursor, {}) : answer(record, cursor, {});
 }
 
 void LongPoll::respond(Record& record, uint16_t status, std::string_view cursor, std::string_view body) {
@@ -237,7 +257,7 @@ void LongPoll::give_back(Record& record, bool keep_alive) {
   if (!keep_alive) return context_.connections.close_gracefully(record);
   on_gone(record);
   record.protocol = record::Protocol::None;
-  static_cast<void>(context_.connections.set_user(record, {}));
+  record::assign_text(context_.arena, record.user, {});
   record::assign_text(context_.arena, record.handshake, {});
   record::assign_text(context_.arena, record.app_state, {});
   context_.connections.uncount(record);

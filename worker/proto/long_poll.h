@@ -5,11 +5,15 @@
 //               as soon as there is a publication behind the cursor, at most longpoll_publications of them; its ETag is
 //               the cursor.  data is JSON as it was published, a string for text, and for binary a string in base64,
 //               which "encoding":"base64" says.  event and missed are only there where there are some.
-//   missed      channels whose publications behind the cursor are not all known any more: the answer comes at once then,
-//               but for a pattern (Hub::is_pattern()), of which that is so each time
+//   missed      channels whose publications behind the cursor are not all known any more, those among them that the
+//               cursor, for other channels or no cursor at all, says nothing of; the answer comes at once then, but for a
+//               pattern (Hub::is_pattern()), of which that is so each time
 //   204         after longpoll_timeout, or when the token ends that has let it in, with the cursor as ETag
 //
 // Where HTTP/2 carries it, the head has to leave first: the status is always 200, and an empty list stands for 204.
+//
+// A cursor that an answer brings has a place in every channel of its request.  Until all are joined nothing is answered
+// but what was published behind a cursor that has these places as well; anything else waits, as a tag (ChannelReader).
 //
 // The request leaves HTTP: while it waits, the connection is a plain record that moves and is adopted as any other,
 // and it is an HTTP connection again behind the answer.
@@ -66,10 +70,13 @@ class LongPoll final : public ChannelReader {
 
   const config::LongPollAction& action_of(const record::Record& record) const;
   void end_with_token(record::Record& record, int64_t expires_s);
-  // `publications`: JSON of each, with commas between them; missed: one channel, or none, to which patterns are added.
-  void answer(record::Record& record, std::string_view cursor, std::string_view publications,
-              std::vector<std::string_view> missed);
-  std::vector<std::string_view> missed_patterns(const record::Record& record) const;
+  bool note_missed(record::Record& record, const Reached& place);
+  std::vector<std::string_view> missed_by(const record::Record& record) const;
+  void put_off(record::Record& record);
+  void answer_if_due(record::Record& record);
+  void answer(record::Record& record, const ipc::ChannelState& state);
+  // `publications`: JSON of each, with commas between them.
+  void answer(record::Record& record, std::string_view cursor, std::string_view publications);
   void answer_nothing(record::Record& record);
   void respond(record::Record& record, uint16_t status, std::string_view cursor, std::string_view body);
   void postpone(record::Record& record, std::string_view cursor, std::string_view body);
@@ -77,6 +84,7 @@ class LongPoll final : public ChannelReader {
 
   http::HttpDate date_;
   Current current_;
+  bool beginning_ = false;  // join() is under way: there may be channels that it hasn't come to.
   const config::LongPollAction fallback_;  // For a location that no configuration knows any more.
 };
 

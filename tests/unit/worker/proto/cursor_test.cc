@@ -30,6 +30,10 @@ TEST(Cursor, SeveralChannelsAreFoundByTheirNames) {
   EXPECT_EQ(cursor->of("b")->epoch, "e2");
   EXPECT_FALSE(cursor->of("a"));
   EXPECT_FALSE(cursor->of("new"));
+  const Channels one = {"b"};
+  const auto alone = Cursor::parse(text, one);
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->of("b")->epoch, "e2");
 }
 
 TEST(Cursor, NothingElseIsOne) {
@@ -41,11 +45,11 @@ TEST(Cursor, NothingElseIsOne) {
   const std::string good = write_cursor(places);
   ASSERT_TRUE(Cursor::parse(good, two));
   EXPECT_FALSE(Cursor::parse("e1:1", two));
-  EXPECT_FALSE(Cursor::parse(good, one));
   EXPECT_FALSE(Cursor::parse(good.substr(0, good.size() - 1), two));
   EXPECT_FALSE(Cursor::parse(good + ",,", two));
-  const Channels others = {"x", "y"};
-  EXPECT_FALSE(Cursor::parse(good, others)) << "nothing of it is known";
+  for (const Channels& others : {Channels{"x", "y"}, Channels{"x"}}) {
+    EXPECT_FALSE(Cursor::parse(good, others)) << "nothing of it is known";
+  }
 }
 
 TEST(Cursor, HasAnEnd) {
