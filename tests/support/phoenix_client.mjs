@@ -319,7 +319,7 @@ async function come_back() {
   ok("a reload is not noticed");
 }
 
-// A session by polls ends with its worker, but for a reload: the client is told 410, and opens another one by itself.
+// A session by polls ends with its worker, but for a reload: the client is told 500, and opens another one by itself.
 async function poll_come_back() {
   const all = Array.from({length: 4}, () => connect({transport: LongPoll, rejoinAfterMs: () => 50}));
   const rooms = all.map((socket) => socket.channel("presence:1"));
@@ -342,7 +342,48 @@ async function poll_come_back() {
     ok(`talks after ${action}`);
   }
   // Also for a poll that was held by the worker that died.
-  assert.deepEqual([...new Set(all.flatMap((socket) => socket.errors))], [410]);
+  assert.deepEqual([...new Set(all.flatMap((socket) => socket.errors))], [500]);
+}
+
+// What earlier versions of the client want of a browser.
+class Request {
+  static count = 0;
+  open(method, url) { Object.assign(this, {method, url, abortion: new AbortController()}); }
+  setRequestHeader() {}
+  abort() { this.abortion.abort(); }
+  send(body) {
+    ++Request.count;
+    fetch(this.url, {method: this.method, body, signal: this.abortion.signal}).then((answer) => answer.text()).then((text) => {
+      Object.assign(this, {readyState: 4, responseText: text});
+      this.onreadystatechange();
+    }, () => this.abortion.signal.aborted || this.onerror());
+  }
+}
+
+// They are told in a way that makes them join again, and don't ask more than it takes.
+async function poll_rejoin(version) {
+  Object.assign(globalThis, {self: globalThis, XMLHttpRequest: Request});
+  const client = await import(`phoenix-${version}`);
+  const {LongPoll, Socket} = client.Socket ? client : client.default;
+  const socket = new Socket(endpoint, {transport: LongPoll, reconnectAfterMs: () => 50, rejoinAfterMs: () => 50});
+  sockets.push(socket);
+  socket.connect();
+  const room = socket.channel("room:1");
+  const inbox = new Inbox(room, "message");
+  let joins = 0;
+  room.join().receive("ok", () => ++joins);
+  await until(() => joins === 1, "the join");
+  for (const action of ["close", "kill workers"]) {
+    const before = joins;
+    Request.count = 0;
+    await ask(action);
+    await until(() => joins > before && room.state === "joined", `another join after ${action}`, 40_000);
+    inbox.messages.length = 0;
+    await ask("publish");
+    await inbox.count(1);
+    assert(Request.count < 30, `${Request.count} requests`);
+    ok(`hears what is published after ${action}`);
+  }
 }
 
 async function fallback() {
@@ -370,6 +411,7 @@ const scenarios = {
   talk: () => talk({}), presence: () => presence({}), users: () => users({}), webhook: () => webhook({}),
   poll_talk: () => talk(polls), poll_presence: () => presence(polls), poll_users: () => users(polls),
   poll_webhook: () => webhook(polls), heartbeat, come_back, poll_come_back, fallback,
+  "poll_rejoin_1.4": () => poll_rejoin("1.4"), "poll_rejoin_1.7": () => poll_rejoin("1.7"),
 };
 try {
   await scenarios[scenario]();

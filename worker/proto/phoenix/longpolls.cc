@@ -23,6 +23,7 @@ namespace {
 constexpr std::string_view kPath = "/longpoll";
 constexpr std::string_view kJsonType = "application/json; charset=utf-8";
 constexpr int64_t kExpiryMs = 500;
+constexpr uint16_t kSessionLost = 500;
 constexpr uint64_t kLooksApart = 4;  // A held poll's client is looked for at every fourth expiry.
 
 // phoenix.js sends it in the query.
@@ -173,6 +174,9 @@ void LongPolls::turn_away(http::Exchange& exchange, record::Record& record, uint
 }
 
 // --- Polls.  phoenix.js knows 200, 204, 403, 410 and 500.
+//
+// 410 is how a session begins to most of its versions, whatever they had: channels that were joined in another one stay
+// "joined" for them and hear nothing any more.  500 makes all of them connect anew, after a pause, and join again.
 
 void LongPolls::poll(http::Exchange& exchange, std::string_view token) {
   const auto worker = worker_of(token);
@@ -200,17 +204,7 @@ void LongPolls::poll_remote(uint16_t worker, std::string_view token, uint64_t nu
 
 // The session's word on a poll: 204 leaves it held.
 void LongPolls::polled(uint64_t number, uint16_t status) {
-  if (status == 204) return;
-  if (status != 410) {
-    answer_held(number, {status, {}});
-    return;
-  }
-  const auto found = held_.find(number);
-  http::Exchange* exchange = found == held_.end() ? nullptr : exchanges_.find(found->second.exchange);
-  if (exchange == nullptr) return;
-  held_.erase(found);
-  open(*exchange);  // Its answer is a 410 with another session's token; phoenix.js before 1.8 goes on with
-                    // that.
+  if (status != 204) answer_held(number, {status, {}});
 }
 
 // When this worker dies, its successor says that the session is gone with it; or, of another worker's, that there is
@@ -219,7 +213,7 @@ uint64_t LongPolls::hold(http::Exchange& exchange, std::string_view token) {
   std::vector<http::ResponseField> fields = {{"Content-Type", std::string(kJsonType)}};
   add_answer_fields(exchange.request(), fields);
   http::leave_last_word(context_.connections, exchange.record(), fields,
-                        worker_of(token) == context_.worker ? status_answer(410) : poll_answer(204, token, {}));
+                        worker_of(token) == context_.worker ? status_answer(kSessionLost) : poll_answer(204, token, {}));
   const uint64_t number = next_poll_++;
   exchange.attach(std::make_unique<Waiter>(self_, number));
   held_[number] = Held{exchange.id(), std::string(token), monotonic_ms() + kPollMs};
@@ -238,7 +232,7 @@ bool LongPolls::answer_held(uint64_t number, const Mail& mail) {
   }
   const std::string token = std::move(found->second.token);
   held_.erase(found);
-  respond(*exchange, poll_answer(mail.status, token, mail.messages));
+  respond(*exchange, mail.status == 410 ? status_answer(kSessionLost) : poll_answer(mail.status, token, mail.messages));
   return true;
 }
 

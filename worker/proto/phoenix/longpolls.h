@@ -1,8 +1,9 @@
 // Long polls: the fallback of clients that can't have a WebSocket: GET and POST to <endpoint>/longpoll.
 //
 // GET without a session's token opens one: {"status":410,"token":"...","messages":[]}.  GET with one waits
-// kPollMs for messages: status 200, or 204.  POST brings frames: status 200.  410: the session has gone; 403:
-// it may not be.  HTTP's own status is 200 in all of these (Phoenix.Transports.LongPoll).
+// kPollMs for messages: status 200, or 204; 500: the session has gone.  POST brings frames: status 200; 410: the
+// session has gone.  403: it may not be.  HTTP's own status is 200 in all of these (Phoenix.Transports.LongPoll,
+// which answers a GET for a session that has gone with 410 and another one's token).
 //
 // Owner      Phoenix.
 // Thread     Worker loop thread only.
