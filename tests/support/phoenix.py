@@ -81,6 +81,9 @@ class OfficialClient(TestCase):
             return Reply(401)
         if topic == "broken:1":
             return Reply(500, "oops")
+        if topic == "greeted:1":
+            return Reply(200, {"send": [{"data": {"motd": "hello"}}, {"data": {"n": 1}}, {"base64": "AP8="}, {"data": {"n": 2}}]},
+                         {"Content-Type": "application/vnd.beamgate+json"})
         return Reply(200, {"motd": "hi", "topic": topic})
 
     def on_message(self, request):

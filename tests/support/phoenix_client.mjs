@@ -247,6 +247,15 @@ async function webhook(options) {
   assert.deepEqual(refusal, {status: "error", response: {reason: "unauthorized"}});
   const broken = await reply(ada.channel("broken:1", {}).join());
   assert.deepEqual(broken, {status: "error", response: {reason: "unavailable"}});
+  const seen = [];
+  const listening = ada.onMessage(({topic, event, payload}) => { if (topic === "greeted:1") seen.push([event, payload]); });
+  const greeted = ada.channel("greeted:1", {});
+  const greetings = new Inbox(greeted, "message");
+  assert.deepEqual(await reply(greeted.join()), {status: "ok", response: {motd: "hello"}});
+  await greetings.count(3);
+  ada.off([listening]);
+  assert.deepEqual(seen.map(([event]) => event), ["phx_reply", "message", "message", "message"]);
+  assert.deepEqual([seen[1][1], seen[3][1]], [{n: 1}, {n: 2}]);
   ok("its word on joins is the join's reply");
 
   const inbox = new Inbox(room, "message");

@@ -13,6 +13,20 @@ Response response_of(const hook::Actions& actions) {
   return {false, json_of(ipc::PayloadKind::Text, first.bytes)};
 }
 
+std::vector<Push> pushes_of(const Message& message, const hook::Actions& actions) {
+  std::vector<Push> pushes;
+  for (size_t i = 1; i < actions.send.size(); ++i) {
+    const hook::Message& sent = actions.send[i];
+    if (sent.binary) {
+      pushes.push_back({true, binary_push(message.join_ref, message.topic, kDefaultEvent, sent.bytes)});
+    } else {
+      pushes.push_back({false, text_frame(message.join_ref, kNoRef, message.topic, kDefaultEvent,
+                                          json_of(ipc::PayloadKind::Text, sent.bytes))});
+    }
+  }
+  return pushes;
+}
+
 std::string refusal_of(const hook::Reply& reply) {
   if (reply.outcome != hook::Outcome::Answered || reply.status >= 500) return reason_json("unavailable");
   if (json::parse(reply.body).ok()) return reply.body;

@@ -295,24 +295,19 @@ void Phoenix::answer(Record& record, const Message& message, const hook::Actions
   const record::ConnId id = context_.connections.id_of(record);
   const Response response = response_of(actions);
   const std::string_view text = response.binary ? std::string_view("{}") : std::string_view(response.bytes);
+  const std::vector<Push> pushes = pushes_of(message, actions);
   if (message.event == kJoin) {
-    topics_.join(record, message, text);
+    topics_.join(record, message, text, pushes);
   } else if (topics_.rules().is_publication(record, message)) {
-    publish_allowed(record, message, text);
-  } else if (!response.binary) {
-    topics_.reply(record, message, Status::Ok, response.bytes);
-  } else if (message.ref != kNoRef) {
-    topics_.send(
-        record, binary_reply(message.join_ref, message.ref, message.topic, Status::Ok, response.bytes), true);
-  }
-  for (size_t i = 1; i < actions.send.size() && ops_.find_open(id) != nullptr; ++i) {
-    const hook::Message& push = actions.send[i];
-    if (push.binary) {
-      topics_.send(record, binary_push(message.join_ref, message.topic, kDefaultEvent, push.bytes), true);
-    } else {
-      topics_.send(record, text_frame(message.join_ref, kNoRef, message.topic, kDefaultEvent,
-                                      json_of(ipc::PayloadKind::Text, push.bytes)));
+    publish_allowed(record, message, text, pushes);
+  } else {
+    if (!response.binary) {
+      topics_.reply(record, message, Status::Ok, response.bytes);
+    } else if (message.ref != kNoRef) {
+      topics_.send(
+          record, binary_reply(message.join_ref, message.ref, message.topic, Status::Ok, response.bytes), true);
     }
+    topics_.send(record, pushes);
   }
   for (const std::string& topic : actions.unsubscribe) {
     if (ops_.find_open(id) != nullptr) topics_.end(record, topic, kClose, "{}");
@@ -349,8 +344,9 @@ void Phoenix::count_refused(const Record& record, const Message& message, bool u
   }
 }
 
-void Phoenix::publish_allowed(Record& record, const Message& message, std::string_view response) {
-  if (!topics_.publish(record, message, response)) topics_.not_published(record, message);
+void Phoenix::publish_allowed(Record& record, const Message& message, std::string_view response,
+                              const std::vector<Push>& pushes) {
+  if (!topics_.publish(record, message, response, pushes)) topics_.not_published(record, message);
 }
 
 // A push into a topic that it was in; whatever else it has asked for was for itself, or is no longer said by anybody.

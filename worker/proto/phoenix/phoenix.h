@@ -85,7 +85,8 @@ class Phoenix final : public ws::Application, private Door, private MessageDiale
   bool handle_push(record::Record& record, const Message& message);
   void answer(record::Record& record, const Message& message, const hook::Actions& actions);
   void count_refused(const record::Record& record, const Message& message, bool unreachable);
-  void publish_allowed(record::Record& record, const Message& message, std::string_view response);
+  void publish_allowed(record::Record& record, const Message& message, std::string_view response,
+                       const std::vector<Push>& pushes = {});
   void wait_for_bus(record::Record& record);
   void go_on(record::ConnId id);
 

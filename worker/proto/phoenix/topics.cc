@@ -4,7 +4,6 @@
 #include "worker/net/connections.h"
 #include "worker/proto/phoenix/payload.h"
 #include "worker/proto/phoenix/presence.h"
-#include "worker/proto/phoenix/tag.h"
 
 namespace beamgate::proto::phoenix {
 namespace {
@@ -38,6 +37,13 @@ void Topics::send(Record& record, std::string_view frame, bool binary) {
   websockets_.send(record, binary ? ws::Opcode::Binary : ws::Opcode::Text, frame);
 }
 
+void Topics::send(Record& record, const std::vector<Push>& pushes) {
+  for (const Push& push : pushes) {
+    if (!is_open(record)) return;
+    send(record, push.frame, push.binary);
+  }
+}
+
 void Topics::reply(Record& record, const Message& message, Status status, std::string_view response) {
   if (message.ref == kNoRef) return;
   send(record, text_reply(message.join_ref, message.ref, message.topic, status, response));
@@ -64,8 +70,9 @@ bool Topics::may_join(Record& record, const Message& message, bool asked) {
   return false;
 }
 
-void Topics::join(Record& record, const Message& message, std::string_view response) {
-  const std::string tag = encode_tag({message.join_ref, message.ref, response});
+void Topics::join(Record& record, const Message& message, std::string_view response, const std::vector<Push>& pushes) {
+  const std::string behind = encode_pushes(pushes);
+  const std::string tag = encode_tag({message.join_ref, message.ref, response, behind});
   const std::string meta = meta_of(message);
   std::string user;
   hub::JoinOptions options;
@@ -76,7 +83,8 @@ void Topics::join(Record& record, const Message& message, std::string_view respo
   if (is_own_channel(record, message.topic)) {
     const bool kept = context_.hub.set_tag(record, message.topic, encode_tag({message.join_ref, {}, {}}));
     if (!kept) return reply(record, message, Status::Error, reason_json("unavailable"));
-    return reply(record, message, Status::Ok, response);
+    reply(record, message, Status::Ok, response);
+    return send(record, pushes);
   }
   const Result<void> joined = context_.hub.join(record, message.topic, options);
   if (joined) return;
@@ -99,6 +107,7 @@ void Topics::joined(Record& record, std::string_view text, const ipc::ChannelSta
     return;
   }
   reply(record, message, Status::Ok, tag.response);
+  send(record, decode_pushes(tag.pushes));
   if (rules_.has_presence(message.topic)) tell_members(record, message.join_ref, state);
   for (const ipc::Past& past : state.publications) {
     const Broadcast told = broadcast(state.channel, past.payload_kind, past.payload, past.origin);
@@ -151,19 +160,23 @@ bool Topics::refused_to_publish(Record& record, const Message& message) {
   return reason != nullptr;
 }
 
-bool Topics::publish(Record& record, const Message& message, std::string_view response) {
+bool Topics::publish(Record& record, const Message& message, std::string_view response,
+                     const std::vector<Push>& pushes) {
   hub::PublishOptions options;
   options.kind = message.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Json;
   options.except = record.uid;
   options.origin = {record.uid, ops_.user_of(record), message.event, {}};
   const record::ConnId id = context_.connections.id_of(record);
-  if (message.ref == kNoRef) return context_.hub.publish(message.topic, message.payload, options);
+  if (message.ref == kNoRef) {
+    if (!context_.hub.publish(message.topic, message.payload, options)) return false;
+    return send(record, pushes), true;
+  }
   Message answered = message;
   answered.payload.clear();
   const bool taken = context_.hub.publish(
       message.topic, message.payload, options,
-      [this, id, answered, response = std::string(response)](const hub::PublishReceipt& given) {
-        receipt(id, answered, given, response);
+      [this, id, answered, response = std::string(response), pushes](const hub::PublishReceipt& given) {
+        receipt(id, answered, given, response, pushes);
       });
   if (!taken) return false;
   Awaited& awaited = awaited_[id.slot];
@@ -173,7 +186,7 @@ bool Topics::publish(Record& record, const Message& message, std::string_view re
 }
 
 void Topics::receipt(record::ConnId id, const Message& message, const hub::PublishReceipt& receipt,
-                     std::string_view response) {
+                     std::string_view response, const std::vector<Push>& pushes) {
   const auto found = awaited_.find(id.slot);
   if (found != awaited_.end() && found->second.id == id && --found->second.receipts == 0) {
     awaited_.erase(found);
@@ -181,8 +194,8 @@ void Topics::receipt(record::ConnId id, const Message& message, const hub::Publi
   Record* record = ops_.find_open(id);
   if (record == nullptr) return;
   context_.connections.touch(*record);
-  if (receipt.accepted) return reply(*record, message, Status::Ok, response);
-  not_published(*record, message);
+  receipt.accepted ? reply(*record, message, Status::Ok, response) : not_published(*record, message);
+  send(*record, pushes);
 }
 
 void Topics::not_published(Record& record, const Message& message) {

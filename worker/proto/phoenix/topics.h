@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "worker/context.h"
 #include "worker/hub/hub.h"
@@ -26,6 +27,7 @@
 #include "worker/proto/phoenix/frames.h"
 #include "worker/proto/phoenix/message.h"
 #include "worker/proto/phoenix/payload.h"
+#include "worker/proto/phoenix/tag.h"
 #include "worker/proto/phoenix/topic_rules.h"
 #include "worker/ws/websockets.h"
 
@@ -48,8 +50,9 @@ class Topics {
   // Closes what an earlier join of the topic has left.  False: answered, it may not.  asked: an application
   // decides.
   bool may_join(record::Record& record, const Message& message, bool asked);
-  // response: JSON for the reply.
-  void join(record::Record& record, const Message& message, std::string_view response);
+  // response: JSON for the reply, which the pushes follow.
+  void join(record::Record& record, const Message& message, std::string_view response,
+            const std::vector<Push>& pushes = {});
   void joined(record::Record& record, std::string_view tag, const ipc::ChannelState& state);
   void leave(record::Record& record, const Message& message);
   // Ends a subscription from this side: phx_close or phx_error.  False: there is none.
@@ -57,8 +60,9 @@ class Topics {
 
   // True: it may not, and has been told.
   bool refused_to_publish(record::Record& record, const Message& message);
-  // response: JSON for the reply.  False, and nothing has happened: the bus is full.
-  [[nodiscard]] bool publish(record::Record& record, const Message& message, std::string_view response);
+  // response: JSON for the reply, which the pushes follow.  False, and nothing has happened: the bus is full.
+  [[nodiscard]] bool publish(record::Record& record, const Message& message, std::string_view response,
+                             const std::vector<Push>& pushes = {});
   // The bus has not taken it, and it can't wait.
   void not_published(record::Record& record, const Message& message);
   // Replies to publications are on their way through the bus.
@@ -72,6 +76,7 @@ class Topics {
   // A message without ref wants no reply.
   void reply(record::Record& record, const Message& message, Status status, std::string_view response);
   void send(record::Record& record, std::string_view frame, bool binary = false);
+  void send(record::Record& record, const std::vector<Push>& pushes);
 
  private:
   struct Awaited {
@@ -83,7 +88,8 @@ class Topics {
   bool is_own_channel(const record::Record& record, std::string_view topic) const;
   void unsubscribe(record::Record& record, std::string_view topic);
   void tell_members(record::Record& record, std::string_view join_ref, const ipc::ChannelState& state);
-  void receipt(record::ConnId id, const Message& message, const hub::PublishReceipt& receipt, std::string_view response);
+  void receipt(record::ConnId id, const Message& message, const hub::PublishReceipt& receipt, std::string_view response,
+               const std::vector<Push>& pushes);
 
   Context& context_;
   ws::WebSockets& websockets_;

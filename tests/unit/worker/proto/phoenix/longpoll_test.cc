@@ -57,11 +57,26 @@ TEST(PhoenixTag, WhatIsKeptComesBack) {
   EXPECT_EQ(joining.join_ref, "\"1\"");
   EXPECT_EQ(joining.ref, "\"2\"");
   EXPECT_EQ(joining.response, "{}");
+  EXPECT_TRUE(decode_pushes(joining.pushes).empty());
   const std::string later = encode_tag({"\"1\"", {}, {}});
   const Tag joined = decode_tag(later);
   EXPECT_EQ(joined.join_ref, "\"1\"");
   EXPECT_EQ(joined.ref, "");
   EXPECT_EQ(decode_tag("").join_ref, "");
+}
+
+TEST(PhoenixTag, PushesComeBackBehindTheResponse) {
+  const std::string bytes("\x1e\n\0b", 4);
+  const std::string pushes = encode_pushes({{false, "[1,\n2]"}, {true, bytes}, {false, "[]"}});
+  const std::string kept = encode_tag({"\"1\"", "\"2\"", "{\n}", pushes});
+  const Tag tag = decode_tag(kept);
+  EXPECT_EQ(tag.response, "{\n}");
+  const std::vector<Push> again = decode_pushes(tag.pushes);
+  ASSERT_EQ(again.size(), 3u);
+  EXPECT_EQ(again[0].frame, "[1,\n2]");
+  EXPECT_TRUE(again[1].binary);
+  EXPECT_EQ(again[1].frame, bytes);
+  EXPECT_EQ(again[2].frame, "[]");
 }
 
 struct Told : LongPollLink::Listener {
