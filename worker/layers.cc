@@ -77,7 +77,7 @@ struct Layers::Parts {
         event_stream(context, channel_policy, channel_door),
         line(context, channel_policy),
         long_poll(context, channel_policy, channel_door),
-        grip_publish(context, dispatcher),
+        grip_publish(context, dispatcher, api_handler.connections()),
         status(context, proxy.pool()),
         stub_status(context),
         log_level(context),

@@ -244,9 +244,10 @@ class Grip(beamgate.TestCase):
         self.assertEqual(listener.recv(), "by key")
         self.assertEqual(post({"items": [{"channel": "room", "ws-message": {"content": "short"}}]}).status, 200)
         self.assertEqual(listener.recv(), "short")
-        self.assertEqual(post(item(action="close")).status, 200)
+        self.assertEqual(post(item(channel="other", action="close")).status, 200)
         self.assertEqual(post({"items": [{"channel": "room", "formats": {"http-stream": {"content": "x"}}}]}).status, 200)
         for body in ("x", {}, {"items": {}}, {"items": [{}]}, item(), item(channel=""), item(**{"content-bin": "?"}),
+                     item(action="refresh"), item(action="close", code=1005), item(action="close", code="4000"),
                      item(**{"content-bin": "/w==", "type": "text"}),
                      {"items": [{"channel": "room"}] * 1001},
                      {"items": [{"channel": "room", "meta": {"sender": "x" * 4096}, "ws-message": {"content": "x"}}]}):
@@ -258,6 +259,12 @@ class Grip(beamgate.TestCase):
         self.assertEqual(listener.recv(), "open")
         self.assertEqual(post(item(content="x"), {"Origin": "http://x"}, "/open/publish").status, 403)
         self.assertEqual(http_client.get(self.address, "/grip/publish").status, 405)
+        for close, code in (({"code": 4010, "reason": "off"}, 4010), ({}, 1000)):
+            clients = [listener, self.connect("/listen")]
+            items = item(content="last words")["items"] + item(action="close", **close)["items"]
+            self.assertEqual(post({"items": items}).status, 200)
+            self.assertEqual([(client.recv(), client.recv_close()) for client in clients], [("last words", code)] * 2)
+            listener = self.connect("/listen")
 
 
 class Signatures(beamgate.TestCase):

@@ -1,5 +1,6 @@
 #include "worker/api/grip_publish.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,18 +13,22 @@
 #include "worker/api/api_key.h"
 #include "worker/hub/hub.h"
 #include "worker/settings.h"
+#include "worker/ws/application.h"
 
 namespace beamgate::api {
-namespace {
 
-constexpr std::string_view kBearer = "bearer ";
-
-struct Item {
+struct GripItem {
   std::string channel;
   std::string bytes;
   bool binary = false;
-  std::string meta;  // A JSON object, for filters; empty: none.
+  std::string meta;          // A JSON object, for filters; empty: none.
+  uint16_t close_code = 0;   // Not 0: the channel's subscribers are closed,
+  std::string close_reason;  // with this.
 };
+
+namespace {
+
+constexpr std::string_view kBearer = "bearer ";
 
 bool has_good_token(const http::Request& request, const std::vector<Secret>& keys) {
   std::string_view token = request.field("Authorization");
@@ -57,14 +62,29 @@ bool admit_publisher(http::Exchange& exchange, metrics::Page& metrics) {
   return false;
 }
 
+// A problem, or null.
+const char* read_close(const json::Value& message, GripItem& item) {
+  const uint64_t code = message.has("code") ? message.get_uint("code").value_or(0) : uint64_t{ws::kCloseNormal};
+  if (!proto::ConnectionOps::valid_close_code(code)) return "not a close code";
+  item.close_code = static_cast<uint16_t>(code);
+  item.close_reason = message.get_string("reason").value_or("");
+  return nullptr;
+}
+
 // Nothing: there is nothing to publish; problem: why it can't be.
-std::optional<Item> read_item(const json::Value& value, const char*& problem) {
+std::optional<GripItem> read_item(const json::Value& value, const char*& problem) {
   const auto channel = value.get_string("channel");
   const json::Value* formats = value.find("formats");
   const json::Value* message = (formats != nullptr ? *formats : value).find("ws-message");
   if (!channel || !hub::Hub::valid_channel(*channel)) return problem = "item without a channel", std::nullopt;
-  if (message == nullptr || message->get_string("action").value_or("send") != "send") return std::nullopt;
-  Item item{.channel = std::string(*channel)};
+  if (message == nullptr) return std::nullopt;
+  GripItem item{.channel = std::string(*channel)};
+  const std::string_view action = message->get_string("action").value_or("send");
+  if (action == "close") {
+    problem = read_close(*message, item);
+    return problem == nullptr ? std::optional(std::move(item)) : std::nullopt;
+  }
+  if (action != "send") return problem = "the action of a ws-message is send or close", std::nullopt;
   const auto type = message->get_string("type");
   if (type && *type != "text" && *type != "binary") return std::nullopt;
   if (const auto encoded = message->get_string("content-bin")) {
@@ -86,7 +106,7 @@ std::optional<Item> read_item(const json::Value& value, const char*& problem) {
 }
 
 // Nothing of a list is published where one of its items can't be read.
-const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<Item>& items) {
+const char* read_items(const std::string& body, uint64_t bytes_max, std::vector<GripItem>& items) {
   const auto document = json::parse(body);
   const json::Value::Array* list = document.ok() ? document.value().get_array("items") : nullptr;
   if (list == nullptr) return "no items";
@@ -110,20 +130,35 @@ void GripPublish::handle(http::Exchange& exchange) {
 }
 
 void GripPublish::on_body(http::Exchange& exchange, const std::string& body) {
-  std::vector<Item> items;
+  std::vector<GripItem> items;
   const char* problem = read_items(body, context_.settings.publication_bytes_max(), items);
   if (problem != nullptr) return exchange.respond(400, "text/plain", std::string(problem) + "\n");
-  for (const Item& item : items) {
-    hub::PublishOptions options;
-    options.kind = item.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
-    options.origin.meta = item.meta;
-    if (context_.hub.publish(item.channel, item.bytes, options)) continue;
+  for (const GripItem& item : items) {
+    if (item.close_code == 0 ? publish(item) : close(item)) continue;
     context_.metrics.add(metrics::Metric::RequestsRefusedBus);
     return exchange.respond(503, "text/plain", "The bus is full\n", {{"Retry-After", "1"}});
   }
   const bool json = exchange.request().field("Accept").find("application/json") != std::string_view::npos;
   exchange.respond(200, json ? "application/json" : "text/plain",
                    json ? "{\"message\":\"Published\"}\n" : "Published\n");
+}
+
+bool GripPublish::publish(const GripItem& item) {
+  hub::PublishOptions options;
+  options.kind = item.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
+  options.origin.meta = item.meta;
+  return context_.hub.publish(item.channel, item.bytes, options);
+}
+
+bool GripPublish::close(const GripItem& item) {
+  ConnectionCall call;
+  call.op = ConnectionOp::Close;
+  call.subscribed_to = item.channel;
+  call.code = item.close_code;
+  call.reason = item.close_reason;
+  const auto asked = std::make_shared<bool>(true);  // What isn't asked is told at once, and what was asked later.
+  connections_.run(call, [asked](ConnectionCalls::Outcome&& outcome) { *asked = outcome.asked; });
+  return *asked;
 }
 
 }  // namespace beamgate::api
