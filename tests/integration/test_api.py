@@ -118,7 +118,9 @@ class Publishing(Api):
         target = "/api/publish?channel=room"
         for kind, body, expected in (("text/plain", "hello", "hello"), ("text/html", "<b>", "<b>"),
                                      ("application/octet-stream", b"\x00\xff", b"\x00\xff"),
-                                     ("application/json", ' {"a" : 1} ', '{"a":1}')):
+                                     ("application/json", ' {"a" : 1} ', ' {"a" : 1} '),
+                                     ("application/json", '{\n  "a": 1e0,\r\n  "a": 12345678901234567890123\n}\n',
+                                      '{\n  "a": 1e0,\r\n  "a": 12345678901234567890123\n}\n')):
             self.assertEqual(self.post(target, body, {"Content-Type": kind}).status, 200)
             self.assertEqual(socket.recv(), expected)
         self.assertEqual(self.post(target, b"\xff", {"Content-Type": "text/plain"}).status, 400)

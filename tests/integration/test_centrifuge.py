@@ -99,7 +99,7 @@ class Judged(Centrifuge):
         def send(user):
             found = http_client.get(self.server.address(), f"/api/users/{user}").json()["result"]["connections"]
             for path, body, kind in ((f"users/{user}", "for the user", "text/plain"),
-                                     (f"connections/{found[0]['id']}", '{"one":1}', "application/json")):
+                                     (f"connections/{found[0]['id']}", '{\n  "one": 1\r\n}\n', "application/json")):
                 sent = http_client.post(self.server.address(), f"/api/{path}", body, {"Content-Type": kind})
                 self.assertEqual(sent.status, 200, sent)
 

@@ -76,6 +76,8 @@ class EventStreams(beamgate.TestCase):
         self.assertEqual(base64.b64decode(data.removeprefix("data:application/octet-stream;base64,")), bytes(range(256)))
         http_client.post(self.running.address(), "/api/publish", {"channel": "room", "data": {"a": "ä\n"}})
         self.assertEqual(json.loads(reader.next().data), {"a": "ä\n"})
+        self.publish("room", '{\n  "a":  1\n}', "application/json")
+        self.assertEqual(reader.next().data, '{\n  "a":  1\n}')
         socket = self.track(ws_client.connect(self.running.address(), "/ws"))
         socket.send("from a WebSocket")
         self.assertEqual(reader.next().data, "from a WebSocket")

@@ -73,12 +73,8 @@ bool read_body(const http::Request& request, std::string&& body, Payload& payloa
   switch (body_kind(request.field("Content-Type"))) {
     case BodyKind::Json: {
       const Result<json::Value> data = json::parse(body);
-      if (!data) {
-        problem = data.error().text;
-        return false;
-      }
-      payload.bytes = data.value().dump();
-      return true;
+      problem = data ? nullptr : data.error().text;
+      break;
     }
     case BodyKind::Text:
       problem = valid_utf8(body) ? nullptr : "text is not UTF-8";
