@@ -190,7 +190,10 @@ constexpr Directive kRows[] = {
      .syntax = "on | off",
      .fallback = "off",
      .help = "Speaks WebSocket-over-HTTP (GRIP), as Pushpin does, instead of CloudEvents: for \"websocket raw\", with "
-             "applications that use a GRIP library.  They publish to a location with grip_publish."},
+             "applications that use a GRIP library.  They publish to a location with grip_publish.  A url that ends with "
+             "its host, such as \"http://app\", takes path and query of each client's request, as Pushpin does; with any "
+             "other, \"http://app/\" among them, all calls go there, and the field beamgate-uri says what the client has "
+             "asked for."},
     {.name = "grip_key",
      .scopes = kWebhook,
      .set = store_word<&Webhook::grip_key>,

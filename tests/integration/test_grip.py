@@ -267,6 +267,29 @@ class Grip(beamgate.TestCase):
             listener = self.connect("/listen")
 
 
+class WhatTheClientHasAskedFor(beamgate.TestCase):
+    def test_path_and_query(self):
+        """They are where Pushpin has them, unless the url has a path; and in a field of every request."""
+        app = self.backend(Reply(200, b"OPEN\r\n", {"Content-Type": "application/websocket-events"}))
+        running = self.gateway(f"""
+            webhook own {{ url {app.url}; grip on; }}
+            webhook root {{ url {app.url}/; grip on; }}
+            webhook there {{ url {app.url}/there?x=1; grip on; }}
+            server {{ listen 127.0.0.1:0; location /own/ {{ websocket raw; webhook own; }}
+                      location /root/ {{ websocket raw; webhook root; }}
+                      location /there/ {{ websocket raw; webhook there; }} }}""")
+        for name, fixed in (("own", None), ("root", "/"), ("there", "/there?x=1")):
+            asked = f"/{name}/room%2F5?user=ann&user=%C3%A4"
+            client = self.track(ws_client.connect(running.address(), asked))
+            client.send("hello")
+            app.wait(match=lambda request: request.header("beamgate-uri") == asked, count=2)
+            client.close(4001)
+            app.wait(match=lambda request: request.header("beamgate-uri") == asked, count=3)
+            requests = app.seen(match=lambda request: request.header("beamgate-uri") == asked)
+            self.assertEqual([request.body[:5] for request in requests], [b"OPEN\r", b"TEXT ", b"CLOSE"])
+            self.assertEqual({request.target for request in requests}, {fixed or asked})
+
+
 class Signatures(beamgate.TestCase):
     def test_who_has_signed(self):
         app = self.backend(Reply(200, b"OPEN\r\n", {"Content-Type": "application/websocket-events"}))

@@ -80,6 +80,7 @@ CurlCaller::~CurlCaller() {
 
 std::unique_ptr<Transfer> CurlCaller::start(Job& job, int64_t left_ms) {
   CURL* easy = take_handle();
+  curl_easy_setopt(easy, CURLOPT_URL, (config_->url + job.target).c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, job.head.list());
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job.body.data());
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(job.body.size()));
@@ -117,7 +118,6 @@ CURL* CurlCaller::take_handle() {
 }
 
 void CurlCaller::set_options(CURL* easy) const {
-  curl_easy_setopt(easy, CURLOPT_URL, config_->url.c_str());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy, CURLOPT_POST, 1L);

@@ -41,6 +41,7 @@ Webhooks::CallId CurlWebhooks::call(const Call& call, OnReply done) {
   const bool opening = call.type == "beamgate.connect";
   const auto expect_grip = [&](Job& job) {
     name(job);
+    job.target = grip_target_of_call(call);
     job.reader.expect_grip(GripState::parse(call.subject.state), opening);
   };
   return submit(endpoint, grip_head_of_call(call, wall_ms()), grip_body_of_call(call), std::move(done), expect_grip);

@@ -36,9 +36,10 @@ Url split_url(std::string_view url) {
   return out;
 }
 
-std::string fixed_params(const config::Webhook& webhook) {
+std::string fixed_params(const config::Webhook& webhook, std::string_view target) {
   using fastcgi::append_param;
-  const Url url = split_url(webhook.url);
+  Url url = split_url(webhook.url);
+  if (!target.empty()) url.target = target;
   const size_t question = std::min(url.target.find('?'), url.target.size());
   const std::string path = question == 0 ? "/" : std::string(url.target.substr(0, question));
   const std::string query(url.target.substr(std::min(question + 1, url.target.size())));
@@ -206,14 +207,14 @@ class FastcgiCaller::Call final : public Transfer {
 };
 
 FastcgiCaller::FastcgiCaller(std::shared_ptr<const config::Webhook> config, uv::Loop& loop, log::Log& log, OnEnd on_end)
-    : config_(std::move(config)), loop_(loop), log_(log), on_end_(std::move(on_end)), params_(fixed_params(*config_)) {}
+    : config_(std::move(config)), loop_(loop), log_(log), on_end_(std::move(on_end)), params_(fixed_params(*config_, {})) {}
 
 std::unique_ptr<Transfer> FastcgiCaller::start(Job& job, int64_t left_ms) {
   return std::make_unique<Call>(*this, job, request_of(job), left_ms);
 }
 
 std::string FastcgiCaller::request_of(const Job& job) const {
-  std::string pairs = params_;
+  std::string pairs = job.target.empty() ? params_ : fixed_params(*config_, job.target);
   fastcgi::append_param("CONTENT_LENGTH", std::to_string(job.body.size()), pairs);
   std::string_view lines = job.head.text();
   while (!lines.empty()) {

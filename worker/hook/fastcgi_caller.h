@@ -1,6 +1,7 @@
 // FastCGI caller: calls to a script through a FastCGI server such as php-fpm, without a web server in between.
 //
-// Says       What a web server would: the signed fields as HTTP_..., the url's host, path and query in their places.
+// Says       What a web server would: the signed fields as HTTP_..., the url's host, path and query (or the job's target) in
+//            their places.
 // Limits     One connection for each call, closed behind it: a process of php-fpm serves one connection at a time,
 //            and idle ones would keep it from others.  connect_timeout_ms, and left_ms for the whole.
 // Errors     No connection, or one that ends early: Unreachable; what is no FastCGI or no CGI: Malformed;
@@ -32,7 +33,7 @@ class FastcgiCaller final : public Caller {
   uv::Loop& loop_;
   log::Log& log_;
   const OnEnd on_end_;
-  std::string params_;  // Those that are the same for every call.
+  std::string params_;  // Those that are the same for every call without a target.
 };
 
 }  // namespace beamgate::hook

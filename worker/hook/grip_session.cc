@@ -270,6 +270,19 @@ RequestHead grip_head_of_call(const Call& call, int64_t now_ms) {
   return head;
 }
 
+std::string_view grip_target_of_call(const Call& call) {
+  constexpr std::string_view kField = "beamgate-uri: ";
+  const std::string_view url = call.endpoint->url;
+  if (url.find_first_of("/?#", url.find("://") + 3) != url.npos) return {};
+  std::string_view lines = call.subject.forward_fields;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find("\r\n"));
+    if (line.starts_with(kField)) return line.substr(kField.size());
+    lines.remove_prefix(std::min(line.size() + 2, lines.size()));
+  }
+  return {};
+}
+
 std::string grip_body_of_call(const Call& call) {
   std::string body;
   if (call.type == kGripKeepalive) return body;

@@ -19,6 +19,8 @@
 //            of it is that.
 //            Keep-Alive-Interval asks for a call without events after so many seconds without any; each answer says
 //            it anew.
+// Target     beamgate-uri, one of the fields that are kept of the handshake (Subject::forward_fields), has path and query
+//            of the client's request.
 // Limits     kTimedBytesMax of a timed message: it is part of the state; a bigger one is left out.
 // Filters    Those of a subscription (subscribe's "filters") decide about what is published with a "meta", the
 //            connection's own meta "user" being who it is: skip-self (not what "sender" has published), skip-users (not for
@@ -87,6 +89,8 @@ constexpr std::string_view kGripKeepalive = "beamgate.keepalive";
 
 // What a call of a webhook with "grip on" is on the wire.
 RequestHead grip_head_of_call(const Call& call, int64_t now_ms);
+// Path and query: the client's own where the webhook's url ends with its host, as Pushpin has it; empty: those of the url.
+std::string_view grip_target_of_call(const Call& call);
 std::string grip_body_of_call(const Call& call);
 
 // What a 200 asks for; opening: it is the answer to OPEN.

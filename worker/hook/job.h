@@ -33,6 +33,7 @@ struct Job {
   Endpoint& endpoint;
   Webhooks::OnReply done;
   RequestHead head;
+  std::string target;       // Path and query, where the endpoint's url has none of its own; or empty.
   std::string body;
   int64_t deadline_ms = 0;  // Monotonic; of the whole call, its waiting included.
   int64_t started_us = 0;   // Monotonic; when it became InFlight.

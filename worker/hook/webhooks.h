@@ -32,7 +32,8 @@ struct Subject {
   std::string_view state;
   std::string_view forward_fields;  // "name: value\r\n" lines of the handshake, already filtered.
   std::string_view uri;             // Target of the handshake with its query, sent as beamgate-uri with
-                                    // beamgate.connect: "/chat?name=ann".  Empty afterwards.
+                                    // beamgate.connect: "/chat?name=ann".  Empty afterwards.  With "grip on" it is
+                                    // one of the forward_fields, of every call.
 };
 
 struct Call {

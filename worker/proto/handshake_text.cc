@@ -5,6 +5,7 @@
 #include "common/base/bytes.h"
 #include "common/tls/negotiated.h"
 #include "worker/http/grammar.h"
+#include "worker/http/target.h"
 #include "worker/record/text_block.h"
 
 namespace beamgate::proto {
@@ -67,7 +68,24 @@ std::string address_fields(const http::Request& request) {
 }
 
 std::string kept_fields(const http::Request& request, const config::Webhook& webhook) {
-  return forwarded_fields(request.fields, webhook.forward_headers) + certificate_fields(request.tls);
+  return forwarded_fields(request.fields, webhook.forward_headers) + certificate_fields(request.tls) +
+         (webhook.grip ? uri_field(request) : std::string());
+}
+
+std::string uri_field(const http::Request& request) {
+  http::Target target;
+  if (http::split_target(request.method, request.target, target) != 0) return {};
+  std::string uri(target.path);
+  if (!target.query.empty()) uri.append(1, '?').append(target.query);
+  std::string out = "beamgate-uri: ";
+  for (const char c : uri) {
+    if (c > 0x20 && c < 0x7f && c != '#') {
+      out += c;
+    } else {
+      out.append(1, '%').append(to_hex({&c, 1}));
+    }
+  }
+  return out += "\r\n";
 }
 
 std::string certificate_fields(const tls::Negotiated* tls) {

@@ -34,8 +34,11 @@ std::string forwarded_fields(const std::vector<http::Field>& fields, const std::
 // Of a client's first call: where it comes from and whom it asked for.
 std::string address_fields(const http::Request& request);
 
-// Of every call: what the webhook lists, and what the client's certificate says.
+// Of every call: what the webhook lists, what the client's certificate says, and with "grip on" what it has asked for.
 std::string kept_fields(const http::Request& request, const config::Webhook& webhook);
+
+// Path and query, what may not stand in a URL percent-encoded.
+std::string uri_field(const http::Request& request);
 
 // What is known of the client's certificate, as lines of the same kind; empty where none was asked for.
 std::string certificate_fields(const tls::Negotiated* tls);

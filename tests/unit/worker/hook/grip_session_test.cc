@@ -45,6 +45,21 @@ TEST(GripSession, TextIsUtf8) {
   EXPECT_FALSE(delays("text"));
 }
 
+TEST(GripSession, AUrlWithoutAPathTakesTheClients) {
+  const auto target = [](const char* url, std::string_view fields) {
+    auto endpoint = std::make_shared<config::Webhook>();
+    endpoint->url = url;
+    Call call{.endpoint = std::move(endpoint)};
+    call.subject.forward_fields = fields;
+    return std::string(grip_target_of_call(call));
+  };
+  constexpr std::string_view kFields = "cookie: a\r\nbeamgate-uri: /ws/5?user=ann\r\nx: beamgate-uri: /no\r\n";
+  EXPECT_EQ(target("http://app", kFields), "/ws/5?user=ann");
+  EXPECT_EQ(target("https://[::1]:8443", kFields), "/ws/5?user=ann");
+  EXPECT_EQ(target("http://app", "x: beamgate-uri: /no\r\n"), "") << "of a connection that a version before has opened";
+  for (const char* url : {"http://app/", "http://app/ws?x=1", "http://app?x=1"}) EXPECT_EQ(target(url, kFields), "") << url;
+}
+
 TEST(GripSession, WithoutTheExtensionEverythingIsData) {
   const Actions actions = act({}, "OPEN\r\nTEXT 5\r\nc:{}x\r\nBINARY 2\r\n\1\2\r\n");
   ASSERT_EQ(actions.send.size(), 2u);
