@@ -163,13 +163,20 @@ master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& 
 // is to end.
 using MasterPtr = std::unique_ptr<master::Master>;
 
+// ", process 123 by the pid file "/run/x.pid"", for whoever wonders which one is in the way.
+std::string holder_of(const std::string& pid_path) {
+  const auto pid = master::PidFile::read_living(pid_path, kProgram);
+  const std::string who = pid.ok() ? "process " + std::to_string(pid.value()) : "no living process";
+  return ": " + who + " by the pid file \"" + pid_path + '"';
+}
+
 // Goes on with the workers of a master that was killed.  Nothing: there are none, or they are left to end alone; null: it
 // can't be.
 std::optional<MasterPtr> reattach(const CommandLine& line, const config::Config& config, master::ProcessTitle& title,
                                   const master::Program& program) {
   if (config.pid_path.empty() || !config.master_keeper) return std::nullopt;
   auto claimed = master::claim_estate(master::estate_path(config.pid_path));
-  if (!claimed.ok()) return fail("can't start beside what runs: " + claimed.error().message()), nullptr;
+  if (!claimed.ok()) return fail("can't start beside what runs: " + claimed.error().message() + holder_of(config.pid_path)), nullptr;
   if (!claimed.value()) return std::nullopt;
   master::Estate estate = std::move(*claimed.value());
   const std::string bytes = std::move(estate.state);

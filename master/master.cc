@@ -103,7 +103,11 @@ bool Master::begin() {
   slots_listening_ = slots;
   if (!config.pid_path.empty()) {
     auto pid_file = PidFile::create(config.pid_path, kProgram);
-    if (!pid_file.ok()) return fail("pid_file_failed", config.pid_path, pid_file.error());
+    if (!pid_file.ok()) {
+      const auto holder = PidFile::read_living(config.pid_path, kProgram);
+      const std::string who = holder.ok() ? " (process " + std::to_string(holder.value()) + ')' : "";
+      return fail("pid_file_failed", config.pid_path + who, pid_file.error());
+    }
     pid_file_ = std::move(pid_file).value();
   }
   provide_access_logs();

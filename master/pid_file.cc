@@ -25,6 +25,19 @@ std::string strip_newline(std::string text) {
   return text;
 }
 
+// The name of a process that runs (proc(5), /proc/PID/stat); empty when there is none, or one that has ended and waits for
+// its parent to notice, as it does for ever where nobody is init.
+std::string name_of_living(pid_t pid) {
+  const auto stat = read_small_file("/proc/" + std::to_string(pid) + "/stat");
+  if (!stat.ok()) return {};
+  const std::string& text = stat.value();
+  const size_t begin = text.find('(');
+  const size_t end = text.rfind(')');  // The name may have some of its own.
+  if (begin == text.npos || end == text.npos || end < begin || end + 2 >= text.size()) return {};
+  const char state = text[end + 2];
+  return state == 'Z' || state == 'X' ? std::string() : text.substr(begin + 1, end - begin - 1);
+}
+
 }  // namespace
 
 Result<pid_t> PidFile::read(const std::string& path) {
@@ -40,8 +53,7 @@ Result<pid_t> PidFile::read(const std::string& path) {
 Result<pid_t> PidFile::read_living(const std::string& path, const std::string& program) {
   auto pid = read(path);
   if (!pid.ok()) return pid;
-  auto name = read_small_file("/proc/" + std::to_string(pid.value()) + "/comm");
-  if (!name.ok() || strip_newline(name.value()) != program) {
+  if (name_of_living(pid.value()) != program) {
     return Error{Code::NotFound, 0, "the process in the pid file does not live"};
   }
   return pid;

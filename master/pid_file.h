@@ -16,7 +16,7 @@ namespace beamgate::master {
 class PidFile {
  public:
   // Written whole under another name and renamed, so that no reader sees half of it.
-  // program: the name of the process (/proc/PID/comm) by which a living holder is told from a number that
+  // program: the name of the process (/proc/PID/stat) by which a living holder is told from a number that
   // another program got since.
   static Result<std::unique_ptr<PidFile>> create(const std::string& path, const std::string& program);
   ~PidFile();
@@ -25,7 +25,7 @@ class PidFile {
 
   // The process id in the file; NotFound when there is no file, Invalid when it holds something else.
   static Result<pid_t> read(const std::string& path);
-  // As read(), but NotFound also when that process does not live or is another program.
+  // As read(), but NotFound also when that process has ended, if only as a zombie, or is another program.
   static Result<pid_t> read_living(const std::string& path, const std::string& program);
 
  private:

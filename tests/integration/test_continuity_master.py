@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import threading
+from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGQUIT, SIGTERM, SIGUSR2
 
 import beamgate
@@ -274,12 +275,31 @@ class Administration(MasterCase):
         self.running.start(wait=False)
         self.running.wait_log(r"\bready workers=2", after=mark, timeout=continuity.SETTLE_S)
 
+    def test_a_zombie_does_not_hold_the_pid_file(self):
+        """A container without an init has nobody who would wait for the dead master."""
+        self.start().expect_deaths()
+        self.wait_slots(2)
+        dead = self.running.process
+        self.addCleanup(dead.wait)
+        os.kill(dead.pid, SIGKILL)
+        beamgate.until(lambda: not beamgate.is_alive(dead.pid), continuity.SETTLE_S, "the master's end")
+        self.assertEqual(self.running.run("-s", "reload").returncode, 1)
+        mark = self.running.log_mark()
+        self.running.start_another_master()
+        self.assertEqual(Path(f"/proc/{dead.pid}/comm").read_text(), "beamgate\n", "nobody has waited for it")
+        self.assertEqual(self.running.path("beamgate.pid").read_text(), f"{self.running.pid}\n")
+        self.assertEqual(self.running.run("-s", "reload").returncode, 0)
+        self.running.wait_log(r"\breloaded\b", after=mark, timeout=continuity.SETTLE_S)
+
     def test_a_second_gateway_is_refused(self):
         self.start()
         self.running.path("beamgate.pid").unlink()
         second = self.running.run()
         self.assertEqual(second.returncode, 1)
         self.assertIn("a living master", second.stderr)
+        self.assertIn(f'no living process by the pid file "{self.running.path("beamgate.pid")}"', second.stderr)
+        self.running.path("beamgate.pid").write_text(f"{self.running.pid}\n")
+        self.assertIn(f"process {self.running.pid} by the pid file", self.running.run().stderr)
         self.assertEqual(http_client.get(self.running.address(), "/status").status, 200)
 
     def test_another_configuration_is_applied(self):

@@ -116,6 +116,20 @@ TEST_F(PidFileTest, IsRefusedWhileALivingProcessHoldsIt) {
   waitpid(child, nullptr, 0);
 }
 
+// As a killed master stays in a container whose first process waits for nobody.
+TEST_F(PidFileTest, AZombieHoldsNothing) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  ASSERT_TRUE(std::ifstream("/proc/" + std::to_string(child) + "/comm").good()) << "it still has its name";
+  fill(std::to_string(child) + "\n");
+  EXPECT_EQ(PidFile::read_living(path_, own_name()).error().code, Code::NotFound);
+  EXPECT_TRUE(PidFile::create(path_, own_name()).ok());
+  waitpid(child, nullptr, 0);
+}
+
 TEST_F(PidFileTest, ReplacesAStaleOrBrokenFile) {
   for (const char* text : {"", "x\n", "-1\n", "0\n", "99999999999\n", "4194304\n"}) {
     fill(text);
