@@ -60,6 +60,14 @@ std::unordered_set<uint32_t> line_listens(const config::Config& config) {
   return out;
 }
 
+std::unordered_set<uint32_t> owner_listens(const config::Config& config) {
+  std::unordered_set<uint32_t> out;
+  config::for_each_listen(config, [&](const config::Listen& listen) {
+    if (listen.owner_only) out.insert(listen.id);
+  });
+  return out;
+}
+
 std::shared_ptr<const config::Config> parse(std::string_view text, std::string& reason) {
   config::LoadResult loaded = config::load_text(text, {.resolve_names = false});
   if (!loaded.ok()) reason = config::report(loaded);
@@ -116,6 +124,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       ticker_(loop_, [this] { tick(); }),
       terminate_(loop_, SIGTERM, [this] { on_stop(false); }),
       quit_(loop_, SIGQUIT, [this] { on_stop(true); }),
+      full_pauses_(handover.metrics->get(metrics::Metric::AcceptPausesFull)),
       generation_(handover.generation),
       config_text_(std::move(handover.config_text)) {
   const config::Config& config = settings_.current();
@@ -284,8 +293,9 @@ void Worker::tick() {
   arena_.trim();
   tell_vitals();
   if (state_ == State::Serving) {
-    if (connections_.has_room() && !emptied_by_) {
-      for (auto& listener : listeners_) listener->start();
+    tell_full();
+    for (auto& listener : listeners_) {
+      if (!emptied_by_ && connections_.has_room(listener->id())) listener->start();
     }
     return;
   }
@@ -295,6 +305,17 @@ void Worker::tick() {
 void Worker::follow_log_level() {
   const log::Level configured = settings_.current().error_log_level;
   log_.set_level(context_.switches == nullptr ? configured : context_.switches->log_level(configured));
+}
+
+// Clients wait then, or give up; whoever reads the log shall not have to look at metrics for it.
+void Worker::tell_full() {
+  const uint64_t pauses = metrics_.get(metrics::Metric::AcceptPausesFull);
+  const int64_t now_ms = monotonic_ms();
+  if (pauses == full_pauses_ || now_ms < tell_full_from_ms_) return;
+  full_pauses_ = pauses;
+  tell_full_from_ms_ = now_ms + kTellFullMs;
+  log_.write(log::Level::Alert, "worker_connections_full",
+             {{"connections", connections_.active()}, {"worker_connections", arena_.slots() - net::kReservedConnections}});
 }
 
 void Worker::tell_refusals() {
@@ -332,14 +353,17 @@ void Worker::take_accepted(Accepted&& accepted) {
 
 void Worker::apply_limits() {
   const config::Config& config = settings_.current();
-  connections_.set_limits({.per_worker = std::min(config.worker_connections, arena_.slots()),
+  // What the arena was made for: a reload changes nothing of it.
+  connections_.set_limits({.per_worker = arena_.slots() - net::kReservedConnections,
                            .per_address = config.connections_per_address,
                            .addresses = addresses_,
                            .keys = counted_keys_,
                            .slot = context_.slot,
                            .address_seed = address_seed_,
                            .announced = announced_listens(config),
-                           .lines = line_listens(config)});
+                           .lines = line_listens(config),
+                           .reserved = net::kReservedConnections,
+                           .for_owner = owner_listens(config)});
   life_line_.set_watchdog(config.worker_watchdog_ms);
 }
 

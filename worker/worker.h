@@ -62,6 +62,7 @@ class Worker final : public BusControl {
   enum class State : uint8_t { Serving, Draining, Closing };
 
   static constexpr int64_t kEventsMs = 1'000;
+  static constexpr int64_t kTellFullMs = 60'000;
 
   // A configuration that waits for Commit.
   struct Prepared {
@@ -84,6 +85,7 @@ class Worker final : public BusControl {
   void take_accepted(Accepted&& accepted);
   void apply_limits();
   void follow_log_level();
+  void tell_full();
   void tell_refusals();
   void tell_vitals();
   void on_moved(const ipc::Moved& message);
@@ -127,6 +129,8 @@ class Worker final : public BusControl {
   uv::SignalWatcher quit_;
   State state_ = State::Serving;
   int64_t drain_until_ms_ = 0;
+  uint64_t full_pauses_;  // Of accepting, for want of room, as far as they were told.
+  int64_t tell_full_from_ms_ = 0;
   uint32_t generation_;
   UniqueFd config_text_;  // What the configuration in force was parsed from; invalid: it came with the fork.
   std::optional<Prepared> prepared_;

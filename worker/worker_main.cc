@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <vector>
@@ -73,7 +74,10 @@ int run(ipc::Handover&& handover) {
   log::Log log("worker");
   if (handover.sandbox) enter_sandbox(handover, log);
   std::optional<Inherited> inherited = take_over(handover, log);
-  auto arena = record::Arena::map(std::move(handover.arena), handover.config->worker_connections);
+  // Never fewer than who was before: a reload may have lowered the number, and its connections are there.
+  const uint32_t slots = std::max(handover.config->worker_connections + net::kReservedConnections,
+                                  inherited ? inherited->arena.slots() : 0);
+  auto arena = record::Arena::map(std::move(handover.arena), slots);
   const bool has_clients = inherited && handover.predecessor->poller.valid();
   auto poller = has_clients ? net::Poller::inherit(std::move(handover.predecessor->poller)) : net::Poller::create();
   if (!arena.ok() || !poller.ok()) {

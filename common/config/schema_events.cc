@@ -13,7 +13,9 @@ constexpr Directive kRows[] = {
      .min = "1",
      .max = "16000000",
      .applies = Applies::Restart,
-     .help = "Client connections that one worker holds; at the limit it stops accepting until one ends."},
+     .help = "Client connections that one worker holds; at the limit it stops accepting until one ends, and says so "
+             "in the error log (worker_connections_full).  The control socket has a few places of its own.  Workers that "
+             "run keep the number they were started with."},
     {.name = "connections_per_address",
      .scopes = kEvents,
      .set = store_number<&Config::connections_per_address>,

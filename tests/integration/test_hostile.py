@@ -4,8 +4,10 @@ Every case runs beside a bystander, an echo connection that must be answered bef
 """
 
 import select
+import subprocess
 import threading
 import zlib
+from signal import SIGHUP
 
 import beamgate
 import http_client
@@ -210,6 +212,42 @@ class Limits(beamgate.TestCase):
         with ws_client.connect(gateway.address(), "/echo") as late:
             late.send("place again")
             self.assertEqual(late.recv(), "place again")
+
+    def test_a_full_worker_says_so_and_its_control_socket_has_room(self):
+        """Whoever looks why nobody gets in any more must get in himself."""
+        gateway = self.gateway(HTTP, workers=1, main="control unix:control.sock;", events="worker_connections 4;")
+        address = next(each for each in map(gateway.address, range(2)) if not each.startswith("unix:"))
+        held = [self.track(ws_client.connect(address, "/echo")) for _ in range(4)]
+        waiting = open_socket(address)
+        self.addCleanup(waiting.close)
+        gateway.wait_log(r"\[alert\].*worker_connections_full connections=4 worker_connections=4")
+        for _ in range(2):
+            told = subprocess.run([beamgate.binary(), "ctl", "-s", str(gateway.path("control.sock")), "status"],
+                                  capture_output=True, text=True, timeout=20)
+            self.assertEqual(told.returncode, 0, told.stderr)
+            self.assertIn("4 WebSockets", told.stdout)
+        held[0].close()
+        beamgate.until(lambda: self.answers(waiting), 10, "an answer to who has waited")
+
+    def answers(self, sock):
+        sock.sendall(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
+        sock.settimeout(5)
+        return sock.recv(1 << 16).startswith(b"HTTP/1.1 ")
+
+    def test_a_full_worker_stays_as_it_is_over_a_reload(self):
+        """worker_connections needs a restart, whichever way it changes; the log says so."""
+        gateway = self.gateway(HTTP, workers=1, events="worker_connections 4;")
+        held = [self.track(ws_client.connect(gateway.address(), "/echo")) for _ in range(3)]
+        for number in (2, 40):
+            mark = gateway.log_mark()
+            gateway.write_config(events=f"worker_connections {number};")
+            gateway.signal(SIGHUP)
+            gateway.wait_log(r"needs_restart.*worker_connections", after=mark)
+            gateway.wait_log(r"\bconfiguration_in_force\b", after=mark)
+        held.append(self.track(ws_client.connect(gateway.address(), "/echo")))
+        sock = open_socket(gateway.address())
+        self.addCleanup(sock.close)
+        gateway.wait_log(r"worker_connections_full connections=4 worker_connections=4")
 
     def test_connections_per_address(self):
         gateway = self.gateway(HTTP, workers=2, events="connections_per_address 5;")

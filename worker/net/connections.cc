@@ -96,7 +96,7 @@ Record* Connections::adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id
     metrics_.add(Metric::ConnectionsRefusedAddress);
     return nullptr;
   }
-  const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
+  const uint32_t slot = has_room(listen_id) ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) {
     if (limits_.addresses != nullptr) limits_.addresses->release(limits_.slot, fresh.address_entry);
     metrics_.add(Metric::ConnectionsRefusedFull);

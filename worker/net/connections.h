@@ -60,6 +60,9 @@ struct Peer {
   socklen_t length = 0;
 };
 
+// Slots of the arena beyond worker_connections: an administrator gets in also where everything is full.
+inline constexpr uint32_t kReservedConnections = 8;
+
 // How many connections there may be: here, and per client address on the whole node.
 struct ConnectionLimits {
   uint32_t per_worker = 0;
@@ -72,6 +75,8 @@ struct ConnectionLimits {
   // announce() has said who they are.
   std::unordered_set<uint32_t> announced;
   std::unordered_set<uint32_t> lines;  // Listens whose clients begin in phase Line.
+  uint32_t reserved = 0;                   // Connections beyond per_worker, for clients of
+  std::unordered_set<uint32_t> for_owner;  // these listens alone.
 };
 
 // A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
@@ -123,7 +128,7 @@ class Connections final : public PollTarget {
   };
   // Takes a connected, non-blocking socket into phase Http.  Null when a limit refuses it; it is then closed.
   record::Record* adopt(UniqueFd socket, const Peer& peer, uint32_t listen_id);
-  bool has_room() const { return active_ < limits_.per_worker; }
+  bool has_room(uint32_t listen_id) const { return active_ < limits_.per_worker + reserved_for(listen_id); }
   uint32_t room() const { return limits_.per_worker - std::min(active_, limits_.per_worker); }
   uint32_t active() const { return active_; }
   // Those of them that can't leave this process.
@@ -302,6 +307,7 @@ class Connections final : public PollTarget {
     size_t bytes = 0;
   };
 
+  uint32_t reserved_for(uint32_t listen_id) const { return limits_.for_owner.contains(listen_id) ? limits_.reserved : 0; }
   uint32_t take_slot();
   uint32_t slot_of(const record::Record& record) const;
   static uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }

@@ -80,7 +80,9 @@ void Connections::give_away(Record& record) {
 }
 
 Record* Connections::admit(UniqueFd socket, const Arrival& arrival) {
-  const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
+  // An owner's connection may have had a place from outside of the reserve when it came.
+  const bool has_place = active_ < limits_.per_worker + limits_.reserved;
+  const uint32_t slot = has_place ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) return nullptr;
   Record& record = arena_.records()[slot];
   record::touch(arena_, record);

@@ -15,7 +15,7 @@ using record::Record;
 using record::Transport;
 
 Record* Connections::adopt_stream(std::unique_ptr<StreamLink> link, const Record& carrier) {
-  const uint32_t slot = has_room() ? take_slot() : UINT32_MAX;
+  const uint32_t slot = has_room(carrier.listen_id) ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) {
     metrics_.add(Metric::ConnectionsRefusedFull);
     return nullptr;

@@ -51,7 +51,7 @@ void Listener::pause_for_descriptors() {
 void Listener::on_ready(uint64_t, uint32_t) {
   const Connections::Accepting accepting(connections_, id_);
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    if (!connections_.has_room()) {
+    if (!connections_.has_room(id_)) {
       metrics_.add(metrics::Metric::AcceptPausesFull);
       return pause();
     }
