@@ -23,6 +23,7 @@
 #include "master/pid_file.h"
 #include "master/process_title.h"
 #include "master/shared_pages.h"
+#include "master/start_check.h"
 #include "master/system_check.h"
 #include "worker/hook/libraries.h"
 #include "worker/worker_main.h"
@@ -56,9 +57,22 @@ std::string configuration_name(const CommandLine& line) {
   return path.empty() ? std::string(config::kBuiltInName) : path;
 }
 
+// True: there are none.
+bool tell_start_problems(const config::LoadResult& loaded, const std::string& name) {
+  const std::vector<master::StartProblem> problems = master::start_problems(*loaded.config);
+  for (const master::StartProblem& problem : problems) {
+    const auto said = loaded.said.find(problem.said);
+    config::Diagnostic place = said == loaded.said.end() ? config::Diagnostic{.file = name} : said->second;  // A default.
+    place.message = problem.text;
+    fprintf(stderr, "beamgate: [emerg] %s\n", place.text().c_str());
+  }
+  return problems.empty();
+}
+
 int test(const CommandLine& line, const config::LoadResult& loaded) {
   const std::string name = configuration_name(line);
-  if (!loaded.ok()) {
+  const bool can_start = loaded.ok() && tell_start_problems(loaded, name);
+  if (!can_start) {
     fprintf(stderr, "beamgate: configuration %s test failed\n", name.c_str());
     return 1;
   }

@@ -2,19 +2,16 @@
 
 #include <linux/capability.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 
 #include "common/base/unique_fd.h"
 #include "common/config/log_files.h"
-#include "common/log/syslog.h"
 #include "master/keeper/clone.h"
+#include "master/start_check.h"
 
 namespace beamgate::master {
 namespace {
@@ -91,18 +88,6 @@ void check_backlog(const config::Config& config, const SystemFigures& system, st
                 ": a burst of new clients beyond it has to try again");
 }
 
-// Why we couldn't write to the file, or make it; empty: we could.
-std::string why_not_writable(const std::string& path) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) return strerror(EISDIR);
-    return access(path.c_str(), W_OK) == 0 ? "" : strerror(errno);
-  }
-  if (errno != ENOENT) return strerror(errno);
-  const std::string directory = path.substr(0, path.rfind('/') + 1);
-  return access(directory.empty() ? "." : directory.c_str(), W_OK | X_OK) == 0 ? "" : strerror(errno);
-}
-
 }  // namespace
 
 SystemFigures read_system_figures(const config::Config& config) {
@@ -115,8 +100,6 @@ SystemFigures read_system_figures(const config::Config& config) {
   out.backlog = read_number("/proc/sys/net/core/somaxconn");
   out.tracked = read_number("/proc/sys/net/netfilter/nf_conntrack_max");
   if (config.worker_keeper) out.no_keeper = why_no_keeper();
-  const std::string& error_log = config.error_log_path;
-  if (error_log != "stderr" && !log::is_syslog(error_log)) out.error_log_problem = why_not_writable(error_log);
   for (const std::string& path : config::access_log_files(config)) {
     if (const std::string why = why_not_writable(path); !why.empty()) out.access_log_problems.push_back(path + ": " + why);
   }
@@ -128,9 +111,6 @@ std::vector<std::string> system_warnings(const config::Config& config, const Sys
   std::vector<std::string> out;
   check_files(config, system, out);
   check_backlog(config, system, out);
-  if (!system.error_log_problem.empty()) {
-    out.push_back("error_log " + config.error_log_path + " can't be opened, and beamgate will not start: " + system.error_log_problem);
-  }
   for (const std::string& problem : system.access_log_problems) {
     out.push_back("lines for an access_log that can't be opened will be lost: " + problem);
   }

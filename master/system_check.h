@@ -22,7 +22,6 @@ struct SystemFigures {
   uint64_t tracked = 0;          // net.netfilter.nf_conntrack_max; 0: connections are not tracked.
   std::string no_keeper;         // why_no_keeper()
   bool has_pidfd = true;         // Linux 5.3.
-  std::string error_log_problem;  // Why it can't be opened; empty: it can.
   std::vector<std::string> access_log_problems;  // Each with its path.
 };
 

@@ -67,6 +67,22 @@ void read_global_directives(Reading& reading, StatementReader& reader, const Loa
   reader.read_text("command line", std::move(text), reading.statements);
 }
 
+void note(const std::vector<Statement>& statements, bool main, LoadResult& out) {
+  for (const Statement& statement : statements) {
+    const std::string& name = statement.name.text;
+    const Position at = statement.name.at;
+    const bool known = at.source < out.sources.size();
+    Diagnostic place{known ? out.sources[at.source].path : "configuration", at.line, at.column, {}};
+    const bool is_socket = name == "listen" && !statement.args.empty() && statement.args[0].text.starts_with("unix:");
+    if (is_socket) {
+      out.said.emplace(name + ' ' + statement.args[0].text, std::move(place));
+    } else if (main) {
+      out.said.emplace(name, std::move(place));
+    }
+    note(statement.children, false, out);
+  }
+}
+
 LoadResult build(Reading& reading, const LoadOptions& options) {
   LoadResult& result = reading.result;
   if (!reading.diagnostics.has_errors()) {
@@ -83,6 +99,7 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
       assign_ids(loader.config->http);
       embed_files(loader.files, reading.statements);
       loader.config->dump = canonical_text(reading.statements);
+      note(reading.statements, true, result);
       result.config = loader.config;
     }
   }

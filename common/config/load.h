@@ -5,6 +5,7 @@
 // Errors     A LoadResult without config has at least one error.  Warnings stand beside either.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,8 @@ struct LoadResult {
   std::shared_ptr<const Config> config;  // Null when there are errors.
   std::vector<Diagnostic> errors;
   std::vector<Diagnostic> warnings;
+  // Where the main context's directives stand, by name, and "listen unix:/path" of every server, by these words.
+  std::map<std::string, Diagnostic> said;
   std::vector<Source> sources;  // Everything that was read, in the order of reading; what -T prints.
 
   bool ok() const { return config != nullptr; }

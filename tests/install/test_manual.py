@@ -201,7 +201,7 @@ class Webhooks(unittest.TestCase):
     def test_the_configuration_of_the_synopsis_is_accepted(self):
         text = manual.section(self.page, "SYNOPSIS").replace(".nf\n", "").replace(".fi\n", "")
         with tempfile.TemporaryDirectory() as directory:
-            Path(directory, "beamgate.conf").write_text("user root;\nevents {}\n" + text)
+            Path(directory, "beamgate.conf").write_text("user root;\npid off;\nevents {}\n" + text)
             done = subprocess.run([beamgate.binary(), "-t", "-p", directory, "-c", "beamgate.conf"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
 

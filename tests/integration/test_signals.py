@@ -156,6 +156,26 @@ class Commands(beamgate.TestCase):
         self.assertRegex(bad.stderr, r"beamgate\.conf:\d+:\d+")
         self.assertIn("listen", bad.stderr, "a suggestion")
 
+    def test_dash_t_fails_where_a_start_would(self):
+        """And makes nothing where a start would make something."""
+        gateway = self.gateway(HTTP, start=False)
+        before = set(os.listdir(gateway.directory))
+        for setting in ("error_log none/x.log info;", "pid none/x.pid;", "pid .;", "control unix:none/c.sock;",
+                        "working_directory none;"):
+            with self.subTest(setting=setting):
+                name = setting.split()[0]
+                text = "\n".join(line for line in gateway.compose(**gateway.shape).splitlines() if not line.startswith(name))
+                gateway.write_config(f"\n{setting}\n{text}")
+                told = gateway.run("-t")
+                self.assertEqual(told.returncode, 1, told.stderr)
+                self.assertRegex(told.stderr, r"\[emerg\] \S*beamgate\.conf:2:1: ")
+                self.assertNotIn("successful", told.stderr)
+                self.assertEqual(gateway.run().returncode, 1, "a start fails as well")
+                self.assertEqual(set(os.listdir(gateway.directory)), before)
+        gateway.write_config(f"error_log new.log;\n{text.replace('error_log stderr info;', '')}")
+        self.assertEqual(gateway.run("-t").returncode, 0)
+        self.assertEqual(set(os.listdir(gateway.directory)), before)
+
     def test_a_taken_address_is_named_and_ends_the_start(self):
         first = self.gateway(HTTP)
         second = self.gateway(HTTP.replace("127.0.0.1:0", first.address()), start=False)
