@@ -1,6 +1,10 @@
 #include "common/config/load.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "common/config/canonical.h"
 #include "common/config/embedded_file.h"
@@ -108,6 +112,16 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
   return std::move(result);
 }
 
+// A directory that was asked for has a configuration; the built-in one would be somebody else's.
+std::string what_prefix_lacks(const LoadOptions& options, const std::string& path) {
+  if (options.prefix.empty()) return {};
+  struct stat status {};
+  const std::string named = "\"" + options.prefix + "\", which -p names, ";
+  if (stat(options.prefix.c_str(), &status) != 0) return named + "can't be used: " + strerror(errno);
+  if (!S_ISDIR(status.st_mode)) return named + "is no directory";
+  return path.empty() ? named + "has no " + std::string(kDefaultFile) + "; -c names another file" : std::string();
+}
+
 }  // namespace
 
 std::string prefix_of(const LoadOptions& options) {
@@ -125,6 +139,11 @@ std::string configuration_path(const LoadOptions& options) {
 
 LoadResult load(const LoadOptions& options) {
   const std::string path = configuration_path(options);
+  if (const std::string lack = what_prefix_lacks(options, path); !lack.empty()) {
+    LoadResult refused;
+    refused.errors.push_back({"command line", 0, 0, lack});
+    return refused;
+  }
   if (path.empty()) return load_text(built_in_configuration(), options, std::string(kBuiltInName));
   Reading reading;
   StatementReader reader(reading.result.sources, reading.diagnostics, directory_of(path));

@@ -22,8 +22,8 @@ inline constexpr std::string_view kDefaultFile = "beamgate.conf";
 inline constexpr std::string_view kBuiltInName = "built-in configuration";
 
 struct LoadOptions {
-  std::string path;    // -c; empty: beamgate.conf in the prefix, or the built-in text when there is none.
-  std::string prefix;  // -p; empty: /etc/beamgate.  What relative paths start from.
+  std::string path;    // -c; empty: beamgate.conf in the prefix, or, without a prefix, the built-in text when there is none.
+  std::string prefix;  // -p, which must be there; empty: /etc/beamgate.  What relative paths start from.
   std::string global_directives;  // -g.
   // False where asking the resolver is out of place, as in a worker's loop; Config::dump needs no names.
   bool resolve_names = true;

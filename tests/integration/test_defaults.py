@@ -6,6 +6,7 @@ Only its addresses are changed, to port 0 on loopback.
 import json
 import os
 import subprocess
+import unittest
 
 import beamgate
 import http_client
@@ -63,9 +64,21 @@ class Defaults(beamgate.TestCase):
 
 
 class BuiltIn(beamgate.TestCase):
+    def test_a_directory_that_was_asked_for_is_not_replaced_by_it(self):
+        """It would serve a public demonstration in the place of somebody's own servers."""
+        gateway = self.gateway(start=False)
+        gateway.config_path.unlink()
+        for directory, error in ((gateway.path("none"), "No such file or directory"), (gateway.directory, "has no beamgate.conf")):
+            for test in ([], ["-t"]):
+                told = subprocess.run([beamgate.binary(), "-p", str(directory), *test], capture_output=True, text=True, timeout=30)
+                self.assertEqual(told.returncode, 1)
+                self.assertIn(f'"{directory}", which -p names, ', told.stderr)
+                self.assertIn(error, told.stderr)
+
+    @unittest.skipIf(os.path.exists("/etc/beamgate/beamgate.conf"), "this machine has a configuration")
     def test_the_text_compiled_in_is_the_packaged_file(self):
         """-T without a file shows what a bare start would use."""
-        dump = subprocess.run([beamgate.binary(), "-T", "-p", "/nonexistent"], capture_output=True, text=True, timeout=30)
+        dump = subprocess.run([beamgate.binary(), "-T"], capture_output=True, text=True, timeout=30)
         packaged = self.gateway(start=False)
         packaged.write_config((beamgate.SOURCE_ROOT / "conf" / "beamgate.conf").read_text())
         expected = packaged.run("-T")

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -134,10 +135,14 @@ TEST_F(Include, GlobalDirectivesStandBesideTheFile) {
               ElementsAre("command line:1:1: unknown directive \"deamon\", did you mean \"daemon\"?"));
 }
 
-TEST_F(Include, WithoutAFileTheBuiltInTextIsUsed) {
-  const LoadResult built_in = load_file("");
-  ASSERT_TRUE(built_in.ok()) << report(built_in);
-  EXPECT_EQ(built_in.sources[0].path, kBuiltInName);
+TEST_F(Include, TheBuiltInTextIsForThoseWhoNameNothing) {
+  if (access("/etc/beamgate/beamgate.conf", F_OK) != 0) {
+    const LoadResult built_in = load({});
+    ASSERT_TRUE(built_in.ok()) << report(built_in);
+    EXPECT_EQ(built_in.sources[0].path, kBuiltInName);
+  }
+  EXPECT_THAT(texts(load_file("").errors), ElementsAre("command line: \"" + directory_ +
+                                                       "\", which -p names, has no beamgate.conf; -c names another file"));
   const std::string path = write("beamgate.conf", "worker_processes 9;");
   const LoadResult own = load_file("");
   ASSERT_TRUE(own.ok());
@@ -146,6 +151,14 @@ TEST_F(Include, WithoutAFileTheBuiltInTextIsUsed) {
   LoadOptions options;
   options.prefix = directory_;
   EXPECT_EQ(configuration_path(options), path);
+  for (const auto& [prefix, lack] : {std::pair{directory_ + "/none", "can't be used: No such file or directory"},
+                                     std::pair{path, "is no directory"}}) {
+    options.prefix = prefix;
+    for (const char* file : {"", path.c_str()}) {
+      options.path = file;
+      EXPECT_THAT(texts(load(options).errors), ElementsAre("command line: \"" + prefix + "\", which -p names, " + lack));
+    }
+  }
   // A file that was asked for must be there.
   EXPECT_THAT(texts(load_file("other.conf").errors),
               ElementsAre("configuration: open() \"" + directory_ +
