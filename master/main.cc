@@ -96,15 +96,43 @@ std::string send_signal(int number, const std::string& pid_path) {
   return "can't signal process " + std::to_string(pid.value()) + ": " + system_error("kill").message();
 }
 
+struct Found {
+  config::Places places;
+  std::string tried;  // Where a control socket was looked for in vain; empty: only where the configuration says.
+};
+
+// What was started with -c elsewhere is not known to a configuration that does not speak of a control socket.
+Found look_beside(const CommandLine& line, const config::LoadResult& loaded) {
+  Found out{{loaded.config->control_path, loaded.config->pid_path}, {}};
+  const config::LoadOptions& options = line.load;
+  if (!out.places.control_path.empty() || loaded.said.contains("control") || !options.path.empty()) return out;
+  const std::vector<std::string> paths = config::usual_control_paths(options);
+  out.places.control_path = config::first_that_exists(paths);
+  for (const std::string& path : paths) out.tried += (out.tried.empty() ? "" : ", ") + path;
+  if (config::configuration_path(options).empty()) out.places.pid_path = config::first_that_exists(config::usual_pid_paths(options));
+  if (!out.places.control_path.empty()) {
+    fprintf(stderr, "beamgate ctl: %s has no control socket; trying %s\n", configuration_name(line).c_str(),
+            out.places.control_path.c_str());
+  }
+  return out;
+}
+
 // Whoever needs help may have a configuration that does not load; what runs is still to be found then.
-config::Places find_gateway(const config::LoadOptions& options) {
+Found find_gateway(const CommandLine& line) {
+  const config::LoadOptions& options = line.load;
   const config::LoadResult loaded = config::load(options);
-  if (loaded.ok()) return {loaded.config->control_path, loaded.config->pid_path};
+  if (loaded.ok()) return look_beside(line, loaded);
   const config::Places places = config::find_places(options);
   const auto named = [](const std::string& path) { return path.empty() ? std::string("none") : path; };
   fprintf(stderr, "%sbeamgate ctl: the configuration does not load; control socket: %s, pid file: %s\n",
           config::report(loaded).c_str(), named(places.control_path).c_str(), named(places.pid_path).c_str());
-  return places;
+  return {places, {}};
+}
+
+// Of a command line that makes no sense.
+int fail_ctl(const std::string& text) {
+  fprintf(stderr, "beamgate ctl: %s; \"beamgate ctl -h\" shows what there is\n", text.c_str());
+  return 2;
 }
 
 // The value of -s PATH, -sPATH, --socket PATH or --socket=PATH; nothing: the word is another option.
@@ -134,7 +162,7 @@ int ctl(std::span<const char* const> words) {
       continue;
     }
     if (const auto path = socket_option(words, at)) {
-      if (path->empty()) return fail("option \"-s\" requires the path of a control socket");
+      if (path->empty()) return fail_ctl("option \"-s\" requires the path of a control socket");
       socket_path = *path;
       continue;
     }
@@ -144,24 +172,26 @@ int ctl(std::span<const char* const> words) {
   }
   CommandLine line;
   std::string error;
-  if (!config::parse(options, line, error)) return fail(error);
+  if (!config::parse(options, line, error)) return fail_ctl(error);
   const std::vector<std::string> arguments(words.begin() + static_cast<ptrdiff_t>(at), words.end());
   if (line.mode == CommandLine::Mode::Help) {
     fwrite(master::ctl_usage().data(), 1, master::ctl_usage().size(), stdout);
     return 0;
   }
-  if (line.mode != CommandLine::Mode::Run) return fail("\"ctl\" takes the options -s, -c, -p, -g, -j and -h");
+  if (line.mode != CommandLine::Mode::Run || line.quiet) return fail_ctl("the options are -s, -c, -p, -g, -j and -h");
+  if (const std::string wrong = master::what_is_wrong(arguments); !wrong.empty()) return fail_ctl(wrong);
   // Where the socket is named, only a signal needs the configuration.
-  std::optional<config::Places> places;
+  std::optional<Found> found;
   if (socket_path.empty()) {
-    places = find_gateway(line.load);
-    socket_path = places->control_path;
+    found = find_gateway(line);
+    socket_path = found->places.control_path;
   }
   const auto send = [&](int number) {
-    if (!places) places = find_gateway(line.load);
-    return send_signal(number, places->pid_path);
+    if (!found) found = find_gateway(line);
+    return send_signal(number, found->places.pid_path);
   };
-  return master::run_ctl(arguments, {.as_json = as_json, .control_path = socket_path, .send_signal = send});
+  const std::string tried = found ? found->tried : std::string();
+  return master::run_ctl(arguments, {.as_json = as_json, .control_path = socket_path, .tried = tried, .send_signal = send});
 }
 
 master::MasterOptions options_of(const CommandLine& line, master::ProcessTitle& title, const master::Program& program) {

@@ -139,6 +139,7 @@ bool parse(std::span<const char* const> args, CommandLine& out, std::string& err
 
 std::string_view usage() {
   return "Usage: beamgate [-?hvVtTq] [-s signal] [-p prefix] [-c file] [-g directives]\n"
+         "       beamgate ctl COMMAND\n"
          "\n"
          "Options:\n"
          "  -?,-h         : this help\n"
@@ -150,7 +151,9 @@ std::string_view usage() {
          "  -s signal     : send a signal to the master: stop, quit, reload, reopen, upgrade\n"
          "  -p prefix     : what relative paths start from (default: /etc/beamgate/)\n"
          "  -c file       : configuration file (default: beamgate.conf, or the built-in one)\n"
-         "  -g directives : directives for the main context, outside of the file\n";
+         "  -g directives : directives for the main context, outside of the file\n"
+         "\n"
+         "\"beamgate ctl\" asks and directs a running gateway; \"beamgate ctl -h\" shows how.\n";
 }
 
 }  // namespace beamgate::config

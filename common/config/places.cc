@@ -12,12 +12,7 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 
-std::string first_that_exists(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) {
-    if (access(path.c_str(), F_OK) == 0) return path;
-  }
-  return {};
-}
+bool means_another(const LoadOptions& options) { return !options.path.empty() || !options.prefix.empty(); }
 
 std::vector<Statement> read_what_can_be(const LoadOptions& options) {
   const std::string path = configuration_path(options);
@@ -32,15 +27,28 @@ std::vector<Statement> read_what_can_be(const LoadOptions& options) {
 
 }  // namespace
 
+std::vector<std::string> usual_control_paths(const LoadOptions& options) {
+  std::vector<std::string> out{prefix_of(options) + "control.sock"};
+  if (!means_another(options)) out.insert(out.end(), {"/run/beamgate/control.sock", "/run/beamgate.sock"});
+  return out;
+}
+
+std::vector<std::string> usual_pid_paths(const LoadOptions& options) {
+  std::vector<std::string> out{prefix_of(options) + "beamgate.pid"};
+  if (!means_another(options)) out.insert(out.end(), {"/run/beamgate/beamgate.pid", "/run/beamgate.pid"});
+  return out;
+}
+
+std::string first_that_exists(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (access(path.c_str(), F_OK) == 0) return path;
+  }
+  return {};
+}
+
 Places find_places(const LoadOptions& options) {
   const std::string prefix = prefix_of(options);
-  std::vector<std::string> control_paths{prefix + "control.sock"};
-  std::vector<std::string> pid_paths{prefix + "beamgate.pid"};
-  if (options.path.empty() && options.prefix.empty()) {  // Or it would be another gateway's.
-    control_paths.insert(control_paths.end(), {"/run/beamgate/control.sock", "/run/beamgate.sock"});
-    pid_paths.insert(pid_paths.end(), {"/run/beamgate/beamgate.pid", "/run/beamgate.pid"});
-  }
-  Places found{first_that_exists(control_paths), first_that_exists(pid_paths)};
+  Places found{first_that_exists(usual_control_paths(options)), first_that_exists(usual_pid_paths(options))};
   const auto absolute = [&prefix](std::string_view path) {
     return path.starts_with('/') ? std::string(path) : prefix + std::string(path);
   };

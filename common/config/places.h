@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/config/load.h"
 
@@ -17,5 +18,10 @@ struct Places {
 };
 
 Places find_places(const LoadOptions& options);
+
+// Where a control socket and a pid file of a gateway that these options mean usually are, in the order to look.
+std::vector<std::string> usual_control_paths(const LoadOptions& options);
+std::vector<std::string> usual_pid_paths(const LoadOptions& options);
+std::string first_that_exists(const std::vector<std::string>& paths);  // Empty: none does.
 
 }  // namespace beamgate::config

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "common/base/assert.h"
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
 #include "common/base/printable.h"
@@ -138,6 +140,7 @@ class Command {
     const auto answer = ask("GET", "/metrics");
     if (!answer) return 1;
     Table table({"COUNT", "WHAT", "REASON"});
+    json::Value::Array rows;
     for (std::string_view left = answer->body; !left.empty();) {
       const std::string_view line = first_line(left);
       left.remove_prefix(std::min(line.size() + 1, left.size()));
@@ -150,10 +153,18 @@ class Command {
       const std::string_view count = line.substr(line.rfind(' ') + 1);
       if (!tells_why || count == "0") continue;
       const size_t bytes = name.size() - kOurs.size() - kTotal.size();
-      table.add({std::string(count), std::string(name.substr(kOurs.size(), bytes)),
-                 std::string(label.substr(begin + 1, label.size() - begin - 2))});
+      const std::string_view what = name.substr(kOurs.size(), bytes);
+      const std::string_view why = label.substr(begin + 1, label.size() - begin - 2);
+      table.add({std::string(count), std::string(what), std::string(why)});
+      json::Value& row = rows.emplace_back(json::Value::object());
+      row.set("count", json::Value::number(std::string(count), strtod(std::string(count).c_str(), nullptr)));
+      row.set("what", what);
+      row.set("reason", why);
     }
-    table.print_out();
+    if (!target_.as_json) return table.print_out(), 0;
+    json::Value out = json::Value::object();
+    out.set("reasons", json::Value(std::move(rows)));
+    print(out.dump() + '\n');
     return 0;
   }
 
@@ -238,9 +249,7 @@ class Command {
 
   int tap(Arguments arguments) {
     if (!has_socket()) return 1;
-    if (arguments.size() == 2) {
-      return arguments[0] == "user" ? tap_user(arguments[1]) : fail("expected tap CHANNEL, or tap user NAME");
-    }
+    if (arguments.size() == 2) return tap_user(arguments[1]);
     // The gateway takes a name of this kind from no field alone.
     const bool reserved = arguments[0].starts_with('#');
     const auto show = [](bool text, std::string_view payload) {
@@ -310,7 +319,9 @@ class Command {
 
   bool has_socket() const {
     if (!target_.control_path.empty()) return true;
-    fail("the configuration has no \"control unix:path;\"; -s says where the control socket is");
+    const std::string beside = target_.tried.empty() ? "" : ", and there is no socket at " + target_.tried;
+    fail("the configuration has no \"control unix:path;\"" + beside +
+         "; -s says where the control socket is, or -c which configuration the gateway was started with");
     return false;
   }
 
@@ -397,6 +408,16 @@ constexpr Row kRows[] = {
     {"stop", "", 0, 0, &Command::stop, "stops at once"},
 };
 
+const Row* find_row(std::string_view name) {
+  const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [name](const Row& each) { return each.name == name; });
+  return row == std::end(kRows) ? nullptr : row;
+}
+
+bool asks_for_help(Arguments arguments) {
+  const auto is_question = [](const std::string& word) { return word == "-h" || word == "--help"; };
+  return !arguments.empty() && (arguments[0] == "help" || (arguments.size() > 1 && is_question(arguments[1])));
+}
+
 std::string usage_text() {
   std::string out = "Usage: beamgate ctl [-s socket] [-c file] [-p prefix] [-j] COMMAND\n\n";
   for (const Row& row : kRows) {
@@ -407,7 +428,7 @@ std::string usage_text() {
   return out +
          "\n-s, --socket names the control socket, whatever the configuration says; where that does not load, its lines\n"
          "\"control\" and \"pid\" are taken as they stand, or the usual places.\n"
-         "-j prints what status, connections, channels and log-level are told as JSON.  See CONTROL in beamgate(8).\n";
+         "-j prints what status, reasons, connections, channels and log-level are told as JSON.  See CONTROL in beamgate(8).\n";
 }
 
 }  // namespace
@@ -417,16 +438,22 @@ std::string_view ctl_usage() {
   return text;
 }
 
-int run_ctl(std::span<const std::string> arguments, const CtlTarget& target) {
-  const std::string_view name = arguments.empty() ? std::string_view() : std::string_view(arguments[0]);
-  const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [name](const Row& each) { return each.name == name; });
-  const size_t count = arguments.empty() ? 0 : arguments.size() - 1;
-  const auto is_question = [](const std::string& word) { return word == "-h" || word == "--help"; };
-  if (name == "help" || (count > 0 && is_question(arguments[1]))) return print(ctl_usage()), 0;
-  if (row == std::end(kRows) || count < row->least || count > row->most) {
-    fwrite(ctl_usage().data(), 1, ctl_usage().size(), stderr);
-    return 2;
-  }
+std::string what_is_wrong(Arguments arguments) {
+  if (arguments.empty()) return "a command is missing";
+  if (asks_for_help(arguments)) return {};
+  const std::string& name = arguments[0];
+  const Row* row = find_row(name);
+  if (row == nullptr) return "there is no command \"" + printable(name) + '"';
+  const size_t count = arguments.size() - 1;
+  const bool taps_nobody = name == "tap" && count == 2 && arguments[1] != "user";
+  if (count >= row->least && count <= row->most && !taps_nobody) return {};
+  return '"' + name + "\" takes " + (row->syntax.empty() ? "no arguments" : std::string(row->syntax));
+}
+
+int run_ctl(Arguments arguments, const CtlTarget& target) {
+  if (asks_for_help(arguments)) return print(ctl_usage()), 0;
+  const Row* row = find_row(arguments[0]);
+  BG_ASSERT(row != nullptr);
   Command command(target);
   return (command.*row->run)(arguments.subspan(1));
 }

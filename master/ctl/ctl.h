@@ -15,10 +15,15 @@ namespace beamgate::master {
 struct CtlTarget {
   bool as_json = false;                      // Answers of the gateway are printed as they are.
   std::string control_path;                  // Empty: there is no control socket.
+  std::string tried;                         // Where one was looked for then, beside the configuration; may be empty.
   std::function<std::string(int)> send_signal;  // To the running master; a text says why it could not.
 };
 
+// What makes no sense of a command and its arguments; empty: nothing.
+std::string what_is_wrong(std::span<const std::string> arguments);
+
 // arguments: behind "ctl", without options.  Returns the program's status.
+// REQUIRES: nothing is wrong with them.
 int run_ctl(std::span<const std::string> arguments, const CtlTarget& target);
 
 std::string_view ctl_usage();

@@ -98,6 +98,7 @@ class Looking(Ctl):
         self.assertEqual([each["channels"] for each in told("connections")["result"]["connections"]], [["red"]])
         self.assertEqual(told("channels")["result"]["channels"], {"red": {"num_clients": 1}})
         self.assertEqual(told("log-level")["level"], told("log-level")["configured"])
+        self.assertEqual(told("reasons"), {"reasons": []})
 
     def test_users(self):
         application = self.backend()
@@ -376,6 +377,26 @@ class InNeed(Ctl):
         self.ctl("stop")
         gateway.check_ended()
 
+    def test_a_configuration_that_has_no_socket(self):
+        """Another one may have been started, such as with -c; what -c names now is not another one's."""
+        gateway = self.start()
+        gateway.write_config(main="")
+        at = ("-p", str(gateway.directory))
+        status, out, err = self.run_ctl(*at, "status")
+        self.assertEqual(status, 0, err)
+        self.assertIn("version ", out)
+        self.assertEqual(err, f"beamgate ctl: {gateway.config_path} has no control socket; trying {gateway.path('control.sock')}\n")
+        status, _, err = self.run_ctl(*at, "-c", str(gateway.config_path), "status")
+        self.assertEqual(status, 1)
+        self.assertIn('has no "control unix:path;"; -s says where', err)
+        gateway.write_config(main="control off;")
+        self.assertEqual(self.run_ctl(*at, "status")[0], 1)
+        gateway.path("control.sock").unlink()
+        gateway.write_config(main="")
+        status, _, err = self.run_ctl(*at, "status")
+        self.assertEqual(status, 1)
+        self.assertIn(f"there is no socket at {gateway.path('control.sock')}; -s says where", err)
+
     def test_a_socket_that_is_named(self):
         gateway = self.start()
         socket = str(gateway.path("control.sock"))
@@ -388,7 +409,7 @@ class InNeed(Ctl):
         self.assertEqual(status, 1)
         self.assertIn("none.sock: can't connect to the control socket", err)
         for words in (["-s"], ["--socket="], ["--sockets", socket]):
-            self.assertEqual(self.run_ctl(*words)[0], 1, words)
+            self.assertEqual(self.run_ctl(*words)[0], 2, words)
         # A signal finds its master by the configuration, such as it is.
         status, _, err = self.run_ctl("-p", str(gateway.directory), "-c", str(gateway.config_path), "-s", socket, "stop")
         self.assertEqual(status, 0, err)
@@ -399,8 +420,18 @@ class InNeed(Ctl):
 class Mistakes(Ctl):
     def test_what_makes_no_sense(self):
         gateway = self.start()
-        for words in ((), ("nonsense",), ("kick",), ("tap",), ("status", "more"), ("kick", "1", "2", "3", "4")):
-            self.assertIn("Usage: beamgate ctl", self.ctl(*words, status=2))
+        for words, wrong in (((), "a command is missing"), (("nonsense",), 'there is no command "nonsense"'),
+                             (("kick",), '"kick" takes ID|user:NAME [CODE [REASON]]'), (("tap",), '"tap" takes CHANNEL|user NAME'),
+                             (("tap", "a", "b"), '"tap" takes CHANNEL|user NAME'), (("status", "more"), '"status" takes no arguments'),
+                             (("kick", "1", "2", "3", "4"), '"kick" takes'), (("-x", "status"), 'invalid option: "x"'),
+                             (("--json", "status"), 'invalid option: "--json"'), (("-t", "status"), "the options are -s, -c"),
+                             (("-s",), 'option "-s" requires')):
+            with self.subTest(words=words):
+                said = self.ctl(*words, status=2)
+                self.assertIn(f"beamgate ctl: {wrong}", said)
+                self.assertIn('"beamgate ctl -h" shows', said)
+                self.assertEqual(said.count("\n"), 1)
+        self.assertIn("beamgate ctl", gateway.run("-h").stdout)
         for words in (["-h"], ["--help"], ["help"], ["kick", "--help"]):
             done = subprocess.run([beamgate.binary(), "ctl", *words], capture_output=True, text=True)
             self.assertIn("Usage: beamgate ctl", done.stdout, words)
