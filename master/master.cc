@@ -110,6 +110,7 @@ bool Master::begin() {
     }
     pid_file_ = std::move(pid_file).value();
   }
+  in_force_ = config::restart_settings(config.dump);
   provide_access_logs();
   adopt_settings(config);
   check_system();

@@ -22,6 +22,7 @@
 
 #include "common/base/clock.h"
 #include "common/config/load.h"
+#include "common/config/restart.h"
 #include "common/log/log.h"
 #include "master/bus/bus.h"
 #include "master/daemon.h"
@@ -103,6 +104,7 @@ class Master final : private Bus::Observer,
   bool busy() const;  // With what another reload or upgrade has to wait for.
   void next_task();   // What has waited.
   void adopt_settings(const config::Config& before);
+  void tell_restarts();
   UniqueFd config_text(const config::Config& config) const;
   void send_prepare(uint16_t slot) override;
   bool send_config(uint16_t slot, uint32_t generation, const config::Config& config,
@@ -204,6 +206,7 @@ class Master final : private Bus::Observer,
   std::unique_ptr<MasterKeeper> keeper_;  // Null: there is none.
   bool will_is_stale_ = false;
   std::deque<ipc::RecentLines::Line> history_;  // What shared memory has of it, for the next image.
+  config::RestartSettings in_force_;      // Since the start, or the upgrade: reloads don't change them.
   std::vector<std::string> warned_of_;    // What check_system() has said.
   std::vector<UniqueFd> gates_;           // Of workers that were forked in this turn (WorkerPlan::gate).
   EventLoop loop_;

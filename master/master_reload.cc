@@ -92,6 +92,7 @@ void Master::commit_reload(const SlotSet& members) {
   members.for_each([this](uint16_t slot) { bus_.send(slot, ipc::Commit{generation_}); });
   adopt_settings(*before);
   check_system();
+  tell_restarts();
   if (config_->error_log_path != before->error_log_path) send_error_log();
   const uint16_t slots = slots_wanted(*config_);
   resize(slots);
@@ -99,6 +100,14 @@ void Master::commit_reload(const SlotSet& members) {
   count(metrics::Metric::ReloadsDone);
   tell(log::Level::Notice, "reloaded", {{"generation", generation_}, {"workers", slots}});
   after_reload();
+}
+
+// Again with each reload, as long as it is so.
+void Master::tell_restarts() {
+  for (const auto& [name, value] : config::restart_settings(config_->dump)) {
+    const std::string& running = in_force_[name];
+    if (value != running) log_.warn("needs_restart", {{"directive", name}, {"running", running}, {"configured", value}});
+  }
 }
 
 void Master::abort_reload(const SlotSet& members, const std::string& reason) {

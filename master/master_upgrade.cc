@@ -231,6 +231,7 @@ Result<void> Master::adopt(const HandoverState& state) {
   serving_ = true;
   if (!foreign_pages_.valid()) close(state.process.pages);
   close(state.process.lives);
+  in_force_ = config::restart_settings(config.dump);
   adopt_settings(config);
   first_.push_back([this, keeper = state.kin.keeper, wanted] {
     start_keeper();

@@ -120,6 +120,27 @@ class Reload(beamgate.TestCase):
         self.assertEqual(http_client.get(gateway.address(), "/hello").text, "hello\n")
         self.assertEqual(gateway.worker_pids(), before)
 
+    def test_what_needs_a_restart_is_named(self):
+        """Each directive that this reload did not apply, and none that is as it was at the start."""
+        gateway = self.gateway(HTTP, main="worker_sandbox off;", events="worker_connections 100;")
+        text = gateway.config_path.read_text()
+        changes = (("pid beamgate.pid;", "pid other.pid;"), ("daemon off;", "daemon on;"), ("worker_sandbox off;", "master_keeper off;"),
+                   ("worker_connections 100;", "worker_connections 200;"), ("worker_processes 2;", "worker_rlimit_nofile 900; worker_processes 1;"))
+        changed = text
+        for old, new in changes:
+            self.assertIn(old, changed)
+            changed = changed.replace(old, new)
+        names = {"pid", "daemon", "worker_sandbox", "master_keeper", "worker_connections", "worker_rlimit_nofile"}
+        for config, expected in ((changed, names), (changed, names), (text, set())):
+            mark = gateway.log_mark()
+            gateway.write_config(config)
+            gateway.signal(SIGHUP)
+            gateway.wait_log(r"\breloaded\b", after=mark)
+            lines = [line for line in gateway.log().splitlines()[mark:] if "needs_restart" in line]
+            self.assertEqual({line.split("directive=")[1].split()[0] for line in lines}, expected)
+        self.assertIn("directive=worker_connections running=100 configured=200", gateway.log())
+        self.assertTrue(gateway.path("beamgate.pid").exists())
+
     def test_an_address_that_is_taken_changes_nothing(self):
         gateway = self.gateway(HTTP)
         taken = self.gateway(HTTP).address()
