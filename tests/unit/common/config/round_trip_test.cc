@@ -88,6 +88,24 @@ TEST(Dump, MasksSecretsOnly) {
   EXPECT_EQ(dump(result.sources, false), "# configuration file sample.conf:\n" + std::string(kSample) + "\n");
 }
 
+TEST(Dump, MasksWhatIsInUrlsAndHeaders) {
+  const auto masked = [](const char* text) {
+    const std::string out = dump({{"f", text}}, true);
+    return out.substr(out.find('\n') + 1);
+  };
+  EXPECT_EQ(masked("url http://ann:pa@ss@app.example:80/x?a=b@c;"), "url http://********@app.example:80/x?a=b@c;\n");
+  EXPECT_EQ(masked("proxy_pass \"https://ann@app/\";"), "proxy_pass \"https://********@app/\";\n");
+  for (const char* open : {"proxy_pass http://app/@x;", "access_log syslog:server=a;", "location ~ ^/a://@ { return 200 a@b; }",
+                           "proxy_set_header Authorization $http_authorization;", "proxy_set_header Host example.com;",
+                           "map $http_cookie $a { default 1; }", "fastcgi_param SCRIPT_NAME $a/b;"}) {
+    EXPECT_EQ(masked(open), std::string(open) + "\n");
+  }
+  EXPECT_EQ(masked("proxy_set_header  Authorization 'Basic eA==' ; x y;"), "proxy_set_header  Authorization ******** ; x y;\n");
+  EXPECT_EQ(masked("proxy_set_header authorization \"Bearer $token\";"), "proxy_set_header authorization ********;\n");
+  EXPECT_EQ(masked("fastcgi_param DB_PASSWORD x if_not_empty;"), "fastcgi_param DB_PASSWORD ******** if_not_empty;\n");
+  EXPECT_EQ(masked("add_header Set-Cookie a=b always; api_key $k;"), "add_header Set-Cookie ******** always; api_key ********;\n");
+}
+
 TEST(Dump, KeepsBackWhatItCantRead) {
   const std::string masked = dump({{"f", "api_key 'unfinished"}}, true);
   EXPECT_THAT(masked, Not(HasSubstr("unfinished")));
