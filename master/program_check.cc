@@ -17,6 +17,7 @@ namespace beamgate::master {
 namespace {
 
 constexpr int kCannotExecute = 127;
+constexpr const char* kNotExecuted = "it can't be executed";
 
 [[noreturn]] void become(const std::string& program, std::vector<std::string>& arguments, const char* name, int inherited,
                          int output) {
@@ -29,7 +30,7 @@ constexpr int kCannotExecute = 127;
   }
   unsetenv("NOTIFY_SOCKET");
   execv(program.c_str(), pointers_to(arguments).data());
-  const std::string text = system_error("can't execute").message();
+  const std::string text = system_error(kNotExecuted).message();
   static_cast<void>(!write(2, text.data(), text.size()));
   _exit(kCannotExecute);
 }
@@ -110,18 +111,21 @@ bool ProgramCheck::child_exited(pid_t pid, int status) {
   read_output();
   clear();
   log_lines();
-  std::string failure;
+  Ending ending;
   if (late_) {
-    failure = "it took too long";
+    ending.failure = "it did not answer within " + std::to_string(kLimitMs / 1'000) + " s";
   } else if (WIFSIGNALED(status)) {
-    failure = "signal " + std::to_string(WTERMSIG(status));
-  } else if (WEXITSTATUS(status) != 0) {
-    failure = "status " + std::to_string(WEXITSTATUS(status));
+    ending.failure = "it was ended by signal " + std::to_string(WTERMSIG(status));
+  } else if (WEXITSTATUS(status) == kCannotExecute && output_.starts_with(kNotExecuted)) {
+    ending.failure = output_;
+  } else {
+    ending.answered = true;
+    if (WEXITSTATUS(status) != 0) ending.failure = "status " + std::to_string(WEXITSTATUS(status));
   }
   // Whoever hears of it may run the next program, or end this check.
   const OnEnd on_end = std::move(on_end_);
   const std::string output = std::move(output_);
-  on_end(failure, output);
+  on_end(ending, output);
   return true;
 }
 

@@ -27,8 +27,11 @@ class ProgramCheck {
   static constexpr int64_t kLimitMs = 30'000;
   static constexpr size_t kOutputBytesMax = 16 << 10;
 
-  // failure: empty when the status is 0.
-  using OnEnd = std::function<void(const std::string& failure, const std::string& output)>;
+  struct Ending {
+    bool answered = false;  // It has ended by itself; else it was never executed, killed, or too late.
+    std::string failure;    // Why it is not pleased, for people; empty: it is.
+  };
+  using OnEnd = std::function<void(const Ending& ending, const std::string& output)>;
 
   ProgramCheck(EventLoop& loop, log::Log& log) : loop_(loop), log_(log) {}
   ~ProgramCheck();

@@ -23,11 +23,13 @@ void Upgrade::begin(const Program& program) {
 void Upgrade::run(State state, std::vector<std::string> arguments, int inherited) {
   state_ = state;
   const auto run = check_->run(program_.path, std::move(arguments), "BEAMGATE_STATE", inherited,
-                               [this](const std::string& failure, const std::string& output) { on_end(failure, output); });
+                               [this](const ProgramCheck::Ending& ending, const std::string& output) { on_end(ending, output); });
   if (!run.ok()) refuse(run.error().message());
 }
 
-void Upgrade::on_end(const std::string& failure, const std::string& output) {
+void Upgrade::on_end(const ProgramCheck::Ending& ending, const std::string& output) {
+  const std::string& failure = ending.failure;
+  if (state_ != State::Idle && !ending.answered) return refuse(failure);
   const std::string name = program_.arguments.empty() ? program_.path : program_.arguments[0];
   switch (state_) {
     case State::Idle:

@@ -45,7 +45,7 @@ class Upgrade {
   enum class State : uint8_t { Idle, Testing, Asking, Rehearsing };
 
   void run(State state, std::vector<std::string> arguments, int inherited);
-  void on_end(const std::string& failure, const std::string& output);
+  void on_end(const ProgramCheck::Ending& ending, const std::string& output);
   void rehearse();
   void refuse(const std::string& reason);
 

@@ -290,8 +290,8 @@ struct CheckTest : testing::Test {
     std::string out = "no end";
     bool ended = false;
     const auto run = check.run("/bin/sh", {"sh", "-c", shell}, "GIVEN", inherited,
-                               [&](const std::string& failure, const std::string& output) {
-                                 out = failure + '|' + output;
+                               [&](const ProgramCheck::Ending& ending, const std::string& output) {
+                                 out = (ending.answered ? "" : "no answer: ") + ending.failure + '|' + output;
                                  ended = true;
                                });
     EXPECT_TRUE(run.ok());
@@ -312,7 +312,8 @@ struct CheckTest : testing::Test {
 TEST_F(CheckTest, TellsHowItEndedAndWhatItSaid) {
   EXPECT_EQ(run("echo yes; echo and >&2"), "|yes\nand\n");
   EXPECT_EQ(run("exit 3"), "status 3|");
-  EXPECT_EQ(run("kill -9 $$"), "signal 9|");
+  EXPECT_EQ(run("kill -9 $$"), "no answer: it was ended by signal 9|");
+  EXPECT_EQ(run("exit 127"), "status 127|");
   EXPECT_EQ(run("head -c 100000 /dev/zero | tr '\\0' x").size(), 1 + ProgramCheck::kOutputBytesMax);
   const UniqueFd file = write_file("text").value();
   lseek(file.get(), 0, SEEK_SET);

@@ -567,12 +567,15 @@ TEST_F(MasterUpgradeTest, ABinaryThatIsNotFitChangesNothing) {
   install("", "exit 0", "echo " + handover_version_line() + "9");
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
+  std::ofstream(directory_ + "/binary") << "neither a program nor a script";
+  upgrade();
+  ASSERT_TRUE(see("upgrade_failed reason=\"it can't be executed: Exec format error\"")) << text_;
   install("", "exit 0", "exit 1");
   upgrade();
   ASSERT_TRUE(see("upgrade_failed reason=\"it does not speak this version's handover\"")) << text_;
   install("", "exit 0", "echo " + handover_version_line(), "kill -9 $$");
   upgrade();
-  ASSERT_TRUE(see("upgrade_failed reason=\"it can't read the state: signal 9\"")) << text_;
+  ASSERT_TRUE(see("upgrade_failed reason=\"it was ended by signal 9\"")) << text_;
   // Fit for every question, but no program: the exec fails.
   const std::string binary = directory_ + "/binary";
   install("", "exit 0", "echo " + handover_version_line(), "echo '#!/no/such/interpreter' >" + binary);
