@@ -5,6 +5,7 @@ Only its addresses are changed, to port 0 on loopback.
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -13,16 +14,49 @@ import http_client
 import ws_client
 
 
-class Defaults(beamgate.TestCase):
-    def setUp(self):
-        text = (beamgate.SOURCE_ROOT / "conf" / "beamgate.conf").read_text()
+class Packaged(beamgate.TestCase):
+    def serve(self, text):
         for old, new in (("listen 8080;", "listen 127.0.0.1:0;"), ("listen [::]:8080;", "")):
             self.assertIn(old, text)
             text = text.replace(old, new)
         gateway = self.gateway(start=False)
         gateway.write_config(("user root;\n" if os.geteuid() == 0 else "") + text)
         self.running = gateway.start()
-        self.address = gateway.address()
+        self.address = next(each for each in gateway.addresses() if not each.startswith("unix:"))
+
+
+class Quickstart(Packaged):
+    """README's tour: what packaging/quickstart makes of the default configuration, and the examples'."""
+
+    def test_a_killed_master_is_followed_by_the_next(self):
+        script = (beamgate.SOURCE_ROOT / "packaging" / "quickstart").read_text()
+        control = re.search(r"control='(.+)'", script)[1]
+        change = re.search(r'sed "(.+)" conf/beamgate.conf', script)[1].replace("$control", control)
+        made = subprocess.run(["sed", change, beamgate.SOURCE_ROOT / "conf" / "beamgate.conf"], capture_output=True, text=True,
+                              check=True)
+        self.serve(made.stdout)
+        self.running.expect_deaths()
+        directory = str(self.running.directory)
+        with ws_client.connect(self.address, "/echo") as client:
+            self.assertEqual(int(self.running.path("beamgate.pid").read_text()), self.running.pid)
+            beamgate.until(lambda: self.running.path("beamgate.pid.keeper").exists(), 10, "the master's keeper")
+            self.running.lose_master()
+            self.running.start_another_master()
+            client.send("still here")
+            self.assertEqual(client.recv(), "still here")
+            told = subprocess.run([beamgate.binary(), "ctl", "-p", directory, "status"], capture_output=True, text=True, timeout=30)
+            self.assertRegex(told.stdout, r"(?m)^connections .* 1 WebSockets$", told.stderr)
+
+    def test_so_do_the_examples(self):
+        found = list((beamgate.SOURCE_ROOT / "conf" / "examples").glob("*/*.conf"))
+        self.assertGreater(len(found), 4)
+        for path in found:
+            self.assertIn("\npid beamgate.pid;\n", path.read_text(), path)
+
+
+class Defaults(Packaged):
+    def setUp(self):
+        self.serve((beamgate.SOURCE_ROOT / "conf" / "beamgate.conf").read_text())
 
     def test_live_page(self):
         page = http_client.get(self.address, "/")
