@@ -361,9 +361,8 @@ void Worker::apply_limits() {
                            .slot = context_.slot,
                            .address_seed = address_seed_,
                            .announced = announced_listens(config),
-                           .lines = line_listens(config),
-                           .reserved = net::kReservedConnections,
-                           .for_owner = owner_listens(config)});
+                           .lines = line_listens(config)});
+  connections_.set_reserve(net::kReservedConnections, owner_listens(config));
   life_line_.set_watchdog(config.worker_watchdog_ms);
 }
 

@@ -36,6 +36,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "common/base/unique_fd.h"
@@ -75,8 +76,6 @@ struct ConnectionLimits {
   // announce() has said who they are.
   std::unordered_set<uint32_t> announced;
   std::unordered_set<uint32_t> lines;  // Listens whose clients begin in phase Line.
-  uint32_t reserved = 0;                   // Connections beyond per_worker, for clients of
-  std::unordered_set<uint32_t> for_owner;  // these listens alone.
 };
 
 // A socket that was another worker's, and what its connection is: the record's plain fields, nothing that is in
@@ -104,6 +103,11 @@ class Connections final : public PollTarget {
   void set_life(ipc::Life& life) { now_ = &life.now; }
   void set_handler(record::Phase phase, PhaseHandler& handler);  // Before the first connection.
   void set_limits(const ConnectionLimits& limits) { limits_ = limits; }
+  // So many beyond ConnectionLimits::per_worker, for clients of these listens alone.
+  void set_reserve(uint32_t count, std::unordered_set<uint32_t> listens) {
+    reserve_ = count;
+    reserve_listens_ = std::move(listens);
+  }
   // Told just before a record is freed, whatever its phase was: what others know of it (subscriptions, messages
   // that wait) has to go first.
   void set_on_free(std::function<void(record::Record&)> on_free) { on_free_ = std::move(on_free); }
@@ -307,7 +311,7 @@ class Connections final : public PollTarget {
     size_t bytes = 0;
   };
 
-  uint32_t reserved_for(uint32_t listen_id) const { return limits_.for_owner.contains(listen_id) ? limits_.reserved : 0; }
+  uint32_t reserved_for(uint32_t listen_id) const { return reserve_listens_.contains(listen_id) ? reserve_ : 0; }
   uint32_t take_slot();
   uint32_t slot_of(const record::Record& record) const;
   static uint64_t token_for(uint32_t slot, uint32_t generation) { return uint64_t{slot} << 32 | generation; }
@@ -448,6 +452,8 @@ class Connections final : public PollTarget {
   uint32_t active_ = 0;
   uint32_t nonce_;
   std::unordered_map<record::Ref, record::Ref> copied_frames_;  // While adopting: old frame to its copy.
+  uint32_t reserve_ = 0;  // See set_reserve().
+  std::unordered_set<uint32_t> reserve_listens_;
 };
 
 }  // namespace beamgate::net

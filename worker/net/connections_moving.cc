@@ -81,7 +81,7 @@ void Connections::give_away(Record& record) {
 
 Record* Connections::admit(UniqueFd socket, const Arrival& arrival) {
   // An owner's connection may have had a place from outside of the reserve when it came.
-  const bool has_place = active_ < limits_.per_worker + limits_.reserved;
+  const bool has_place = active_ < limits_.per_worker + reserve_;
   const uint32_t slot = has_place ? take_slot() : UINT32_MAX;
   if (slot == UINT32_MAX) return nullptr;
   Record& record = arena_.records()[slot];

@@ -3,8 +3,8 @@
 // Owner      Worker, one per inherited socket.  The socket is this worker's own SO_REUSEPORT socket; the
 //            master holds it too, so closing it here resets nobody.
 // Limits     Without room for a connection, or with few free descriptors (descriptor_room.h), accepting pauses and the
-//            kernel queues; the worker starts it again when there is room.  Listens of the
-//            node's owner have room of their own (kReservedConnections).
+//            kernel queues; the worker starts it again when there is room.  Listens of the node's owner
+//            have room of their own (kReservedConnections).
 #pragma once
 
 #include <cstdint>
