@@ -335,6 +335,9 @@ class Reasons(Ctl):
         http_client.get(self.address, "/room/red")
         self.assertEqual(self.rows(self.ctl("reasons")),
                          [["1", "websocket_handshakes_refused", "malformed"], ["1", "connections_closed", "api"]])
+        self.assertEqual(json.loads(self.ctl("-j", "reasons")),
+                         {"reasons": [{"count": 1, "what": "websocket_handshakes_refused", "reason": "malformed"},
+                                      {"count": 1, "what": "connections_closed", "reason": "api"}]})
 
 
 class InNeed(Ctl):
