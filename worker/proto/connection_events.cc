@@ -33,6 +33,7 @@ void ConnectionEvents::post(record::Record& record, const Endpoint& endpoint, st
 std::string_view reason_of(const ws::Ending& ending) {
   if (ending.code == ws::kCloseAbnormal) return "lost";
   if (ending.by_peer) return "client";
+  if (ending.silent) return "idle";
   switch (ending.code) {
     case ws::kCloseGoingAway: return "shutdown";
     case ws::kCloseProtocolError:

@@ -88,7 +88,8 @@ struct WebSocketState {
   CloseState close = CloseState::Open;
   uint8_t closed_by_peer = 0;      // Who was first, once `close` is not Open.
   uint16_t close_code = 0;         // What we sent or received first; 0: none yet.
-  uint16_t unused = 0;
+  uint8_t silent = 0;              // It was closed for it; not told to a worker that it moves to.
+  uint8_t unused = 0;
   Ref sent_history = kNull;        // ws/history.h: windows of a compression with context takeover.
   Ref received_history = kNull;
 };

@@ -36,6 +36,7 @@ enum CloseCode : uint16_t {
 struct Ending {
   uint16_t code = kCloseAbnormal;
   bool by_peer = true;
+  bool silent = false;  // Nothing was heard for websocket_idle_timeout.
 };
 
 // Why this layer closes a connection that has done nothing wrong.

@@ -274,7 +274,7 @@ void WebSockets::on_given(Record& record) {
 
 void WebSockets::on_gone(Record& record) {
   Ending ending;
-  if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0};
+  if (record.ws.close_code != 0) ending = {record.ws.close_code, record.ws.closed_by_peer != 0, record.ws.silent != 0};
   if (tap_ != nullptr && tap_->looks_at(record)) {
     const char* who = ending.by_peer ? " by the client" : " by the gateway";
     tap_->show(record, Tap::Way::Event, false, "closed with " + std::to_string(ending.code) + who);
@@ -389,6 +389,10 @@ void WebSockets::close(Record& record, Metric why, uint16_t code, std::string_vi
 
 void WebSockets::close_for(Record& record, Cause cause) {
   const CloseText text = application_of(record).closes_with(cause);
+  if (cause == Cause::Silence && is_open(record)) {
+    record::touch(context_.arena, record);
+    record.ws.silent = 1;
+  }
   close(record, metric_of(cause), text.code, text.reason);
 }
 

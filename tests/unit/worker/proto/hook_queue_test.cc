@@ -71,6 +71,7 @@ TEST(Reasons, SayWhoEndedTheConnection) {
   EXPECT_EQ(reason_of({ws::kCloseNormal, true}), "client");
   EXPECT_EQ(reason_of({ws::kCloseGoingAway, true}), "client");
   EXPECT_EQ(reason_of({ws::kCloseGoingAway, false}), "shutdown");
+  EXPECT_EQ(reason_of({ws::kCloseGoingAway, false, true}), "idle");
   EXPECT_EQ(reason_of({ws::kCloseMessageTooBig, false}), "too_big");
   EXPECT_EQ(reason_of({4001, false}), "application");
 }
