@@ -1,5 +1,8 @@
 #include "worker/proto/action_runner.h"
 
+#include <utility>
+
+#include "common/base/clock.h"
 #include "worker/net/connections.h"
 #include "worker/record/uid.h"
 
@@ -13,6 +16,15 @@ namespace {
 const char* why_unpublishable(const hook::Publish& publication) {
   if (!hub::Hub::valid_channel(publication.channel)) return "not a channel name";
   return publication.bytes.size() > ipc::kPublicationBytesMax ? "too large" : nullptr;
+}
+
+// Its place; as many as there are: there is none.
+size_t last_publication(const hook::Actions& actions) {
+  size_t last = actions.publish.size();
+  for (size_t i = 0; i < actions.publish.size(); ++i) {
+    if (why_unpublishable(actions.publish[i]) == nullptr) last = i;
+  }
+  return last;
 }
 
 }  // namespace
@@ -54,6 +66,9 @@ void ActionRunner::publish_only(SharedActions actions) {
 }
 
 void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions, size_t next, const OnDone& done) {
+  const bool closes = actions->close && ops_.find_open(id) != nullptr;
+  const size_t last = closes ? last_publication(*actions) : actions->publish.size();
+  bool waits = false;
   for (; next < actions->publish.size(); ++next) {
     const hook::Publish& publication = actions->publish[next];
     if (const char* why = why_unpublishable(publication)) {
@@ -67,14 +82,48 @@ void ActionRunner::publish_from(record::ConnId id, const SharedActions& actions,
     options.kind = publication.binary ? ipc::PayloadKind::Binary : ipc::PayloadKind::Text;
     options.except = publication.except;
     options.origin.event = publication.event;
-    if (context_.hub.publish(publication.channel, publication.bytes, options)) continue;
+    uint64_t closing = 0;
+    hub::Hub::OnPublished on_published;
+    if (next == last) {
+      closing = close_later(id, actions, done);
+      on_published = [this, closing](const hub::PublishReceipt&) { close_waiting(closing); };
+    }
+    if (context_.hub.publish(publication.channel, publication.bytes, options, std::move(on_published))) {
+      waits = waits || closing != 0;
+      continue;
+    }
+    closing_.erase(closing);
     return bus_wait_.wait(id, [this, id, actions, next, done] { publish_from(id, actions, next, done); });
   }
+  if (!waits) close(id, *actions, done);
+}
+
+void ActionRunner::close(record::ConnId id, const hook::Actions& actions, const OnDone& done) {
   Record* open = ops_.find_open(id);
-  if (open != nullptr && actions->close) {
-    ops_.close(*open, metrics::Metric::ClosesApplication, actions->close->code, actions->close->reason);
+  if (open != nullptr && actions.close) {
+    ops_.close(*open, metrics::Metric::ClosesApplication, actions.close->code, actions.close->reason);
   }
   done(ops_.find_open(id));
+}
+
+uint64_t ActionRunner::close_later(record::ConnId id, const SharedActions& actions, const OnDone& done) {
+  closing_.emplace(next_closing_, Closing{monotonic_ms() + kAcknowledgedMs, id, actions, done});
+  if (!closing_timer_.active()) closing_timer_.start(kAcknowledgedMs);
+  return next_closing_++;
+}
+
+void ActionRunner::close_waiting(uint64_t number) {
+  const auto found = closing_.find(number);
+  if (found == closing_.end()) return;
+  const Closing closing = std::move(found->second);
+  closing_.erase(found);
+  close(closing.id, *closing.actions, closing.done);
+}
+
+void ActionRunner::close_late() {
+  const int64_t now_ms = monotonic_ms();
+  while (!closing_.empty() && closing_.begin()->second.late_ms <= now_ms) close_waiting(closing_.begin()->first);
+  if (!closing_.empty()) closing_timer_.start(closing_.begin()->second.late_ms - now_ms);
 }
 
 void ActionRunner::refused(const Record& record, const char* action, const Error& error) {
