@@ -236,6 +236,9 @@ void Worker::report(const Inherited& inherited, const net::Connections::Adopted&
   metrics_.add(metrics::Metric::ConnectionsLostTls, adopted.tls);
   metrics_.add(metrics::Metric::ConnectionsLostBlamed, adopted.blamed);
   metrics_.add(metrics::Metric::ConnectionsLostUnreadable, adopted.lost);
+  for (const uint64_t uid : adopted.lost_uids) {
+    log_.warn("connection_lost", {{"connection", record::format_uid_or_none(uid)}});
+  }
   const ipc::Life::Now& now = life_.now;
   if (adopted.blamed > 0) {
     log_.error("connection_blamed", {{"connection", record::format_uid(now.uid)},

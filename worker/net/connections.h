@@ -269,7 +269,8 @@ class Connections final : public PollTarget {
   // --- Adopting (connections_adoption.cc).
   struct Adopted {
     uint32_t connections = 0;
-    uint32_t lost = 0;      // Damaged, or gone.
+    uint32_t lost = 0;      // Damaged, or gone,
+    std::vector<uint64_t> lost_uids;  // which ones, as far as their records say it.
     uint32_t requests = 0;  // Closed because a request was being answered, and nobody knows how far.
     uint32_t blamed = 0;    // Closed because serving it has killed the worker.
     uint32_t tls = 0;       // Closed because its TLS or HTTP/2 session has died with the worker.

@@ -75,6 +75,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
   const uint32_t slots = std::min({from.vault().slots_touched, from.slots(), arena_.slots()});
   std::vector<ConnId> living;
   std::unordered_set<uint32_t> rootless;  // Slots of those whose TLS or HTTP/2 is gone: no byte makes sense any more.
+  std::unordered_set<uint32_t> torn;      // Of those that are known, but not what has come and gone of their bytes.
   ConnId served;
   for (uint32_t slot = 0; slot < slots; ++slot) {
     const Record& old = from.records()[slot];
@@ -90,6 +91,7 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
       record.generation = old.generation + 1;
       free_slots_.push_back(slot);
       ++adopted.lost;
+      adopted.lost_uids.push_back(old.uid);
       continue;
     }
     const bool was_frozen = (old.pauses & record::kPauseMove) != 0;
@@ -107,11 +109,14 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     if (is_served) served = id_of(record);
     if (was_frozen) unfreeze(record);
     if (record::uid_slot(record.uid) != slot) slot_of_uid_[record.uid] = slot;
-    if (whole && (rootless.contains(slot) || (is_served ? reconcile(from, record) : is_as_known(record)))) {
+    if (whole) {
       living.push_back(id_of(record));
+      if (rootless.contains(slot)) continue;
+      if (!(is_served ? reconcile(from, record) : is_as_known(record))) torn.insert(slot);
       continue;
     }
     ++adopted.lost;
+    adopted.lost_uids.push_back(record.uid);
     record.phase = Phase::Closing;  // Nothing of it can be trusted to be told to its layer.
     free_record(record);
   }
@@ -126,6 +131,12 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     if ((record = find(id)) == nullptr) continue;
     if (rootless.contains(id.slot)) {
       ++adopted.tls;
+      close_now(*record);
+      continue;
+    }
+    if (torn.contains(id.slot)) {  // Most often its client has reset it; whoever waits for its end hears of it.
+      ++adopted.lost;
+      adopted.lost_uids.push_back(record->uid);
       close_now(*record);
       continue;
     }

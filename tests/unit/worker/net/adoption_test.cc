@@ -292,6 +292,26 @@ TEST_F(AdoptionTest, TheOneThatIsToBlameIsClosedAndNoOther) {
   EXPECT_EQ(hear(2, 2), "ON");
 }
 
+// Nobody knows any more what of its bytes has come; but that it has gone is told to its layer.
+TEST_F(AdoptionTest, OneThatItsClientResetsMeanwhileHasGone) {
+  say(1, "!");
+  worker([](Worker& worker) {
+    worker.upper.on_letter = [](Record&, char) { _exit(0); };
+    worker.turn();
+  });
+  const linger at_once{1, 0};
+  ASSERT_EQ(setsockopt(pairs_[1].client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  pairs_[1].client.reset();
+  const auto next = successor();
+  EXPECT_EQ(adopted_.connections, 2u);
+  EXPECT_EQ(adopted_.lost, 1u);
+  EXPECT_EQ(adopted_.lost_uids.size(), 1u);
+  EXPECT_EQ(next->upper.gone, 1);
+  say(2, "on");
+  next->turn();
+  EXPECT_EQ(hear(2, 2), "ON");
+}
+
 TEST_F(AdoptionTest, ADamagedRecordCostsItsOwnConnection) {
   say(1, "ab.");
   worker([](Worker& worker) {
