@@ -61,6 +61,9 @@ bool Master::start() {
 int Master::serve() {
   for (const auto& step : std::exchange(first_, {})) step();
   if (supervisor_.alive() > 0 || !stopping_) loop_.run();
+  if (const uint64_t events = stopping_ ? bus_.untold() : 0; events > 0) {
+    log_.error("webhook_events_lost", {{"at_least", events}});
+  }
   notify_systemd("STOPPING=1");
   log_.notice("exited", {{"status", exit_status_}});
   return exit_status_;
@@ -257,6 +260,7 @@ void Master::stop(bool graceful) {
   if (!stopping_) notify_systemd("STOPPING=1");
   stopping_ = true;
   stopping_fast_ = !graceful;
+  bus_.expect_end();
   if (keeper_) keeper_->end();
   log_.notice("stopping", {{"graceful", graceful ? "yes" : "no"}});
   reload_.give_up("the gateway stops");

@@ -141,6 +141,8 @@ bool BusClient::on_frame(const ipc::Frame& frame) {
       return handle<ipc::Abort>(frame, [this](const auto& message) { control_.on_abort(message.generation); });
     case ipc::Kind::Stop:
       return handle<ipc::Stop>(frame, [this](const auto& message) { control_.on_stop(message.graceful); });
+    case ipc::Kind::FarewellAck:
+      return handle<ipc::FarewellAck>(frame, [this](const auto&) { control_.on_farewell_ack(); });
     case ipc::Kind::ReopenLogs:
       return handle<ipc::ReopenLogs>(frame, [&](const auto&) { control_.on_reopen_logs(*frame.descriptors); });
     case ipc::Kind::MoveOut:

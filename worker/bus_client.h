@@ -34,6 +34,7 @@ class BusControl {
   virtual void on_move_in(ipc::Descriptors& descriptors) = 0;
   // Another master is there: forgets what the one before was about to do, and sends KnownAll.
   virtual void on_recount() = 0;
+  virtual void on_farewell_ack() = 0;
   virtual void on_bus_lost() = 0;
 };
 
@@ -51,6 +52,7 @@ class BusClient final : public hub::Bus, public RemoteCalls::Sender {
   // What a dead predecessor had not sent goes out first.  False: what it left is damaged.
   bool adopt(const record::Arena& from);
 
+  bool lost() const { return lost_; }
   size_t queued_bytes() const { return outbox_.bytes(); }
 
   // Part of the step that is open; leaves at the end of the turn.

@@ -122,6 +122,7 @@ Worker::Worker(ipc::Handover&& handover, record::Arena&& arena, net::Poller&& po
       more_work_(loop_, [] {}),
       next_round_(loop_, [] {}),
       ticker_(loop_, [this] { tick(); }),
+      farewell_timer_(loop_, [this] { finish_events(); }),
       terminate_(loop_, SIGTERM, [this] { on_stop(false); }),
       quit_(loop_, SIGQUIT, [this] { on_stop(true); }),
       full_pauses_(handover.metrics->get(metrics::Metric::AcceptPausesFull)),
@@ -497,7 +498,20 @@ void Worker::close_everything() {
   layers_->drain(0);
   connections_.end_turn();
   connections_.for_each([this](Record& record) { connections_.close_now(record); });
-  webhooks_->drain(monotonic_ms() + kEventsMs, [this] { leave_events(); });
+  close_until_ms_ = monotonic_ms() + kEventsMs;
+  webhooks_->drain(close_until_ms_, [] {});
+  bus_.send(ipc::Farewell{});
+  farewell_timer_.start(bus_.lost() ? 0 : kEventsMs);
+}
+
+// What it was to tell of others' going is here.
+void Worker::on_farewell_ack() {
+  if (state_ == State::Closing && farewell_timer_.active()) finish_events();
+}
+
+void Worker::finish_events() {
+  farewell_timer_.stop();
+  webhooks_->drain(close_until_ms_, [this] { leave_events(); });
 }
 
 // "1", or nothing: this worker goes, too.

@@ -52,13 +52,15 @@ class Worker final : public BusControl {
   void on_move_out(const ipc::MoveOut& message, ipc::Descriptors& descriptors) override;
   void on_move_in(ipc::Descriptors& descriptors) override;
   void on_recount() override;
+  void on_farewell_ack() override;
   void on_bus_lost() override;
 
  private:
   //   Serving  -- stop gracefully -------------------------> Draining
   //   Serving, Draining -- stop fast, or time is up -------> Closing   (events are still delivered)
   //   Draining -- last connection gone --------------------> Closing
-  //   Closing  -- events delivered, or kEventsMs passed and another worker has them ---> the loop stops
+  //   Closing  -- farewell answered, events delivered, or kEventsMs passed and another worker has them ---> the loop
+  //               stops
   enum class State : uint8_t { Serving, Draining, Closing };
 
   static constexpr int64_t kEventsMs = 1'000;
@@ -91,6 +93,7 @@ class Worker final : public BusControl {
   void on_moved(const ipc::Moved& message);
   void drain();
   void close_everything();
+  void finish_events();
   void leave_events();
   std::string take_events(std::string_view body);
   void finish();
@@ -125,12 +128,14 @@ class Worker final : public BusControl {
   uv::Idle more_work_;
   uv::Timer next_round_;
   uv::Timer ticker_;
+  uv::Timer farewell_timer_;
   uv::SignalWatcher terminate_;
   uv::SignalWatcher quit_;
   State state_ = State::Serving;
   int64_t drain_until_ms_ = 0;
   uint64_t full_pauses_;  // Of accepting, for want of room, as far as they were told.
   int64_t tell_full_from_ms_ = 0;
+  int64_t close_until_ms_ = 0;
   uint32_t generation_;
   UniqueFd config_text_;  // What the configuration in force was parsed from; invalid: it came with the fork.
   std::optional<Prepared> prepared_;

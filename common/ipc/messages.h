@@ -19,7 +19,7 @@
 
 namespace beamgate::ipc {
 
-constexpr uint16_t kBusVersion = 4;
+constexpr uint16_t kBusVersion = 5;
 constexpr uint32_t kFrameBytesMax = (16 << 20) + 4096;
 constexpr uint32_t kChannelNameBytesMax = 255;
 constexpr uint32_t kIdempotencyKeyBytesMax = 255;
@@ -51,6 +51,7 @@ enum class Kind : uint16_t {
   JoinedAll = 14,
   Ask = 15,
   AskUsers = 16,
+  Farewell = 17,
   // Master to worker.
   InterestAck = 32,
   Deliver = 33,
@@ -73,6 +74,7 @@ enum class Kind : uint16_t {
   UserChange = 50,
   UsersState = 51,
   ChannelChange = 52,
+  FarewellAck = 53,
   // A dead master's keeper to a new master (master/keeper/estate.h).
   Estate = 64,
 };
@@ -524,6 +526,21 @@ struct Stop {
   bool graceful = false;
   template <typename V, typename M>
   static void visit(V& v, M& m) { v(m.graceful); }
+};
+
+// A worker that ends has closed all its connections: no Leave comes any more.  It waits for the FarewellAck, since it may
+// be the one that tells applications of the last ones that have gone.
+struct Farewell {
+  static constexpr Kind kKind = Kind::Farewell;
+  template <typename V, typename M>
+  static void visit(V&, M&) {}
+};
+
+// No UserChange and no ChannelChange comes behind it.
+struct FarewellAck {
+  static constexpr Kind kKind = Kind::FarewellAck;
+  template <typename V, typename M>
+  static void visit(V&, M&) {}
 };
 
 // The log files were rotated, or another error log is configured.  The descriptor of the error log travels with

@@ -106,6 +106,7 @@ void Bus::receive(uint16_t slot, int packets_max) {
 void Bus::flush() {
   tell_users();
   tell_occupancy();
+  answer_farewells();
   if (presence_.has_changes()) {
     presence_.take_changes(monotonic_ms(), [this](const auto& changes) { tell_presence(changes); });
   }
@@ -185,6 +186,8 @@ bool Bus::handle(Port& port, const ipc::Frame& frame) {
       return decode_and<ipc::Ask>(frame, [&](auto& message) { return on_ask(port, message); });
     case ipc::Kind::AskUsers:
       return decode_and<ipc::AskUsers>(frame, [&](auto& message) { return on_ask_users(port, message); });
+    case ipc::Kind::Farewell:
+      return decode_and<ipc::Farewell>(frame, [&](auto&) { return on_farewell(port); });
     case ipc::Kind::Hello:
       return decode_and<ipc::Hello>(frame, [&](auto& message) { return on_hello(port, message); });
     case ipc::Kind::Ready:

@@ -76,6 +76,11 @@ class Bus {
   // Tells the worker to go; from now on others are preferred for what has time.
   void stop(uint16_t slot, bool graceful);
 
+  // The gateway ends: who leaves from now on does not come back.
+  void expect_end() { ending_ = true; }
+  // Changes of who is there that an application was to be told of, and that no worker is there to tell.
+  uint64_t untold();
+
   void flush();                 // At the end of a turn.
   void expire(int64_t now_ms);  // Every now and then: what has a time limit.
 
@@ -124,7 +129,11 @@ class Bus {
   bool on_ask(Port& port, const ipc::Ask& ask);
   bool on_ask_users(Port& port, const ipc::AskUsers& ask);
   void on_user_change(const PresenceTable::UserChange& change);
+  bool on_farewell(Port& port);
+  void answer_farewells();
+  std::vector<Port*> tellers();
   void tell_users();
+  bool is_told(const ipc::UserChange& change);
   bool is_watched(const ipc::UserChange& change) const;
   // bus_occupancy.cc
   bool apps_want(uint32_t events) const;  // config::AppEvent
@@ -198,6 +207,7 @@ class Bus {
   PatternSet patterns_;  // Channels whose subscribers want what is published in others.
   PresenceJournal journal_;
   std::map<std::string, EventLoop::TimerId, std::less<>> conflating_;  // By channel.
+  bool ending_ = false;
   uint64_t told_ = 0;  // Sequence number of the last change that an application was to be told of.
   std::optional<EventLoop::TimerId> presence_timer_;
   Occupancy occupancy_;

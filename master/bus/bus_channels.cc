@@ -249,15 +249,76 @@ bool Bus::is_watched(const ipc::UserChange& change) const {
   return watch != nullptr && !watch->interested.empty();
 }
 
+// Somebody wants to be told of it.
+bool Bus::is_told(const ipc::UserChange& change) {
+  static const config::Http kNothing;
+  HubChannel* channel = channels_.find(change.channel);
+  const config::ChannelRules& rules = channel != nullptr
+                                          ? rules_of(change.channel, *channel)
+                                          : config::rules_of(config_ ? config_->http : kNothing, change.channel);
+  const bool for_apps =
+      apps_want(config::kAppMemberAdded | config::kAppMemberRemoved) && is_presence_channel(change.channel);
+  return rules.presence_webhook != nullptr || for_apps || is_watched(change);
+}
+
+// Those who may tell applications of something: who stays, or else who goes; and of these at last who has closed all its
+// connections and waits for nothing but that.
+std::vector<Port*> Bus::tellers() {
+  std::array<std::vector<Port*>, 3> ranks;
+  for (const auto& port : ports_) {
+    if (!port || !port->serving || port->dismissed || !port->has_room(queue_bytes_)) continue;
+    ranks[port->said_farewell ? 2 : port->leaving ? 1 : 0].push_back(port.get());
+  }
+  const auto first = std::find_if(ranks.begin(), ranks.end(), [](const auto& rank) { return !rank.empty(); });
+  return first == ranks.end() ? std::vector<Port*>() : std::move(*first);
+}
+
+bool Bus::on_farewell(Port& port) {
+  port.said_farewell = true;
+  return true;
+}
+
+// Who goes while others can tell goes at once.  The last ones of a gateway that ends are told first that all have gone,
+// also who could have been back within presence_leave_delay.
+void Bus::answer_farewells() {
+  std::vector<Port*> going;
+  bool others = false;
+  for (const auto& port : ports_) {
+    if (!port || port->dismissed) continue;
+    if (port->said_farewell) going.push_back(port.get());
+    if (port->serving && !port->said_farewell) others = true;
+  }
+  if (going.empty()) return;
+  if (!others) {
+    if (ending_) {
+      presence_.expire(INT64_MAX);
+      occupancy_.expire(INT64_MAX);
+    }
+    tell_users();
+    tell_occupancy();
+    if (told_ != journal_.sequence()) return;  // Until there is room.
+  }
+  for (Port* port : going) {
+    port->dismissed = true;
+    port->send(ipc::FarewellAck{});
+    mark(*port);
+  }
+}
+
+uint64_t Bus::untold() {
+  if (ending_) presence_.expire(INT64_MAX);
+  const uint64_t before = journal_.sequence() - journal_.changes().size();
+  uint64_t count = told_ < before ? before - told_ : 0;
+  for (size_t i = std::max(told_, before) - before; i < journal_.changes().size(); ++i) {
+    if (is_told(journal_.changes()[i].view())) ++count;
+  }
+  return count;
+}
+
 // Each change to one worker, in turn; without any they wait in the journal.
 void Bus::tell_users() {
   if (told_ == journal_.sequence()) return;
-  std::vector<Port*> serving, leaving;
-  for (const auto& port : ports_) {
-    if (!port || !port->serving || !port->has_room(queue_bytes_)) continue;
-    (port->leaving ? leaving : serving).push_back(port.get());
-  }
-  if (serving.empty()) serving = std::move(leaving);  // The gateway stops: they tell what they still can.
+  const std::vector<Port*> serving = tellers();
   if (serving.empty()) return;
   const uint64_t before = journal_.sequence() - journal_.changes().size();
   if (told_ < before) log_.error("presence_changes_lost", {{"changes", before - told_}});
@@ -265,14 +326,7 @@ void Bus::tell_users() {
   Port& port = *serving[told_ % serving.size()];
   for (size_t i = std::max(told_, before) - before; i < journal_.changes().size(); ++i) {
     const ipc::UserChange change = journal_.changes()[i].view();
-    HubChannel* channel = channels_.find(change.channel);
-    static const config::Http kNothing;
-    const config::ChannelRules& rules = channel != nullptr
-                                            ? rules_of(change.channel, *channel)
-                                            : config::rules_of(config_ ? config_->http : kNothing, change.channel);
-    const bool for_apps =
-        apps_want(config::kAppMemberAdded | config::kAppMemberRemoved) && is_presence_channel(change.channel);
-    if (rules.presence_webhook == nullptr && !for_apps && !is_watched(change)) continue;
+    if (!is_told(change)) continue;
     port.send(change);
     mark(port);
   }

@@ -37,13 +37,12 @@ void Bus::expire_occupancy() {
 // One worker for all of them, so that an application sees them in their order; without any they wait.
 void Bus::tell_occupancy() {
   if (!occupancy_.has_changes()) return;
-  for (const auto& port : ports_) {
-    if (!port || !port->serving || !port->has_room(queue_bytes_)) continue;
-    for (const Occupancy::Change& change : occupancy_.take_changes()) {
-      port->send(ipc::ChannelChange{change.occupied, change.channel});
-    }
-    return mark(*port);
+  const std::vector<Port*> ports = tellers();
+  if (ports.empty()) return;
+  for (const Occupancy::Change& change : occupancy_.take_changes()) {
+    ports.front()->send(ipc::ChannelChange{change.occupied, change.channel});
   }
+  mark(*ports.front());
 }
 
 }  // namespace beamgate::master

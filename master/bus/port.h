@@ -65,6 +65,8 @@ class Port {
   bool said_hello = false;
   bool serving = false;    // Has said Ready.
   bool leaving = false;    // Was told to stop.
+  bool said_farewell = false;
+  bool dismissed = false;  // Its farewell is answered: it tells nobody anything any more.
   bool recounts = false;   // Was sent a Recount that it has not answered.
   bool dirty = false;      // In the Bus's list of ports to flush.
 

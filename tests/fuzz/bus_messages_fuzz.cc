@@ -21,7 +21,7 @@ using Messages = std::tuple<
     ipc::ReopenLogs, ipc::MoveOut, ipc::MoveIn, ipc::Recount, ipc::Recounted, ipc::Missed, ipc::ChannelState,
     ipc::PresenceChange, ipc::UserChange, ipc::UsersState, ipc::ChannelChange, ipc::Estate, move::Hello, move::Subscribe,
     move::Subscribed, move::Offer, move::Prepared, move::Commit, move::Done, move::End, api::ConnectionCall,
-    api::ConnectionAnswer, ipc::Receipt>;
+    api::ConnectionAnswer, ipc::Receipt, ipc::Farewell, ipc::FarewellAck>;
 
 template <size_t kPlace = 0>
 void check(size_t place, std::string_view body) {

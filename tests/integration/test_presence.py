@@ -5,7 +5,7 @@ The clients speak Centrifuge's JSON; what is looked at is the hub's."""
 import json
 import os
 import threading
-from signal import SIGHUP, SIGKILL
+from signal import SIGHUP, SIGKILL, SIGQUIT, SIGTERM
 
 import beamgate
 import centrifuge_client
@@ -300,6 +300,39 @@ class Presence(continuity.TestCase):
         beamgate.until(lambda: len(told()) >= len(expected), 30, "all session events")
         self.assertEqual(sorted(told()), sorted(expected), "each once")
         self.assertNotIn("webhook_events_lost", self.running.log())
+
+    def test_the_end_of_the_gateway_ends_all_sessions(self):
+        """Whichever worker ends last, and however they are ended: one of them tells of everybody."""
+        def application(request):
+            if request.type == "beamgate.connect":
+                user = request.header("beamgate-uri").split("=")[1]
+                return Reply(200, {"user": user}, {"Content-Type": "application/vnd.beamgate+json"})
+            return Reply(204)
+
+        for signal, delay in ((SIGTERM, "0"), (SIGQUIT, "0"), (SIGTERM, "1m"), (SIGTERM, "0"), (SIGQUIT, "0")):
+            with self.subTest(signal=signal, delay=delay):
+                self.begin(users="presence_webhook app;", delay=delay, behaviour=application, workers=2,
+                           main="worker_shutdown_timeout 1s;")
+                users = [f"u{n}" for n in range(20)]
+                for user in users:  # They don't answer a Close.
+                    self.track(ws_client.connect(self.running.address(), f"/raw?user={user}"))
+                self.running.signal(signal)
+                self.running.check_ended()
+                gone = [event["data"]["user"] for event in self.backend.events("beamgate.user.offline")]
+                self.assertEqual(sorted(gone), sorted(users))
+                self.assertNotIn("webhook_events_lost", self.running.log())
+
+    def test_sessions_that_nobody_hears_the_end_of_are_counted(self):
+        def application(request):
+            if request.type != "beamgate.connect":
+                return Reply(500)
+            return Reply(200, {"user": "ann"}, {"Content-Type": "application/vnd.beamgate+json"})
+
+        self.begin(users="presence_webhook app;", behaviour=application)
+        self.track(ws_client.connect(self.running.address(), "/raw?user=ann"))
+        self.running.signal(SIGTERM)
+        self.running.check_ended()
+        self.assertRegex(self.running.log(), r"webhook_events_lost at_least=[1-9]")
 
     def test_cursors_that_are_none(self):
         self.begin()

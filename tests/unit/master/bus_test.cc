@@ -617,6 +617,63 @@ TEST_F(BusChannelsTest, MembersAreToldOfEachOtherInOrderWithWhatTheySay) {
   EXPECT_EQ(a.seen.back(), "presence 3 -bob") << "a dead worker's members leave";
 }
 
+// Of what workers see: changes to tell an application of (50), and that they may go (53).
+std::vector<std::string> told(const FakeWorker& worker) {
+  std::vector<std::string> out;
+  std::copy_if(worker.seen.begin(), worker.seen.end(), std::back_inserter(out),
+               [](const std::string& text) { return text.starts_with("kind"); });
+  return out;
+}
+
+TEST_F(BusChannelsTest, TheLastWorkerToGoIsToldOfEverybody) {
+  follow({.presence = true, .leave_delay_ms = 60'000, .presence_webhook = std::make_shared<config::Webhook>()});
+  FakeWorker &a = add_worker(0), &b = add_worker(1);
+  join(a, 1, "ada");
+  join(b, 2, "bob");
+  settle();
+  bus_.expect_end();
+  bus_.stop(0, true);
+  bus_.stop(1, true);
+  settle();
+  a.seen.clear();
+  b.seen.clear();
+  a.channel.send(ipc::Leave{1, "room"});
+  a.channel.send(ipc::Farewell{});
+  settle();
+  EXPECT_THAT(told(a), ElementsAre("kind 53")) << "the other one tells";
+  EXPECT_THAT(told(b), IsEmpty()) << "ada may be back yet";
+  b.channel.send(ipc::Leave{2, "room"});
+  b.channel.send(ipc::Farewell{});
+  settle();
+  EXPECT_THAT(told(a), ElementsAre("kind 53"));
+  EXPECT_THAT(told(b), ElementsAre("kind 50", "kind 50", "kind 53"));
+  EXPECT_EQ(bus_.untold(), 0u);
+}
+
+TEST_F(BusChannelsTest, WhoeverGoesAloneIsToldAndCanGo) {
+  follow({.presence = true, .presence_webhook = std::make_shared<config::Webhook>()});
+  FakeWorker& a = add_worker(0);
+  join(a, 1, "ada");
+  settle();
+  a.seen.clear();
+  a.channel.send(ipc::Leave{1, "room"});
+  a.channel.send(ipc::Farewell{});
+  settle();
+  EXPECT_THAT(told(a), ElementsAre("kind 50", "kind 53"));
+}
+
+TEST_F(BusChannelsTest, WhatNobodyCanTellIsCounted) {
+  follow({.presence = true, .presence_webhook = std::make_shared<config::Webhook>()});
+  FakeWorker& a = add_worker(0);
+  join(a, 1, "ada");
+  join(a, 2, "bob");
+  settle();
+  EXPECT_EQ(bus_.untold(), 0u);
+  bus_.expect_end();
+  bus_.detach(0);
+  EXPECT_EQ(bus_.untold(), 2u);
+}
+
 TEST_F(BusChannelsTest, WhoBeginsToListenIsToldHowFarTheChangesAre) {
   follow({.presence = true});
   FakeWorker &a = add_worker(0), &b = add_worker(1);

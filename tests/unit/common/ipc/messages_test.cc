@@ -13,7 +13,8 @@ namespace {
 
 using Samples = std::tuple<Hello, Ready, Prepared, Interest, Withdraw, Publish, Call, Reply, InterestAck, Deliver,
                            PublishAck, Gap, Request, CallReply, Prepare, Commit, Abort, Stop, ReopenLogs, Join, Leave,
-                           JoinedAll, Ask, ChannelState, PresenceChange, UserChange, AskUsers, UsersState>;
+                           JoinedAll, Ask, ChannelState, PresenceChange, UserChange, AskUsers, UsersState, Farewell,
+                           FarewellAck>;
 
 const Member kMember = {9, 1700, 3, "ada", "{}"};
 
@@ -47,7 +48,9 @@ Samples samples() {
           PresenceChange{12, "room", 2, 3, true, true, {{MemberEvent::Left, true, kMember}}},
           UserChange{4, 5, true, 1700, 0, "room", "ada", "{}"},
           AskUsers{3, false, 8, 9, "pre", "room", 10},
-          UsersState{3, true, true, false, 8, 9, {{3, 4, false, 1700, 1800, "room", "ada", ""}}, {{"room", "ada", 2, 1700}}}};
+          UsersState{3, true, true, false, 8, 9, {{3, 4, false, 1700, 1800, "room", "ada", ""}}, {{"room", "ada", 2, 1700}}},
+          Farewell{},
+          FarewellAck{}};
 }
 
 template <typename Visitor>
