@@ -157,6 +157,24 @@ class Publishing(Api):
         self.assertEqual(self.error("broadcast", {"channels": [], "data": 1}), 107)
         self.assertEqual(self.error("broadcast", {"channels": ["a"] * 1001, "data": 1}), 106)
 
+    def test_arguments_of_another_type(self):
+        self.start()
+        for wrong in ({"idempotency_key": 5}, {"receipt": 1}, {"skip_history": "x"}, {"tags": 5}, {"event": 5}):
+            self.assertEqual(self.error("publish", {"channel": "room", "data": 1, **wrong}), 107, wrong)
+            self.assertEqual(self.error("broadcast", {"channels": ["room"], "data": 1, **wrong}), 107, wrong)
+        missing = {"idempotency_key": None, "receipt": None, "skip_history": None, "tags": None, "event": None}
+        self.result("publish", {"channel": "room", "data": 1, **missing})
+        for argument in ("publish?channel=room&", "channels/room?"):
+            asked = self.post(f"/api/{argument}receipt=maybe", "x", {"Content-Type": "text/plain"})
+            self.assertEqual((asked.status, asked.json()["error"]["code"]), (400, 107))
+        for method, wrong in (("disconnect", {"user": "ann", "channel": 5}), ("disconnect", {"user": 5}),
+                              ("disconnect", {"user": "ann", "disconnect": {"code": 4000, "reason": 5}}),
+                              ("refresh", {"user": "ann", "expired": "x"}), ("refresh", {"user": "ann", "expire_at": "x"}),
+                              ("users", {"after": 5})):
+            self.assertEqual(self.error(method, wrong), 107, (method, wrong))
+        batch = self.post("/api/batch", {"commands": [{"info": {}}], "parallel": "x"})
+        self.assertEqual((batch.status, batch.json()["error"]["code"]), (400, 107))
+
     def test_size(self):
         self.start(main="publication_max 2k;")
         socket = self.connect()
@@ -164,7 +182,7 @@ class Publishing(Api):
         self.assertEqual(len(socket.recv()), 2048)
         self.assertEqual(self.error("publish", {"channel": "room", "data": "x" * 2047}), 106)
         raw = self.post("/api/publish?channel=room", "x" * 2049, {"Content-Type": "text/plain"})
-        self.assertEqual(raw.json()["error"]["code"], 106)
+        self.assertEqual((raw.status, raw.json()["error"]["code"]), (413, 106))
         self.assertEqual(self.post("/api/connections/0000000000000001", "x" * 2049).status, 413)
         self.result("publish", {"channel": "room", "data": "end"})
         self.assertEqual(socket.recv(), '"end"')
@@ -273,7 +291,8 @@ class Channels(Api):
             self.assertEqual([one["data"] for one in found["publications"]], expected, params)
             self.assertEqual([one["offset"] for one in found["publications"]], [offsets[i] for i in expected])
         self.assertEqual(self.error("history", {"channel": "room", "since": {"offset": 1, "epoch": "other"}}), 112)
-        self.assertEqual(self.error("history", {"channel": "room", "since": 7}), 107)
+        for wrong in ({"since": 7}, {"limit": "x"}, {"limit": -2}, {"reverse": 1}):
+            self.assertEqual(self.error("history", {"channel": "room", **wrong}), 107, wrong)
         self.result("history_remove", {"channel": "room"})
         self.assertEqual(self.result("history", {"channel": "room", "limit": -1})["publications"], [])
 

@@ -123,6 +123,9 @@ void ApiHandler::run_raw_publish(http::Exchange& exchange, std::string&& body) {
   if (!read_body(exchange.request(), std::move(body), payload, problem)) {
     return refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
+  if (payload.bytes.size() > payload_bytes_max()) {
+    return refuse(exchange, 413, ErrorCode::LimitExceeded, "data too big");
+  }
   publishing_.publish_payload(exchange.request().argument("channel"), payload, idempotency_key(exchange.request()),
                               context_.settings.publication_bytes_max(),
                               [this, id = exchange.id()](Reply&& reply) { answer_reply(id, std::move(reply)); });

@@ -120,6 +120,11 @@ bool run_batch(Methods& methods, json::Value&& request, uint64_t payload_bytes_m
     problem = "too many commands";
     return false;
   }
+  if (const json::Value* parallel = request.find("parallel");
+      parallel != nullptr && !parallel->is_null() && !parallel->as_bool()) {
+    problem = "parallel is not true or false";
+    return false;
+  }
   std::make_shared<Batch>(methods, std::move(request), payload_bytes_max, std::move(done))->start();
   return true;
 }

@@ -1,5 +1,7 @@
 #include "worker/api/methods.h"
 
+#include "worker/api/arguments.h"
+
 #include "worker/record/uid.h"
 
 namespace beamgate::api {
@@ -37,10 +39,9 @@ const Row* find_row(std::string_view name) {
 
 // user and client of a command; empty problem: fine.
 const char* read_target(const json::Value& params, ConnectionCall& call) {
-  const auto user = params.get_string("user");
-  if (user) call.user = *user;
+  if (!read_text(params, "user", call.user)) return "user is not a string";
   if (call.user.size() > proto::ConnectionOps::kUserBytesMax) return "user too long";
-  if (!params.has("client")) return user && !user->empty() ? nullptr : "user required";
+  if (!params.has("client")) return call.user.empty() ? "user required" : nullptr;
   const auto client = params.get_string("client");
   if (!client) return "client is not a string";
   // Empty in the requests of client libraries that send every field.
@@ -108,7 +109,9 @@ void Methods::disconnect(const json::Value& params, Done done) {
   call.op = ConnectionOp::Close;
   call.code = kCloseForced;
   call.reason = "force disconnect";
-  call.subscribed_to = params.get_string("channel").value_or("");
+  if (!read_text(params, "channel", call.subscribed_to)) {
+    return done(Reply::failed(ErrorCode::BadRequest, "channel is not a string"));
+  }
   if (!call.subscribed_to.empty() && !hub::Hub::valid_channel(call.subscribed_to)) {
     return done(Reply::failed(ErrorCode::BadRequest, "not a channel name"));
   }
@@ -117,7 +120,10 @@ void Methods::disconnect(const json::Value& params, Done done) {
   if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
   if (const json::Value* wanted = params.find("disconnect"); wanted != nullptr && !wanted->is_null()) {
     const uint64_t code = wanted->get_uint("code").value_or(0);
-    call.reason = wanted->get_string("reason").value_or("");
+    call.reason = {};
+    if (!read_text(*wanted, "reason", call.reason)) {
+      return done(Reply::failed(ErrorCode::BadRequest, "reason is not a string"));
+    }
     if (!proto::ConnectionOps::valid_close_code(code)) {
       return done(Reply::failed(ErrorCode::BadRequest, "not a close code"));
     }
@@ -131,9 +137,10 @@ void Methods::refresh(const json::Value& params, Done done) {
   call.op = ConnectionOp::Refresh;
   const char* problem = read_target(params, call);
   if (problem != nullptr) return done(Reply::failed(ErrorCode::BadRequest, problem));
-  call.expired = params.get_bool("expired").value_or(false);
-  call.expires_s = params.get_int("expire_at").value_or(0);
-  if (call.expires_s < 0) return done(Reply::failed(ErrorCode::BadRequest, "expire_at is no time"));
+  if (!read_flag(params, "expired", call.expired)) {
+    return done(Reply::failed(ErrorCode::BadRequest, "expired is not true or false"));
+  }
+  if (!read_number(params, "expire_at", call.expires_s) || call.expires_s < 0) return done(Reply::failed(ErrorCode::BadRequest, "expire_at is no time"));
   connections_.run(call, [done](ConnectionCalls::Outcome&& outcome) {
     if (!outcome.asked) return done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
     done(Reply());

@@ -64,7 +64,12 @@ bool read_body(const http::Request& request, std::string&& body, Payload& payloa
   if (const std::string except = request.argument("except"); !except.empty() && !read_except(except, payload, problem)) {
     return false;
   }
-  payload.wants_receipt = request.argument("receipt") == "true";
+  const std::string receipt = request.argument("receipt");
+  if (!receipt.empty() && receipt != "true" && receipt != "false") {
+    problem = "receipt is not true or false";
+    return false;
+  }
+  payload.wants_receipt = receipt == "true";
   if (const std::string wanted = request.argument("acknowledge_ms"); !wanted.empty()) {
     uint64_t ms = 0;
     const bool is_number = parse_decimal(wanted, ms);

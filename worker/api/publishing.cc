@@ -4,36 +4,41 @@
 #include <vector>
 
 #include "common/crypto/crypto.h"
+#include "worker/api/arguments.h"
 #include "worker/api/receipted_reply.h"
 #include "worker/record/uid.h"
 
 namespace beamgate::api {
 namespace {
 
+constexpr const char* kNoKey = "idempotency_key is not a string";
 constexpr int64_t kReceiptWithinMs = 2'000;  // Beyond what clients have: then a worker must have died.
 
-std::string_view idempotency_key_of(const json::Value& params, std::string_view header_key) {
-  const std::string_view own = params.get_string("idempotency_key").value_or("");
-  return own.empty() ? header_key : own;
+// False: whoever sends it believes in a protection that is none.
+bool read_idempotency_key(const json::Value& params, std::string_view header_key, std::string_view& key) {
+  if (!read_text(params, "idempotency_key", key)) return false;
+  if (key.empty()) key = header_key;
+  return true;
+}
+
+const char* read_event(const json::Value& params, std::string& event) {
+  const json::Value* tags = params.find("tags");
+  if (tags != nullptr && !tags->is_object() && !tags->is_null()) return "tags is not an object";
+  std::string_view text;
+  const json::Value& holder = !params.has("event") && tags != nullptr ? *tags : params;
+  if (!read_text(holder, "event", text)) return "event is not a string";
+  event = text;
+  return nullptr;
 }
 
 bool read_options(const json::Value& params, Payload& payload, const char*& problem) {
-  const json::Value* tags = params.find("tags");
-  const json::Value* event = params.find("event");
-  if (event == nullptr && tags != nullptr) event = tags->find("event");
-  if (event != nullptr && !event->is_null()) {
-    const auto text = event->as_string();
-    if (!text) {
-      problem = "event is not a string";
-      return false;
-    }
-    payload.event = *text;
-  }
+  problem = read_event(params, payload.event);
+  if (!read_flag(params, "skip_history", payload.skips_history)) problem = "skip_history is not true or false";
+  if (!read_flag(params, "receipt", payload.wants_receipt)) problem = "receipt is not true or false";
+  if (problem != nullptr) return false;
   if (const json::Value* except = params.find("except"); except != nullptr && !except->is_null()) {
     if (!read_except(except->as_string().value_or(""), payload, problem)) return false;
   }
-  payload.skips_history = params.get_bool("skip_history").value_or(false);
-  payload.wants_receipt = params.get_bool("receipt").value_or(false);
   return !params.has("acknowledge_ms") || read_acknowledge_ms(params.get_uint("acknowledge_ms"), payload, problem);
 }
 
@@ -103,7 +108,9 @@ void Publishing::publish(const json::Value& params, std::string_view header_key,
   Payload payload;
   const char* problem = nullptr;
   if (!read_payload(params, payload, problem)) return done(Reply::failed(ErrorCode::BadRequest, problem));
-  publish_payload(*channel, payload, idempotency_key_of(params, header_key), bytes_max, std::move(done));
+  std::string_view key;
+  if (!read_idempotency_key(params, header_key, key)) return done(Reply::failed(ErrorCode::BadRequest, kNoKey));
+  publish_payload(*channel, payload, key, bytes_max, std::move(done));
 }
 
 void Publishing::broadcast(const json::Value& params, std::string_view header_key, uint64_t bytes_max,
@@ -118,12 +125,13 @@ void Publishing::broadcast(const json::Value& params, std::string_view header_ke
   Payload payload;
   const char* problem = nullptr;
   if (!read_payload(params, payload, problem)) return done(Reply::failed(ErrorCode::BadRequest, problem));
+  std::string_view key;
+  if (!read_idempotency_key(params, header_key, key)) return done(Reply::failed(ErrorCode::BadRequest, kNoKey));
 
   auto gather = std::make_shared<Gather>();
   gather->responses.resize(channels->size());
   gather->missing = channels->size();
   gather->done = std::move(done);
-  const std::string_view key = idempotency_key_of(params, header_key);
   for (size_t i = 0; i < channels->size(); ++i) {
     publish_payload((*channels)[i].as_string().value_or(""), payload, key, bytes_max,
                     [gather, i](Reply&& reply) { gather->put(i, std::move(reply)); });

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "worker/api/arguments.h"
 #include "worker/hub/hub.h"
 #include "worker/proto/presence_events.h"
 
@@ -44,7 +45,9 @@ const Reply kOverloaded = Reply::failed(ErrorCode::TooManyRequests, "the bus is 
 void UserCalls::users(const json::Value& params, Done done) {
   uint32_t limit = 0;
   if (!read_limit(params, limit)) return done(Reply::failed(ErrorCode::BadRequest, "limit is a number from 1 to 10000"));
-  const std::string after = hub::user_channel(params.get_string("after").value_or(""));
+  std::string_view last;
+  if (!read_text(params, "after", last)) return done(Reply::failed(ErrorCode::BadRequest, "after is not a string"));
+  const std::string after = hub::user_channel(last);
   const ipc::AskUsers question{.prefix = hub::kUserChannelPrefix, .after = after, .max = limit};
   context_.hub.ask_users(question, [done = std::move(done)](const ipc::UsersState& state) {
     if (!state.answered) return done(Reply(kOverloaded));

@@ -11,16 +11,34 @@ namespace {
 using record::ConnId;
 using record::Record;
 
+// Left out and null are the same.
+const json::Value* find_given(const json::Value& params, std::string_view name) {
+  const json::Value* given = params.find(name);
+  return given == nullptr || given->is_null() ? nullptr : given;
+}
+
 }  // namespace
 
 bool read_history_query(const json::Value& params, HistoryQuery& query, const char*& problem) {
-  const int64_t limit = params.get_int("limit").value_or(0);
-  const bool reverse = params.get_bool("reverse").value_or(false);
+  const json::Value* wanted = find_given(params, "limit");
+  const int64_t limit = wanted == nullptr ? 0 : wanted->as_int().value_or(-2);
+  if (limit < -1) {
+    problem = "limit is no number of publications";
+    return false;
+  }
+  const json::Value* backwards = find_given(params, "reverse");
+  if (backwards != nullptr && !backwards->as_bool()) {
+    problem = "reverse is not true or false";
+    return false;
+  }
+  const bool reverse = backwards != nullptr && *backwards->as_bool();
   ipc::Ask& question = query.question;
   question.publications_max = limit < 0 ? kHistoryMax : static_cast<uint32_t>(std::min<int64_t>(limit, kHistoryMax));
-  const json::Value* since = params.find("since");
-  if (since != nullptr && !since->is_null()) {
-    if (!since->is_object() || (since->has("offset") && !since->get_uint("offset"))) {
+  const json::Value* since = find_given(params, "since");
+  if (since != nullptr) {
+    const bool typed = since->is_object() && (!since->has("offset") || since->get_uint("offset")) &&
+                       (!since->has("epoch") || since->get_string("epoch"));
+    if (!typed) {
       problem = "since is no position";
       return false;
     }
@@ -29,7 +47,7 @@ bool read_history_query(const json::Value& params, HistoryQuery& query, const ch
     query.checks_epoch = !query.epoch.empty();
   }
   if (question.publications_max == 0) return true;
-  const bool from_the_end = reverse && (since == nullptr || since->is_null());
+  const bool from_the_end = reverse && since == nullptr;
   question.wants = from_the_end ? ipc::kStateNewest : ipc::kStateAfter;
   if (reverse) question.wants |= ipc::kStateReverse;
   return true;

@@ -43,7 +43,8 @@ TEST(HistoryQuery, WhatIsAskedFor) {
 }
 
 TEST(HistoryQuery, NoPosition) {
-  for (const char* params : {"{\"since\":7}", "{\"since\":{\"offset\":-1}}", "{\"since\":{\"offset\":\"1\"}}"}) {
+  for (const char* params : {"{\"since\":7}", "{\"since\":{\"offset\":-1}}", "{\"since\":{\"offset\":\"1\"}}",
+                             "{\"since\":{\"epoch\":1}}", "{\"limit\":\"x\"}", "{\"limit\":-2}", "{\"reverse\":1}"}) {
     HistoryQuery query;
     const char* problem = nullptr;
     EXPECT_FALSE(read_history_query(json::parse(params).value(), query, problem)) << params;
