@@ -114,6 +114,7 @@ class Echo(StreamCase):
             with self.subTest(path), self.assertRaises(Refused) as refused:
                 h2_client.websocket(client, path, fields)
             self.assertEqual(refused.exception.status, status)
+            self.assertNotEqual(refused.exception.response.body, b"ok", "not with the words of a success")
         self.assertEqual(client.get("/").status, 426, "no WebSocket was asked for")
         self.assertEqual(client.get("/http").text, "ok")
         stream = client.request("CONNECT", "/", end=False, pseudo=[(":protocol", "connect-udp")])

@@ -123,6 +123,9 @@ bool ServedExchange::start_response(ResponseHead& head, std::string_view body, b
 void ServedExchange::respond(uint16_t status, std::string_view content_type, std::string_view body,
                              std::vector<ResponseField> fields) {
   if (response_ != ResponseState::Pending || lost_) return;
+  if (const uint16_t fitting = fit_status(status); fitting != status) {  // These words are not of a refusal.
+    return respond(fitting, "text/plain", "No WebSocket is served here.\n", {});
+  }
   const Busy busy(*this);
   ResponseHead head{status, std::move(fields), body.size()};
   if (!content_type.empty() && status_has_body(status))

@@ -99,14 +99,21 @@ std::string describe(const DeflateParameters& parameters) {
 // False: the field is malformed.
 bool read_offers(std::string_view text, const config::WebSocketAction& action, DeflateAnswer& answer) {
   HeaderCursor cursor(text);
+  size_t empty = 0;
+  size_t named = 0;
   do {
+    if (cursor.at_empty()) {
+      ++empty;
+      continue;
+    }
+    ++named;
     std::string_view name;
     Offer offer;
     if (!parse_extension(cursor, name, offer)) return false;
     if (!action.deflate || answer.parameters || !iequals(name, "permessage-deflate")) continue;
     answer.parameters = accept(offer, action);
   } while (cursor.take(','));
-  return cursor.at_end();
+  return cursor.at_end() && named > 0 && empty <= HeaderCursor::kEmptyElementsMax;
 }
 
 }  // namespace

@@ -35,12 +35,19 @@ bool valid_subprotocols(const http::Request& request) {
   for (const http::Field& field : request.fields) {
     if (!iequals(field.name, "Sec-WebSocket-Protocol")) continue;
     HeaderCursor cursor(field.value);
+    size_t empty = 0;
+    size_t named = 0;
     do {
+      if (cursor.at_empty()) {
+        ++empty;
+        continue;
+      }
+      ++named;
       const std::string_view name = cursor.take_token();
       if (name.empty() || std::find(seen.begin(), seen.end(), name) != seen.end()) return false;
       seen.push_back(name);
     } while (cursor.take(','));
-    if (!cursor.at_end()) return false;
+    if (!cursor.at_end() || named == 0 || empty > HeaderCursor::kEmptyElementsMax) return false;
   }
   return true;
 }

@@ -31,6 +31,11 @@ bool HeaderCursor::at_end() {
   return rest_.empty();
 }
 
+bool HeaderCursor::at_empty() {
+  skip_space();
+  return rest_.empty() || rest_.front() == ',';
+}
+
 bool HeaderCursor::take(char separator) {
   skip_space();
   if (rest_.empty() || rest_.front() != separator) return false;

@@ -12,10 +12,13 @@ bool is_token(std::string_view text);  // RFC 9110 section 5.6.2: not empty, no 
 // alone when there is nothing of its kind.
 class HeaderCursor {
  public:
+  static constexpr size_t kEmptyElementsMax = 16;  // "A reasonable number" of them is ignored, section 5.6.1.2.
+
   explicit HeaderCursor(std::string_view text) : rest_(text) {}
 
   bool at_end();
   bool take(char separator);
+  bool at_empty();  // An element that has nothing in it, between two commas or at either end.
   std::string_view take_token();            // Empty: there is none.
   bool take_value(std::string& out);        // A token or a quoted-string, unquoted.  False: neither.
 

@@ -88,9 +88,16 @@ TEST(DeflateOffer, TheFirstAcceptableOfferWins) {
 
 TEST(DeflateOffer, BrokenGrammarIsAnError) {
   for (const char* broken : {"permessage-deflate;", "permessage-deflate; =1", "permessage-deflate; a=", ", ", "a b",
-                             "permessage-deflate; a=\"open", "permessage-deflate; a=\"x\\", "permessage-deflate,"}) {
+                             "permessage-deflate; a=\"open", "permessage-deflate; a=\"x\\"}) {
     EXPECT_TRUE(negotiate(broken).malformed) << broken;
   }
+}
+
+TEST(DeflateOffer, EmptyElementsAreNone) {
+  for (const char* offer : {",permessage-deflate,", "permessage-deflate,", ", ,\tpermessage-deflate"}) {
+    EXPECT_EQ(answer(offer), "permessage-deflate") << offer;
+  }
+  EXPECT_TRUE(negotiate("permessage-deflate" + std::string(17, ',')).malformed) << "not that many";
 }
 
 }  // namespace

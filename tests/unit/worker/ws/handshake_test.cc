@@ -136,7 +136,11 @@ TEST(Handshake, TheServersFirstOfferedSubprotocolWins) {
 TEST(Handshake, MalformedSubprotocolsAreRefused) {
   EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "chat, superchat"), 101);
   EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "chat, chat"), 400);
-  EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "chat,,x"), 400);
+  for (const char* with_empty : {"chat,,x", ",chat", "chat, ,"}) {
+    EXPECT_EQ(status_with("Sec-WebSocket-Protocol", with_empty), 101) << with_empty;
+  }
+  EXPECT_EQ(status_with("Sec-WebSocket-Protocol", ","), 400);
+  EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "chat" + std::string(17, ',')), 400);
   EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "a b"), 400);
   EXPECT_EQ(status_with("Sec-WebSocket-Protocol", "a/b"), 400);
 }
