@@ -132,7 +132,7 @@ enum class Metric : uint16_t {
   WebhookFailuresClosed,           // By the application, before its answer was whole.
   WebhookFailuresMalformed,
   WebhookFailuresTooLarge,
-  WebhookFailuresStatus,           // 5xx
+  WebhookFailuresStatus,           // A status that answers nothing: 5xx, 3xx, of messages and events most 4xx.
   WebhookFailuresQueueFull,        // Not sent, as is the next.
   WebhookFailuresBreaker,
   WebhookRetries,

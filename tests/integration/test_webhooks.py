@@ -179,6 +179,21 @@ class AnApplicationThatAnswers(Webhooks):
         last = self.app.seen("beamgate.message")[-1]
         self.assertEqual((last.header("beamgate-user"), last.header("beamgate-state")), ("ann", "s2"))
 
+    def test_a_close_waits_for_the_publications_before_it(self):
+        self.start(workers=2)
+        self.app.on("beamgate.connect", Actions(subscribe=["room"]))
+        self.app.on("beamgate.message", Actions(
+            send=["1"], publish=[{"channel": "room", "data": "2"}, {"channel": "", "data": "no channel"}],
+            close={"code": 4009}))
+        for _ in range(20):
+            socket = self.connect()
+            socket.send("go")
+            heard = [socket.recv()]
+            while heard[-1] != "2":
+                heard.append(socket.recv())
+            self.assertEqual(heard[0], "1")
+            self.assertEqual(socket.recv_close(), 4009)
+
     def test_a_publication_leaves_one_connection_out(self):
         self.start()
         self.app.on("beamgate.connect", Actions(subscribe=["room"]))
@@ -245,6 +260,25 @@ class AnApplicationThatAnswers(Webhooks):
         lost.abort()
         self.assertEqual(self.app.wait_events("beamgate.disconnected", 2)[1]["data"]["reason"], "lost")
 
+    def test_events_tell_of_silence(self):
+        self.start(location="websocket_idle_timeout 300ms; websocket_ping_interval 100ms;")
+        socket = self.connect()  # It answers no ping.
+        gone = self.app.wait_events("beamgate.disconnected")[0]
+        self.assertEqual((gone["data"]["code"], gone["data"]["reason"]), (1001, "idle"))
+        socket.wire.close()
+
+    def test_events_are_taken_whatever_is_said_with_it(self):
+        self.start("reply_max 1k; retry_delay 20ms; batch_delay 10ms;")
+        for reply in (Reply(200, "x" * 5000), Huge(100_000_000), Huge(100_000_000, chunked=True),
+                      Reply(200, "{", {"Content-Type": "application/vnd.beamgate+json"})):
+            self.app.on("*", reply)
+            self.app.on("beamgate.connect", Reply(204))
+            self.connect().close()
+        self.app.wait_events("beamgate.disconnected", 4)
+        ids = [event["id"] for event in self.app.events()]
+        self.assertEqual(len(ids), len(set(ids)), "an event came twice")
+        self.assertNotIn("webhook_failed", self.server.log())
+
     def test_a_subscription_holds_before_the_client_knows_it_is_connected(self):
         self.start(workers=2)
         publisher = self.connect("/open?room=r")
@@ -291,6 +325,49 @@ class AnApplicationThatFails(Webhooks):
         self.assertEqual(socket.recv(), "at last")
         self.assertGreater(time.monotonic() - begun, 1.9)
         self.assertEqual(len({request.header("webhook-id") for request in self.app.seen("beamgate.message")}), 1)
+
+    def test_slow_down_may_be_over_at_once(self):
+        self.start("retry_delay 100ms;")
+        past = "Mon, 01 Jan 2001 00:00:00 GMT"
+        answers = [Reply(429, "", {"Retry-After": "0"}), Reply(503, "", {"Retry-After": past}), Reply(200, "at last")]
+        self.app.on("beamgate.message", lambda request: answers.pop(0))
+        socket = self.connect()
+        begun = time.monotonic()
+        socket.send("x")
+        self.assertEqual(socket.recv(), "at last")
+        self.assertGreater(time.monotonic() - begun, 0.19)
+
+    def test_a_user_that_nobody_can_be(self):
+        self.start()
+        for user in ("u" * 201, "a%0Ab", "%FF"):
+            self.app.on("beamgate.connect", Reply(204, headers=[("beamgate-user", user)]))
+            self.assertEqual(self.refused().status, 502, user)
+        self.app.on("beamgate.connect", Reply(204, headers=[("beamgate-user", "u" * 200)]))
+        self.connect()
+
+    def test_a_status_that_is_none(self):
+        self.start()
+        for status in (600, 999):
+            self.app.on("beamgate.connect", Reply(status, "?"))
+            self.assertEqual(self.refused().status, 502, status)
+
+    def test_a_wrong_url_is_found_in_the_log(self):
+        self.start("retry_time 100ms; batch_delay 10ms;", location="} location = /metrics { metrics on;")
+        def failures():
+            return self.server.metrics()['beamgate_webhook_failures_total{reason="status"}']
+        self.app.on("*", Reply(204))
+        self.app.on("beamgate.message", Reply(404))
+        socket = self.connect()
+        socket.send("x")
+        self.assertEqual(socket.recv_close(), 1011)
+        self.server.wait_log(r"webhook_failed connection=\S+ webhook=app outcome=status detail=404")
+        self.app.on("beamgate.connect", Reply(301))
+        self.assertEqual(self.refused().status, 502)
+        self.server.wait_log(r"webhook_failed connection=\S+ webhook=app outcome=status detail=301")
+        self.assertEqual(failures(), 2)
+        self.app.on("beamgate.connect", Reply(404))
+        self.assertEqual(self.refused().status, 404)
+        self.assertEqual(failures(), 2, "an ordinary refusal")
 
     def test_each_failure_denies(self):
         self.start("reply_max 64k;")

@@ -52,6 +52,16 @@ Result<void> parse_text_field(std::string_view value, std::optional<std::string>
   return {};
 }
 
+// As proto::ConnectionOps would take it.
+Result<void> check_user(const Actions& actions) {
+  if (!actions.user) return {};
+  const std::string& user = *actions.user;
+  const bool printable = std::none_of(user.begin(), user.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (user.size() > ipc::kUserBytesMax) return invalid("the user is longer than 200 bytes");
+  if (!printable || !valid_utf8(user)) return invalid("the user is no plain UTF-8 text");
+  return {};
+}
+
 Result<void> parse_field(std::string_view name, std::string_view value, Actions& actions) {
   if (name == "beamgate-user") return parse_text_field(value, actions.user, "beamgate-user is badly encoded");
   if (name == "beamgate-state") return parse_text_field(value, actions.state, "beamgate-state is badly encoded");
@@ -223,6 +233,7 @@ Result<Actions> parse_actions(const Fields& fields, std::string_view content_typ
   } else if (!body.empty()) {
     parsed = parse_message(type, body, actions);
   }
+  if (parsed.ok()) parsed = check_user(actions);
   if (!parsed) return parsed.error();
   return actions;
 }

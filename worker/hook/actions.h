@@ -13,7 +13,7 @@
 //          base64.  event names a publication; except is the id of a connection that doesn't get it.  null for user or state clears it; a user may be an integer.
 //          Any other body is one message to the sender, see is_text_type().
 // Errors   Strict: what can't be understood, an unknown member included, refuses the whole reply with a text
-//          that says what is wrong.
+//          that says what is wrong.  So does a user that no connection can have: its client would be let in as nobody.
 #pragma once
 
 #include <string>

@@ -26,7 +26,11 @@ CurlWebhooks::CurlWebhooks(uv::Loop& loop, record::Arena& arena, log::Log& log, 
               [this](const auto& config, std::string_view id, std::string body, OnReply done) {
                 RequestHead head = config->pusher_key.empty() ? head_of_batch(id, config->secrets, body, wall_ms())
                                                               : head_of_pusher_batch(*config, body);
-                submit(endpoint_of(config), std::move(head), body, std::move(done));
+                submit(endpoint_of(config), std::move(head), body, std::move(done),
+                       [](Job& job) {
+                         job.refusals = Refusals::None;
+                         job.reader.expect_nothing();
+                       });
               }) {}
 
 CurlWebhooks::~CurlWebhooks() {
@@ -36,7 +40,10 @@ CurlWebhooks::~CurlWebhooks() {
 
 Webhooks::CallId CurlWebhooks::call(const Call& call, OnReply done) {
   Endpoint& endpoint = endpoint_of(call.endpoint);
-  const auto name = [&](Job& job) { job.uid = call.subject.uid; };
+  const auto name = [&](Job& job) {
+    job.uid = call.subject.uid;
+    job.refusals = call.refusals;
+  };
   if (!call.endpoint->grip) return submit(endpoint, head_of_call(call, wall_ms()), call.body, std::move(done), name);
   const bool opening = call.type == "beamgate.connect";
   const auto expect_grip = [&](Job& job) {

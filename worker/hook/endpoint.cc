@@ -14,7 +14,7 @@ using metrics::Metric;
 
 const char* word(Outcome outcome) {
   switch (outcome) {
-    case Outcome::Answered: return "answered";
+    case Outcome::Answered: return "status";
     case Outcome::Unreachable: return "unreachable";
     case Outcome::TimedOut: return "timed_out";
     case Outcome::TooBig: return "reply_too_big";
@@ -24,8 +24,20 @@ const char* word(Outcome outcome) {
   return "";
 }
 
+// Answered with a status that is neither yes nor no.
+bool is_no_answer(const Reply& reply, Refusals refusals) {
+  if (reply.status >= 500) return true;
+  if (reply.status < 400) return !reply.accepted();
+  switch (refusals) {
+    case Refusals::Any: return false;
+    case Refusals::Denials: return reply.status != 401 && reply.status != 403 && !reply.later();
+    case Refusals::None: return reply.status != 410 && !reply.later();
+  }
+  return true;
+}
+
 // What a call that has ended so is counted as; nothing: it has not failed.
-std::optional<Metric> failure_of(const Reply& reply, Metric unreachable) {
+std::optional<Metric> failure_of(const Reply& reply, Refusals refusals, Metric unreachable) {
   switch (reply.outcome) {
     case Outcome::Answered: break;
     case Outcome::Unreachable: return unreachable;
@@ -34,7 +46,7 @@ std::optional<Metric> failure_of(const Reply& reply, Metric unreachable) {
     case Outcome::Malformed: return Metric::WebhookFailuresMalformed;
     case Outcome::Overloaded: return Metric::WebhookFailuresQueueFull;
   }
-  return reply.status >= 500 ? std::optional(Metric::WebhookFailuresStatus) : std::nullopt;
+  return is_no_answer(reply, refusals) ? std::optional(Metric::WebhookFailuresStatus) : std::nullopt;
 }
 
 }  // namespace
@@ -84,30 +96,34 @@ Reply Endpoint::complete(Job& job, const Ending& ending) {
   leave_wire(job);
   metrics_.observe(metrics::Histogram::WebhookDuration, monotonic_us() - job.started_us);
   Reply reply;
-  const bool answered = ending.outcome == Outcome::Answered;
+  // Whoever has taken what it was told has taken it, whatever comes behind the status.
+  const bool taken = job.reader.status_only() && ending.status >= 200 && ending.status < 300;
+  const bool answered = ending.outcome == Outcome::Answered || taken;
   if (answered) {
     reply = job.reader.finish(ending.status, wall_ms());
   } else {
     reply.outcome = ending.outcome;
   }
-  if (reply.outcome != Outcome::Answered) {
-    const char* detail = answered ? job.reader.error() : ending.detail;
+  if (const auto why = failure_of(reply, job.refusals, ending.unreachable)) {
+    metrics_.add(*why);
+    const std::string status = std::to_string(reply.status);
+    const std::string_view detail = reply.outcome == Outcome::Answered ? status
+                                    : answered                         ? std::string_view(job.reader.error())
+                                                                       : std::string_view(ending.detail);
     log_.warn("webhook_failed", {{"connection", record::format_uid_or_none(job.uid)}, {"webhook", config_->name},
                                  {"outcome", word(reply.outcome)}, {"detail", detail}});
   }
-  judge(reply, ending.unreachable);
+  judge(reply);
   return reply;
 }
 
 // A failure says that nobody can be served, not that one request was bad: a 500 for what one client sent must
 // not cut off all others.
-void Endpoint::judge(const Reply& reply, Metric unreachable) {
-  const bool slow_down = reply.retry_after_ms > 0;
-  const bool gateway_status = reply.status == 502 || (reply.status == 503 && !slow_down) || reply.status == 504;
+void Endpoint::judge(const Reply& reply) {
+  const bool gateway_status = reply.status == 502 || (reply.status == 503 && !reply.later()) || reply.status == 504;
   const bool no_http = reply.outcome == Outcome::Malformed && reply.status == 0;
   const bool failed = reply.outcome == Outcome::Unreachable || reply.outcome == Outcome::TimedOut || no_http ||
                       gateway_status;
-  if (const auto why = failure_of(reply, unreachable)) metrics_.add(*why);
   if (!failed) {
     if (breaker_.state() != Breaker::State::Closed) log_.notice("webhook_breaker_closed", {{"webhook", config_->name}});
     return breaker_.on_success();

@@ -53,7 +53,7 @@ class Endpoint {
   void refuse(Job& job) { settle(job, Outcome::Overloaded, metrics::Metric::WebhookFailuresBreaker); }
   void leave_queue(Job& job);
   void leave_wire(Job& job);
-  void judge(const Reply& reply, metrics::Metric unreachable);
+  void judge(const Reply& reply);
   void refuse_waiting();
 
   std::shared_ptr<const config::Webhook> config_;

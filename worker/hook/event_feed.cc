@@ -77,9 +77,7 @@ std::string EventFeed::body_of_batch() const {
 
 void EventFeed::on_reply(const Reply& reply) {
   if (state_ == State::Halted) return;
-  // Nobody reads the answer to a batch: actions in it, even broken ones, mean nothing.
-  const bool answered = reply.outcome == Outcome::Answered || reply.outcome == Outcome::Malformed;
-  if (answered && reply.status >= 200 && reply.status < 300) return finish_batch(true);
+  if (reply.accepted()) return finish_batch(true);
   const int64_t age_ms = monotonic_ms() - parts_.store.node(events_.front()).created_ms;
   if (reply.status == 410 || age_ms >= config_->retry_time_ms) {
     parts_.log.error("webhook_events_dropped", {{"webhook", config_->name},
@@ -88,7 +86,7 @@ void EventFeed::on_reply(const Reply& reply) {
                                                 {"age_ms", age_ms}});
     return finish_batch(false);
   }
-  retry(reply.retry_after_ms);
+  retry(reply.retry_after_ms.value_or(0));
 }
 
 void EventFeed::retry(int64_t retry_after_ms) {

@@ -164,7 +164,9 @@ class FastcgiCaller::Call final : public Transfer {
     }
     if (state == State::Head) return false;
     if (state == State::Invalid) return end_invalid(), true;
-    if (!take_head() || !job_.reader.on_body(body)) return end({Outcome::TooBig, 0, "the reply is too big"}), true;
+    if (!take_head() || !job_.reader.on_body(body)) {
+      return end({Outcome::TooBig, parser_.head().status, "the reply is too big"}), true;
+    }
     if (state == State::Body) return false;
     return end({Outcome::Answered, parser_.head().status, ""}), true;
   }

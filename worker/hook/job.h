@@ -29,6 +29,7 @@ struct Job {
       : id(id_), endpoint(endpoint_), reader(reply_bytes_max) {}
 
   const uint64_t id;
+  Refusals refusals = Refusals::Any;
   uint64_t uid = 0;  // Of the connection that it is for; 0: for none.
   Endpoint& endpoint;
   Webhooks::OnReply done;

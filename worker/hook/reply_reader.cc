@@ -54,11 +54,12 @@ void ReplyReader::keep(std::string_view name, std::string_view value) {
 }
 
 bool ReplyReader::on_body(std::string_view bytes) {
-  if (body_.size() + bytes.size() > body_max_) {
+  body_bytes_ += bytes.size();
+  if (body_bytes_ > body_max_) {
     too_big_ = true;
     return false;
   }
-  body_.append(bytes);
+  if (!status_only_) body_.append(bytes);
   return true;
 }
 
@@ -76,7 +77,11 @@ Reply ReplyReader::finish(uint16_t status, int64_t now_unix_ms) {
     if (name == "retry-after") reply.retry_after_ms = parse_retry_after(value, now_unix_ms);
     if (passed(name)) reply.fields.emplace_back(name, value);
   }
-  if (reply.accepted()) {
+  if (status < 100 || status > 599) {  // RFC 9110 section 15.
+    reply.outcome = Outcome::Malformed;
+    error_ = "the status is none of HTTP";
+  }
+  if (reply.accepted() && !status_only_) {
     auto actions = actions_of(reply);
     if (actions) {
       reply.actions = std::move(actions).value();

@@ -28,6 +28,10 @@ class ReplyReader {
     grip_opening_ = opening;
   }
 
+  // The call tells and does not ask: of its answer the status alone counts.
+  void expect_nothing() { status_only_ = true; }
+  bool status_only() const { return status_only_; }
+
   // One line of a head, its end included.  A status line begins anew: 1xx answers come before the real one.
   [[nodiscard]] bool on_head_line(std::string_view line);
   [[nodiscard]] bool on_body(std::string_view bytes);
@@ -50,6 +54,8 @@ class ReplyReader {
   const char* error_ = "";
   std::optional<GripState> grip_;
   bool grip_opening_ = false;
+  bool status_only_ = false;
+  size_t body_bytes_ = 0;
 };
 
 }  // namespace beamgate::hook

@@ -36,6 +36,13 @@ struct Subject {
                                     // one of the forward_fields, of every call.
 };
 
+// Which statuses of 400 to 499 are an answer to what was asked; the others say that it was not understood.
+enum class Refusals : uint8_t {
+  Any,
+  Denials,  // 401 and 403.
+  None,     // Nothing was asked.
+};
+
 struct Call {
   std::shared_ptr<const config::Webhook> endpoint;
   std::string_view type;            // "beamgate.message", ...
@@ -45,6 +52,7 @@ struct Call {
   std::string_view id;              // webhook-id and ce-id; the same when it is sent again.
   std::string_view content_type;
   std::string_view body;
+  Refusals refusals = Refusals::Any;
 };
 
 enum class Outcome : uint8_t {
@@ -92,10 +100,13 @@ struct Reply {
   std::string content_type;
   std::string body;                       // As received; for a refused handshake's answer.
   std::vector<std::pair<std::string, std::string>> fields;  // Those that may be passed to a client.
-  int64_t retry_after_ms = 0;             // Retry-After; 0: none.
+  std::optional<int64_t> retry_after_ms;  // Retry-After; 0: at once.
   Actions actions;                        // Of a 2xx.
 
   bool accepted() const { return outcome == Outcome::Answered && status >= 200 && status < 300; }
+  bool later() const {  // "Not now", by a server that works.
+    return outcome == Outcome::Answered && (status == 429 || status == 503) && retry_after_ms.has_value();
+  }
 };
 
 struct Event {

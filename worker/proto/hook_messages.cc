@@ -100,12 +100,8 @@ void HookMessages::on_reply(ConnId id, uint64_t uid, const hook::Reply& reply) {
 }
 
 void HookMessages::take_reply(Record& record, UnderWay& under_way, const hook::Reply& reply) {
-  const bool answered = reply.outcome == hook::Outcome::Answered;
   if (reply.accepted()) return act(record, under_way, reply);
-  if (answered && (reply.status == 429 || reply.status == 503) && reply.retry_after_ms > 0 &&
-      under_way.retries < kRetriesMax) {
-    return delay(under_way, reply.retry_after_ms);
-  }
+  if (reply.later() && under_way.retries < kRetriesMax) return delay(under_way, *reply.retry_after_ms);
   const ConnId id = under_way.id;
   const auto close = dialect_.refuse(record, under_way.endpoint, queue_.front(record), reply);
   if (close) return deny(record, *close);
@@ -122,7 +118,8 @@ void HookMessages::act(Record& record, UnderWay& under_way, const hook::Reply& r
 
 void HookMessages::delay(UnderWay& under_way, int64_t retry_after_ms) {
   ++under_way.retries;
-  wait(under_way, std::min(retry_after_ms, kRetryWaitMaxMs));
+  const int64_t wait_ms = std::max<int64_t>(retry_after_ms, under_way.endpoint->retry_delay_ms);
+  wait(under_way, std::min(wait_ms, kRetryWaitMaxMs));
 }
 
 void HookMessages::wait(UnderWay& under_way, int64_t wait_ms) {

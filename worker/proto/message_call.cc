@@ -16,6 +16,7 @@ hook::Webhooks::CallId call_message(hook::Webhooks& webhooks, const std::shared_
   call.id = id;
   call.content_type = message.binary ? "application/octet-stream" : "text/plain; charset=utf-8";
   call.body = message.bytes;
+  call.refusals = hook::Refusals::Denials;
   return webhooks.call(call, std::move(done));
 }
 

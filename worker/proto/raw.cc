@@ -205,7 +205,7 @@ hook::Webhooks::CallId Raw::call_again(const Endpoint& endpoint, const hook::Sub
   std::string fields(subject.forward_fields);
   fields.append("content-bytes-replayed: ").append(std::to_string(again)).append("\r\n");
   hook::Call call{.endpoint = endpoint, .type = "beamgate.message", .subject = subject,
-                  .content_type = hook::kGripEventsType, .body = body};
+                  .content_type = hook::kGripEventsType, .body = body, .refusals = hook::Refusals::Denials};
   call.subject.forward_fields = fields;
   const std::string id = message_id(subject.uid, messages.front().sequence);
   call.id = id;

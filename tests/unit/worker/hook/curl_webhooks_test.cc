@@ -138,7 +138,47 @@ TEST_F(CurlWebhooksTest, StatusesAreTheApplicationsWord) {
     EXPECT_EQ(reply.retry_after_ms, 2000);
   }
   EXPECT_EQ(server.requests(), 6u);  // The redirect was not followed.
-  expect_failures({{Metric::WebhookFailuresStatus, 2}});
+  expect_failures({{Metric::WebhookFailuresStatus, 3}});  // 302, 500 and 503: no answer to what was asked.
+}
+
+TEST_F(CurlWebhooksTest, OfAMessageMost4xxAreNoAnswer) {
+  TinyServer server([](const std::string&, const std::string& body) {
+    return status(std::stoi(body), body == "429" ? "Retry-After: 0\r\n" : "");
+  });
+  config_->url = server.url();
+  const auto failures_after = [&](const char* code) {
+    std::vector<Reply> replies;
+    Call call{.endpoint = config_, .type = "beamgate.message", .body = code, .refusals = Refusals::Denials};
+    webhooks_->call(call, [&replies](const Reply& reply) { replies.push_back(reply); });
+    run_until([&] { return !replies.empty(); });
+    return page_.get(Metric::WebhookFailuresStatus);
+  };
+  for (const char* code : {"401", "403", "429", "204"}) EXPECT_EQ(failures_after(code), 0u) << code;
+  EXPECT_EQ(failures_after("404"), 1u);
+  EXPECT_EQ(failures_after("410"), 2u);
+}
+
+TEST_F(CurlWebhooksTest, EventsAreTakenByTheStatusAlone) {
+  std::string type = "Content-Type: text/plain\r\n";
+  std::string body(2000, 'x');
+  TinyServer server([&](const std::string&, const std::string&) { return ok(body, type); });
+  config_->url = server.url();
+  config_->reply_bytes_max = 1000;
+  config_->batch_delay_ms = 1;
+  const auto deliver = [this] {
+    Event event;
+    event.endpoint = config_;
+    event.type = "beamgate.connected";
+    EXPECT_TRUE(webhooks_->post(event));
+    run_until([&] { return webhooks_->events_waiting() == 0; });
+  };
+  deliver();
+  type = "Content-Type: application/vnd.beamgate+json\r\n";
+  body = "{";
+  deliver();
+  EXPECT_EQ(server.requests(), 2u);
+  EXPECT_EQ(page_.get(Metric::WebhookRetries), 0u);
+  expect_failures({});
 }
 
 TEST_F(CurlWebhooksTest, WhoIsNotThereIsUnreachable) {

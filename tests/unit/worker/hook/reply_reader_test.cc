@@ -38,6 +38,33 @@ TEST(ReplyReader, ActionsCountOnlyWhenAccepted) {
   EXPECT_STRNE(broken.error(), "");
 }
 
+TEST(ReplyReader, AUserThatNobodyCanBeIsNoAnswer) {
+  const auto outcome_for = [](const std::string& user) {
+    ReplyReader reader(1000);
+    EXPECT_TRUE(reader.on_head_line("beamgate-user: " + user + "\r\n"));
+    return reader.finish(200, 0).outcome;
+  };
+  EXPECT_EQ(outcome_for(std::string(200, 'u')), Outcome::Answered);
+  EXPECT_EQ(outcome_for("j%C3%B6rg #1"), Outcome::Answered);
+  for (const std::string& bad : {std::string(201, 'u'), std::string("a%0Ab"), std::string("a%7F"), std::string("%FF")}) {
+    EXPECT_EQ(outcome_for(bad), Outcome::Malformed) << bad;
+  }
+}
+
+TEST(ReplyReader, StatusesAreThoseOfHttp) {
+  for (const uint16_t status : {200, 301, 404, 599}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Answered);
+  for (const uint16_t status : {0, 99, 600, 999}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Malformed);
+}
+
+TEST(ReplyReader, OfWhatIsToldTheStatusAloneCounts) {
+  ReplyReader reader(10);
+  reader.expect_nothing();
+  EXPECT_TRUE(reader.on_head_line("beamgate-user: %zz\r\n"));
+  EXPECT_TRUE(reader.on_body("0123456789"));
+  EXPECT_FALSE(reader.on_body("x"));  // Nobody waits for more.
+  EXPECT_TRUE(reader.finish(200, 0).accepted());
+}
+
 TEST(ReplyReader, HeadAndBodyHaveLimits) {
   ReplyReader reader(10);
   EXPECT_TRUE(reader.on_body("0123456789"));
@@ -55,10 +82,11 @@ TEST(RetryAfter, SecondsOrADate) {
   constexpr int64_t kNow = 1'790'000'000'000;  // Mon, 21 Sep 2026 14:13:20 GMT
   EXPECT_EQ(parse_retry_after("5", kNow), 5000);
   EXPECT_EQ(parse_retry_after(" 0 ", kNow), 0);
+  EXPECT_EQ(parse_retry_after("Mon, 21 Sep 2026 14:13:20 GMT", kNow), 0);
   EXPECT_EQ(parse_retry_after("99999999999", kNow), kRetryAfterMaxMs);
   EXPECT_EQ(parse_retry_after("Mon, 21 Sep 2026 14:13:30 GMT", kNow), 10'000);
   EXPECT_EQ(parse_retry_after("Mon, 21 Sep 2026 14:13:10 GMT", kNow), 0);
-  for (const char* bad : {"", "-1", "soon", "1.5", "5s"}) EXPECT_EQ(parse_retry_after(bad, kNow), 0) << bad;
+  for (const char* bad : {"", "-1", "soon", "1.5", "5s"}) EXPECT_FALSE(parse_retry_after(bad, kNow)) << bad;
 }
 
 std::vector<std::string> lines_of(RequestHead head) {
