@@ -208,6 +208,7 @@ class Bus {
   PresenceJournal journal_;
   std::map<std::string, EventLoop::TimerId, std::less<>> conflating_;  // By channel.
   bool ending_ = false;
+  bool farewells_ = false;  // There is one that is not answered.
   uint64_t told_ = 0;  // Sequence number of the last change that an application was to be told of.
   std::optional<EventLoop::TimerId> presence_timer_;
   Occupancy occupancy_;

@@ -274,13 +274,14 @@ std::vector<Port*> Bus::tellers() {
 }
 
 bool Bus::on_farewell(Port& port) {
-  port.said_farewell = true;
+  port.said_farewell = farewells_ = true;
   return true;
 }
 
 // Who goes while others can tell goes at once.  The last ones of a gateway that ends are told first that all have gone,
 // also who could have been back within presence_leave_delay.
 void Bus::answer_farewells() {
+  if (!farewells_) return;
   std::vector<Port*> going;
   bool others = false;
   for (const auto& port : ports_) {
@@ -288,8 +289,7 @@ void Bus::answer_farewells() {
     if (port->said_farewell) going.push_back(port.get());
     if (port->serving && !port->said_farewell) others = true;
   }
-  if (going.empty()) return;
-  if (!others) {
+  if (!others && !going.empty()) {
     if (ending_) {
       presence_.expire(INT64_MAX);
       occupancy_.expire(INT64_MAX);
@@ -298,6 +298,7 @@ void Bus::answer_farewells() {
     tell_occupancy();
     if (told_ != journal_.sequence()) return;  // Until there is room.
   }
+  farewells_ = false;
   for (Port* port : going) {
     port->dismissed = true;
     port->send(ipc::FarewellAck{});
