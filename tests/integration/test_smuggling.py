@@ -674,8 +674,8 @@ class OwnHeaders(beamgate.TestCase):
             self.assertEqual(response.header("location"), "http://there/to  Evil: yes")
 
     def test_what_an_application_says_of_a_connection(self):
-        """A state with line ends goes back to the application as one field; a user with them is none."""
-        said = Actions(user="ann\r\nwebhook-id: evil", state="s\r\nEvil: yes\0")
+        """A state with line ends goes back to the application as one field; a user with them is no answer."""
+        said = Actions(state="s\r\nEvil: yes\0")
         application = self.backend(said, secret="whsec_MDEyMzQ1Njc4OWFiY2RlZg==")
         gateway = self.gateway(f"""webhook app {{ url {application.url}/hook; secret whsec_MDEyMzQ1Njc4OWFiY2RlZg==; }}
             server {{ listen 127.0.0.1:0; location / {{ websocket raw; webhook app; }} }}""")
@@ -685,7 +685,11 @@ class OwnHeaders(beamgate.TestCase):
         self.assertEqual(message.fields.all("beamgate-state"), ["s%0D%0AEvil: yes%00"])
         self.assertEqual((message.fields.all("beamgate-user"), message.fields.all("evil")), ([], []))
         self.assertEqual(len(message.fields.all("webhook-id")), 1)
-        gateway.wait_log("webhook_action_refused .*action=user")
+        application.on("*", Actions(user="ann\r\nwebhook-id: evil"))
+        with self.assertRaises(ws_client.Refused) as refused:
+            ws_client.connect(gateway.address(), "/")
+        self.assertEqual(refused.exception.status, 502)
+        gateway.wait_log("webhook_failed .*outcome=malformed_reply")
 
     def test_an_application_refuses_a_handshake_with_strange_fields(self):
         """Fields of a refusal are passed on clean or not at all; the answer stays one answer."""
