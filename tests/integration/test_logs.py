@@ -207,6 +207,32 @@ class Formats(Logs):
             self.assertRegex(row["connection_id"], r"^[0-9a-f]{16}$")
             self.assertEqual(int(row["connection_id"], 16), int(row["connection"]))
 
+    def test_what_was_refused_is_told_as_it_came(self):
+        """For whoever bans by the log, or reads in it what was tried: the first line as far as it came, whatever it was."""
+        gateway = self.gateway("log_format r '$status $request|'; access_log access.log r; client_header_timeout 1s;" + SERVER)
+        log = gateway.path("access.log")
+        end = b"Host: a\r\n\r\n"
+        long = b"GET /" + b"a" * 9000
+        hello = bytes.fromhex("16030100c8010000c40303") + b"hello\"\\\x00\r more\nsecond"
+        tried = ((hello, r"400 \x16\x03\x01\x00\xC8\x01\x00\x00\xC4\x03\x03hello\x22\x5C\x00\x0D more|"),
+                 (long + b" HTTP/1.1\r\n" + end, "414 " + long[:2048].decode() + "|"),
+                 (long, "414 " + long[:2048].decode() + "|"),
+                 (b"GET /x y HTTP/1.1\r\n" + end, "400 GET /x y HTTP/1.1|"),
+                 (b"GET / HTTP/3.1\r\n" + end, "505 GET / HTTP/3.1|"),
+                 (b"GET /admin\xff.php?x=1 HTTP/1.1\r\n" + end, r"400 GET /admin\xFF.php?x=1 HTTP/1.1|"),
+                 (b"\r\nGET /\x01 HTTP/1.1\r\n" + end, r"400 GET /\x01 HTTP/1.1|"),
+                 (b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400 GET /a HTTP/1.1|"),
+                 (b"GET /b HTTP/1.1\r\nX: \x00\r\n\r\n", "400 GET /b HTTP/1.1|"),
+                 (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 PRI * HTTP/2.0|"),
+                 (b"GET /slow HTTP/1.1\r\nHost:", "408 GET /slow HTTP/1.1|"),
+                 (b"\r\n\r\n", "400 -|"),
+                 (b"GET /fine HTTP/1.1\r\n" + end, "200 GET /fine HTTP/1.1|"))
+        for number, (request, line) in enumerate(tried, 1):
+            with self.subTest(request=request[:40]), http_client.Connection(gateway.address()) as connection:
+                connection.send(request)
+                beamgate.until(lambda: log.exists() and log.read_text().count("\n") >= number, 10, "a line")
+                self.assertEqual(log.read_text().splitlines()[number - 1], line)
+
     def test_json_is_utf8_whatever_the_bytes_are(self):
         gateway = self.gateway("""log_format j escape=json '{"agent":"$http_user_agent"}'; access_log access.log j;""" + SERVER)
         agents = [b"a\xffb", b"half \xc3", b"\xed\xa0\x80 a surrogate", b"\xc0\xaf overlong", "whole \u2713".encode()]

@@ -48,6 +48,7 @@ struct Request {
   bool last_page = false;   // whose errors have no page: recursive_error_pages is off where it was one.
   int version_minor = 1;    // HTTP/1.x; 1 for HTTP/2, which means the same.
   bool http2 = false;
+  std::string_view refused_line;  // Of a head that can't be read: its first line, as far as it has come.
   std::vector<Field> fields;
   std::string host;  // Lower case, without port.
   std::optional<uint64_t> content_length;

@@ -235,7 +235,7 @@ size_t HttpLayer::take_head(Record& record, std::string_view bytes) {
   }
   if (kept != scans_.end()) scans_.erase(kept);
   if (progress.kind == HeadScan::Progress::Kind::Bad) {
-    refuse_head(record, progress.status);
+    refuse_head(record, bytes, progress.status);
     return bytes.size();
   }
   const std::string_view head = bytes.substr(progress.head_start, progress.head_end - progress.head_start);
@@ -259,15 +259,17 @@ void HttpLayer::start_exchange(Record& record, std::string_view head, uint32_t f
   const Verdict verdict = parse_request_head(session.head(), field_lines, request);
   dispatcher_.introduce(request, record);
   if (verdict.good()) return dispatcher_.dispatch(session);
+  request.refused_line = first_line(session.head());
   dispatcher_.log_refused(request, record, verdict.reason);
   session.refuse(verdict.status);
 }
 
-// There is no request to speak of, but an answer, and a line in the log.
-void HttpLayer::refuse_head(Record& record, uint16_t status) {
+// There is no request to speak of, but an answer, and a line in the log, with what came instead.
+void HttpLayer::refuse_head(Record& record, std::string_view bytes, uint16_t status) {
   metrics_.add(Metric::HttpRequests);
-  Session& session = make_session(connections_.id_of(record), {});
+  Session& session = make_session(connections_.id_of(record), first_line(bytes));
   Request& request = session.request_to_fill();
+  request.refused_line = session.head();
   dispatcher_.introduce(request, record);
   session.refuse(status);
 }
@@ -299,7 +301,7 @@ void HttpLayer::on_deadline(Record& record) {
     metrics_.add(Metric::ClosesSendTimeout);
     return connections_.close_now(record);
   }
-  if (record.carry_bytes > 0) return refuse_head(record, 408);
+  if (record.carry_bytes > 0) return refuse_head(record, {connections_.arena().at(record.carry), record.carry_bytes}, 408);
   if (connections_.handshaking(record)) {
     on_insecure(record, {tls::HandshakeFailure::Kind::Timeout, "it was not completed in time"});
   } else if (record.keepalive_count == 0) {

@@ -75,7 +75,7 @@ class HttpLayer final : public net::PhaseHandler, public Carrier, public tls::Co
   void keep_scan(record::Record& record, const HeadScan& scan, bool first_bytes,
                  const config::Server& server);
   void start_exchange(record::Record& record, std::string_view head, uint32_t field_lines);
-  void refuse_head(record::Record& record, uint16_t status);
+  void refuse_head(record::Record& record, std::string_view bytes, uint16_t status);
   void wait_for_request(record::Record& record, const config::Location& location);
 
   net::Connections& connections_;

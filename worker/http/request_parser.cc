@@ -232,6 +232,13 @@ void reset(Request& request) {
   request.trace = std::move(trace);
 }
 
+std::string_view first_line(std::string_view head) {
+  if (head.starts_with("\r\n")) head.remove_prefix(2);  // HeadScan forgives one empty line.
+  std::string_view line = head.substr(0, std::min(head.find('\n'), kRefusedLineBytesMax));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
 Verdict parse_request_head(std::string_view head, uint32_t field_lines, Request& request) {
   reset(request);
   if (const Verdict line = check_request_line(head, request); !line.good()) return line;

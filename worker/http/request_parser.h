@@ -8,6 +8,7 @@
 //          where the next request would begin.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -26,6 +27,10 @@ struct Verdict {
 // reset first and borrows from it.  Of a request in absolute form, Host is then the target's
 // authority.
 Verdict parse_request_head(std::string_view head, uint32_t field_lines, Request& request);
+
+// The first line of a head that is refused, as far as it has come: without what ends it, kRefusedLineBytesMax at most.
+inline constexpr size_t kRefusedLineBytesMax = 2 << 10;  // Four times as much, escaped, is a whole line of the access log.
+std::string_view first_line(std::string_view head);
 
 // Empties a request for its next use; keeps its buffers.
 void reset(Request& request);

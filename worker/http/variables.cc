@@ -459,6 +459,10 @@ static_assert(std::is_sorted(std::begin(kRows), std::end(kRows),
 }  // namespace
 
 void append_request_line(const Request& request, std::string& out) {
+  if (!request.refused_line.empty()) {
+    out += request.refused_line;
+    return;
+  }
   if (request.method.empty()) return;
   out += request.method;
   out += ' ';
