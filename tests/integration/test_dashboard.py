@@ -118,6 +118,14 @@ class Login(beamgate.TestCase):
         self.assertEqual(http_client.get(address, "/dashboard/overview", OWN).status, 401)
         self.assertNotIn("Overview", http_client.get(address, "/dashboard/", with_session(session(lasts_s=-1))).text)
 
+    def test_the_address_of_the_form_leads_to_the_page(self):
+        """It stays in the browser after a wrong token."""
+        address = self.gateway(server()).address()
+        for headers in ({}, with_session(session())):
+            moved = http_client.get(address, "/dashboard/login", headers)
+            self.assertEqual((moved.status, moved.header("location")), (303, "./"))
+        self.assertEqual(http_client.get(address, "/dashboard/logout").status, 405)
+
     def test_too_many(self):
         gateway = self.gateway(server(), workers=2)
         address = gateway.address()
@@ -130,6 +138,7 @@ class Login(beamgate.TestCase):
         refused = log_in(address, TOKEN)
         self.assertEqual((refused.status, refused.header("set-cookie")), (429, None))
         self.assertGreater(int(refused.header("retry-after")), 0)
+        self.assertIn(f"Wait {refused.header('retry-after')} seconds", refused.text)
         self.assertEqual(self.overview(address, session()), 200, "who is in stays in")
         gateway.wait_log("dashboard_login_refused .*too many")
 

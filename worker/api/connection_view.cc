@@ -41,7 +41,7 @@ std::string describe_connection(const Context& context, const record::Record& re
   view.set("messages_sent", record.messages_sent);
   view.set("bytes_queued", record.outbound_bytes);
   view.set("channels", std::move(channels));
-  view.set("worker", static_cast<unsigned>(context.worker));
+  view.set("worker", static_cast<unsigned>(context.worker)).set("slot", static_cast<unsigned>(context.slot));
   return view.dump();
 }
 

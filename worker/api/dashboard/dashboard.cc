@@ -147,6 +147,11 @@ bool Dashboard::admit_form(http::Exchange& exchange) {
 }
 
 void Dashboard::receive_login(http::Exchange& exchange) {
+  // Where a browser stands after a wrong token, and what it asks for when its user reloads the page, or types its address.
+  const std::string_view method = exchange.request().method;
+  if (method == "GET" || method == "HEAD") {
+    return exchange.respond(303, "text/plain", "", {{"Location", "./"}, {"Cache-Control", "no-store"}});
+  }
   if (!admit_form(exchange)) return;
   const auto run = [this](http::Exchange& complete, std::string&& body) { log_in(complete, http::form_value(body, "token")); };
   exchange.attach(http::collect_body(exchanges_, exchange.id(), context_.metrics, run));
@@ -159,7 +164,7 @@ void Dashboard::log_in(http::Exchange& exchange, std::string_view shown) {
     context_.metrics.add(metrics::Metric::RequestsRefusedToken);
     context_.log.warn("dashboard_login_refused",
                       {{"connection", connection}, {"client", request.remote_address}, {"reason", "too many attempts"}});
-    return show_login(exchange, 429, "Too many wrong tokens. Wait a minute, then try again.");
+    return show_login(exchange, 429, "Too many wrong tokens. Wait " + std::to_string(LoginGuard::kSecondsForOne) + " seconds, then try again.");
   }
   const std::string* token = find_token(shown, request.location->dashboard.tokens);
   if (token == nullptr) {

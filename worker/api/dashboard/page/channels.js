@@ -66,6 +66,13 @@ function text_of({data, b64data}) {
   return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
 }
 
+// Users by their names; who has none is no user, and counted by connections.
+function present_text(members) {
+  const users = new Set(members.map((row) => row.user).filter(Boolean)).size;
+  const nameless = members.filter((row) => !row.user).length;
+  return nameless === 0 ? short(users) : `${short(users)}, and ${short(nameless)} without a name`;
+}
+
 export class Channel {
   every_ms = 2_000;
 
@@ -90,7 +97,7 @@ export class Channel {
     const [facts, presence, history] = await Promise.all([
       gateway.channel(this.name), kept(gateway.presence(this.name)), kept(gateway.history(this.name, HISTORY_MAX))]);
     this.facts.replaceChildren(pairs([
-      ["Subscribers", short(facts.num_clients)], ["Users present", presence === null ? null : short(facts.num_users)],
+      ["Subscribers", short(facts.num_clients)], ["Users present", presence === null ? null : present_text(Object.values(presence.presence))],
       ["Publications so far", short(facts.offset)], ["Epoch", facts.epoch]]));
     const members = presence === null ? [] : Object.values(presence.presence);
     this.present.element.hidden = members.length === 0;

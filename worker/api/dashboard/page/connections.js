@@ -101,7 +101,7 @@ export class Connection {
       ["Since", el("span", {}, moment(Date.parse(row.connected_at)), ` (${since(row.connected_at)})`)],
       ["Received", `${short(row.messages_received)} messages, ${bytes(row.bytes_received)}`],
       ["Sent", `${short(row.messages_sent)} messages, ${bytes(row.bytes_sent)}`],
-      ["Queue", bytes(row.bytes_queued)], ["Worker", String(row.worker)]]));
+      ["Queue", bytes(row.bytes_queued)], ["Worker", String(row.slot ?? "–")]]));
     this.no_channels.hidden = row.channels.length > 0;
     const names = row.channels.join("\n");
     if (names === this.names) return;

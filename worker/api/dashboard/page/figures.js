@@ -26,16 +26,21 @@ function percentile(bounds, counts) {
   return bounds.at(-1);
 }
 
+const counted = (number, one, many) => `${short(number)} ${number === 1 ? one : many}`;
+
+// A channel is counted by each worker that has subscribers of it.
+const channels = ({status, workers}) => counted(status.channels, "channel", "channels") + (workers.length > 1 ? ", worker by worker" : "");
+
 // What it shows: value(now, rate, webhooks), as text by `text`, with a note below.
 const TILES = [
   {title: "Connections", value: ({status}) => status.connections, text: short,
-   note: ({status}) => `${short(status.websockets)} WebSockets`},
+   note: ({status}) => counted(status.websockets, "WebSocket", "WebSockets")},
   {title: "Messages in /s", value: (now, rate) => rate(({status}) => status.messages_received), text: short,
-   note: ({status}) => `${short(status.subscriptions)} subscriptions`},
+   note: ({status}) => counted(status.subscriptions, "subscription", "subscriptions")},
   {title: "Messages out /s", value: (now, rate) => rate(({status}) => status.messages_sent), text: short,
    note: () => "replies and direct sends"},
   {title: "Deliveries /s", value: (now, rate) => rate(({status}) => status.deliveries), text: short,
-   note: ({status}) => `in ${short(status.channels)} channels`},
+   note: (now) => `in ${channels(now)}`},
   {title: "Received /s", value: (now, rate) => rate(({status}) => status.bytes_received), text: bytes, note: () => "from clients"},
   {title: "Sent /s", value: (now, rate) => rate(({status}) => status.bytes_sent), text: bytes, note: () => "to clients"},
   {title: "Webhooks, 95 %", value: (now, rate, webhooks) => webhooks.latency_us, text: milliseconds,
@@ -43,7 +48,7 @@ const TILES = [
    alarm: (now, rate, webhooks) => webhooks.failures > 0 ? `${short(webhooks.failures)} failed lately` : null},
   {title: "Loop lag", value: ({workers}) => most(workers, "loop_lag_us"), text: milliseconds, note: () => "worst worker"},
   {title: "Memory", value: ({workers}) => sum(workers, "memory"), text: bytes,
-   note: ({workers}) => `${workers.length} ${workers.length === 1 ? "worker" : "workers"}`},
+   note: ({workers}) => counted(workers.length, "worker", "workers")},
   {title: "Requests /s", value: (now, rate) => rate(({status}) => status.requests), text: short,
    note: ({status}) => `${short(status.requests)} so far`},
 ];
