@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/secret.h"
@@ -37,10 +38,13 @@ struct Diagnostic {
   std::string text() const;  // "file:line:column: message"
 };
 
+// Control bytes as \xHH, and so is what isn't UTF-8, and the characters of it that nobody sees: what a terminal may be shown.
+std::string visible(std::string_view text);
+
 // "file:line" of a position, for messages that point at a second place.
 std::string place(const std::vector<Source>& sources, Position at);
 
-// Collects while a configuration is read; hands out in the order of the text.
+// Collects while a configuration is read; hands out in the order of the text, made visible().
 class Diagnostics {
  public:
   static constexpr size_t kDiagnosticsMax = 50;

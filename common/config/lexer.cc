@@ -99,12 +99,23 @@ void Lexer::take_escaped(std::string& out) {
   }
 }
 
+// At a "{" that another word's bytes follow at once, up to "}": no block is written so.
+bool Lexer::in_braces() const {
+  size_t at = offset_ + 1;
+  while (at < text_.size() && !is_blank(text_[at]) && text_[at] != ';' && text_[at] != '{' && text_[at] != '}') ++at;
+  return at > offset_ + 1 && at < text_.size() && text_[at] == '}';
+}
+
 Token Lexer::word(Token token) {
   token.kind = Token::Kind::Word;
   bool variable = false;  // The byte before was "$", so that "{" belongs to the word.
   while (!done()) {
     const char c = peek();
     if (c == '\0') return fail(at_, "a NUL byte is not allowed");
+    if (c == '{' && !variable && in_braces()) {
+      return fail(at_, "a \"{\" outside of quotes begins a block: put what begins with \"" + token.text +
+                           "\" in quotes if the brace belongs to it, as in a regular expression");
+    }
     if (is_blank(c) || c == ';' || (c == '{' && !variable)) break;
     take();
     variable = c == '$';

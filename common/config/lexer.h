@@ -6,7 +6,8 @@
 //          word's place starts a comment.
 // Owner    Borrows the text for its lifetime.
 // Limits   kWordBytesMax; a longer word is an error.
-// Errors   An Error token; its text says what is wrong.  Nothing follows it.
+// Errors   An Error token; its text says what is wrong.  Nothing follows it.  A regular expression's {4} is one of them,
+//          since it would open a block in the middle of a word.
 #pragma once
 
 #include <string>
@@ -44,6 +45,7 @@ class Lexer {
   void skip_blank();
   Token word(Token token);
   Token quoted(Token token);
+  bool in_braces() const;
   bool escapes() const;
   void take_escaped(std::string& out);
   Token finish(Token token) const;

@@ -59,6 +59,7 @@ StatementReader::StatementReader(std::vector<Source>& sources, Diagnostics& diag
     : sources_(sources), diagnostics_(diagnostics), include_directory_(std::move(include_directory)) {}
 
 void StatementReader::read_text(std::string path, std::string text, std::vector<Statement>& out) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // The byte order mark of some editors.
   bytes_ += text.size();
   const auto index = static_cast<uint32_t>(sources_.size());
   // The cursor reads a copy of its own: sources_ may grow, and move, while an include is read.
