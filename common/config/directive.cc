@@ -20,17 +20,22 @@ constexpr ScopeName kScopeNames[] = {
     {kLine, "line"},             {kServerIf, "if in server"}, {kLocationIf, "if in location"},
 };
 
-// Levenshtein's distance with a row of the table at a time.
+// Damerau's distance, of optimal string alignment, with three rows of the table at a time: two letters that have changed
+// places are one slip.
 size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> before(b.size() + 1);
+  std::vector<size_t> above(b.size() + 1);
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
+    before.swap(above);
+    above.swap(row);
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
+      const bool same = a[i - 1] == b[j - 1];
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0 : 1)});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -65,7 +70,8 @@ std::span<const Area> areas() {
       {"HTTP/2", "Clients that speak it, with TLS or without.", http2_directives()},
       {"LOCATIONS",
        "What answers which request.  A location has one action: proxy_pass, fastcgi_pass, websocket, sse, longpoll, "
-       "api, grip_publish, status, metrics, live_page or dashboard; without one it serves the files of its root or alias.",
+       "api, grip_publish, pusher_api, status, stub_status, metrics, log_level_switch, live_page or dashboard; without one it "
+       "serves the files of its root or alias.",
        location_directives()},
       {"REWRITING",
        "What changes a request before it is answered.  set, rewrite, return, break and if run in the order written: those of "
@@ -127,8 +133,9 @@ bool is_secret(std::string_view name) {
 
 std::string_view suggestion(std::string_view name, Scopes scope) {
   if (name.size() > 64) return {};
-  // One slip for each three letters; in doubt the name that may stand here.
-  size_t best = 2 * (name.size() / 3) + 1;
+  // Two slips, in a short name one; in doubt the name that may stand here.
+  const size_t slips = name.size() < 3 ? 0 : name.size() < 6 ? 1 : 2;
+  size_t best = 2 * slips + 1;
   std::string_view found;
   for (const Area& area : areas()) {
     for (const Directive& row : area.rows) {

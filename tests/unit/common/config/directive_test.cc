@@ -78,6 +78,9 @@ TEST(Directive, SuggestsWhatLooksAlike) {
   EXPECT_EQ(suggestion("proxy_passs", kLocation), "proxy_pass");
   EXPECT_EQ(suggestion("websocket_mesage_max", kHttp), "websocket_message_max");
   EXPECT_EQ(suggestion("keepalive_timout", kUpstream), "keepalive_timeout");
+  EXPECT_EQ(suggestion("lsiten", kServer), "listen") << "letters that have changed places are one slip";
+  EXPECT_EQ(suggestion("user_calim", kToken), "user_claim");
+  EXPECT_EQ(suggestion("ssl_buffer_size", kServer), "") << "three slips are another word";
   EXPECT_EQ(suggestion("x", kMain), "");
   EXPECT_EQ(suggestion("something_else_entirely", kHttp), "");
   EXPECT_EQ(suggestion(std::string(10'000, 'a'), kHttp), "");
