@@ -113,7 +113,7 @@ const Directive* Loader::find_row(const Frame& frame, const Statement& statement
   }
   if (const ForeignDirective* foreign = find_foreign(name)) {
     const std::string hint(foreign->hint);
-    if (foreign->ignored) {
+    if (foreign->ignored(statement.args.size() == 1 ? statement.args[0].text : std::string())) {
       diagnostics.warn(statement.name.at, "\"" + name + "\" is ignored: " + hint);
     } else {
       diagnostics.error(statement.name.at, "unknown directive \"" + name + "\": " + hint);
@@ -195,6 +195,7 @@ bool Loader::read_file(const std::string& path, Position at, std::string& bytes)
   }
   const char* why = got < 0 ? strerror(errno) : bytes.size() > kNamedFileBytesMax ? "it is too large" : nullptr;
   if (why != nullptr) {
+    unread_files.insert(path);
     diagnostics.error(at, "cannot read \"" + path + "\": " + why);
     return false;
   }

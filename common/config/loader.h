@@ -69,6 +69,9 @@ class Loader {
   bool read_file(const std::string& path, Position at, std::string& bytes);
   std::map<std::string, Secret> files;        // What was read or brought, by path.
   std::map<std::string, Position> files_at;   // Who has named it last.
+  std::map<std::string, Position> words_at;   // Likewise values that only TLS can judge, and named locations.
+  std::set<std::string> unread_files;         // Files that could not be read: what lacks them is no mistake of its own.
+  std::vector<std::pair<Template, Position>> varied_hosts;  // Of "proxy_pass http://..." with variables.
   std::map<std::string, Position> line_listens;  // Addresses of line blocks.
   std::map<std::string, Position> tls_at;     // The first "listen ... ssl" of an address text.
 

@@ -10,7 +10,9 @@ using tls::ServerSettings;
 
 void set_curves(Setting& setting) {
   static constexpr std::string_view kIntermediate = "X25519:prime256v1:secp384r1";
-  setting.frame.server->tls_settings.groups = setting.arg() == "auto" ? kIntermediate : setting.arg();
+  std::string& groups = setting.frame.server->tls_settings.groups;
+  groups = setting.arg() == "auto" ? kIntermediate : setting.arg();
+  setting.loader.words_at[groups] = setting.at(0);
 }
 
 void add_ticket_key(Setting& setting) {
@@ -63,6 +65,7 @@ void add_command(Setting& setting) {
   auto& commands = setting.frame.server->tls_settings.commands;
   if (setting.first(setting.row.name)) commands.clear();
   commands.emplace_back(setting.arg(0), setting.arg(1));
+  setting.loader.words_at[setting.arg(0) + " " + setting.arg(1)] = setting.at(0);
 }
 
 constexpr Directive kRows[] = {
@@ -91,7 +94,7 @@ constexpr Directive kRows[] = {
      .help = "Versions that are spoken.  Older ones are not supported."},
     {.name = "ssl_ciphers",
      .scopes = kHttpServer,
-     .set = store_word<kTls, &ServerSettings::ciphers>,
+     .set = store_ciphers<kTls, &ServerSettings::ciphers>,
      .syntax = "list",
      .fallback = kTlsCiphers,
      .help = "Ciphers of TLS 1.2, in OpenSSL's syntax; those of TLS 1.3 are fixed, or set by ssl_conf_command "

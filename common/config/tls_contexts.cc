@@ -1,16 +1,36 @@
 #include "common/config/tls_contexts.h"
 
+#include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include "common/tls/client_context.h"
 #include "common/tls/server_context.h"
 
 namespace beamgate::config {
+namespace {
+
+// One of them could not be read: that is said already, and whatever else is wrong may be so because of it.
+bool lacks_any(const Loader& loader, std::initializer_list<const tls::File*> files) {
+  return std::any_of(files.begin(), files.end(), [&](const tls::File* file) { return loader.unread_files.contains(file->path); });
+}
+
+bool lacks_file(const Loader& loader, const tls::ServerSettings& settings) {
+  const auto unread = [&](const tls::File& file) { return lacks_any(loader, {&file}); };
+  return std::any_of(settings.certificates.begin(), settings.certificates.end(), unread) ||
+         std::any_of(settings.keys.begin(), settings.keys.end(), unread) ||
+         lacks_any(loader, {&settings.client_ca, &settings.trusted_ca, &settings.crl, &settings.dh_parameters, &settings.staple});
+}
+
+}  // namespace
 
 void report(Loader& loader, Position at, const std::vector<tls::Problem>& problems) {
   for (const tls::Problem& problem : problems) {
-    const auto named = loader.files_at.find(problem.path);
-    const Position where = named == loader.files_at.end() ? at : named->second;
+    Position where = at;
+    for (const auto* places : {&loader.files_at, &loader.words_at}) {
+      const auto named = places->find(problem.path);
+      if (named != places->end() && named->second.line != 0) where = named->second;
+    }
     if (problem.warning) {
       loader.diagnostics.warn(where, problem.text);
     } else {
@@ -22,6 +42,7 @@ void report(Loader& loader, Position at, const std::vector<tls::Problem>& proble
 void make_tls(Setting& setting, Server& server) {
   const tls::ServerSettings& settings = server.tls_settings;
   const Position at = setting.statement.name.at;
+  if (lacks_file(setting.loader, settings)) return;
   if (settings.certificates.size() > settings.keys.size()) {
     return setting.error("no \"ssl_certificate_key\" is defined for certificate \"" +
                          settings.certificates[settings.keys.size()].path + "\"");
@@ -49,6 +70,7 @@ void make_proxy_tls(Setting& setting, ProxyAction& proxy) {
   if (settings.certificate.named() != settings.key.named()) {
     return setting.error("\"proxy_ssl_certificate\" and \"proxy_ssl_certificate_key\" belong together");
   }
+  if (lacks_any(setting.loader, {&settings.trusted_ca, &settings.crl, &settings.certificate, &settings.key})) return;
   std::vector<tls::Problem> problems;
   proxy.tls = tls::ClientContext::make(settings, problems);
   report(setting.loader, setting.statement.name.at, problems);

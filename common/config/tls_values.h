@@ -18,6 +18,13 @@ inline bool read_tls_file(Setting& setting, tls::File& file) {
   return setting.loader.read_file(file.path, setting.at(0), file.bytes);
 }
 
+// OpenSSL alone can tell whether they are any; it is asked at the end of the block, and what it says belongs here.
+template <auto... Path>
+void store_ciphers(Setting& setting) {
+  store_word<Path...>(setting);
+  setting.loader.words_at[setting.arg()] = setting.at(0);
+}
+
 template <auto... Path>
 void store_tls_file(Setting& setting) {
   read_tls_file(setting, reach<Path...>(setting));
@@ -28,8 +35,8 @@ template <auto... Path>
 void add_tls_file(Setting& setting) {
   std::vector<tls::File>& files = reach<Path...>(setting);
   if (setting.first(setting.row.name)) files.clear();
-  tls::File file;
-  if (read_tls_file(setting, file)) files.push_back(std::move(file));
+  // An unreadable one has its place too, so that the others have theirs.
+  read_tls_file(setting, files.emplace_back());
 }
 
 // Older versions are refused: nobody should speak them any more (RFC 8996).

@@ -55,7 +55,9 @@ bool use_pair(SSL_CTX* context, const File& certificate, const File& key, Proble
   const BioPtr bio = reader_of(key.bytes);
   const KeyPtr loaded(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
   if (loaded == nullptr) return fail(problems, "cannot load certificate key", key);
-  if (SSL_CTX_use_PrivateKey(context, loaded.get()) == 1 && SSL_CTX_check_private_key(context) == 1) return true;
+  // Asked of the certificate first: the context would take a key of another kind, and then miss one of its certificate.
+  if (X509_check_private_key(SSL_CTX_get0_certificate(context), loaded.get()) == 1 &&
+      SSL_CTX_use_PrivateKey(context, loaded.get()) == 1 && SSL_CTX_check_private_key(context) == 1) return true;
   return fail(problems, "cannot use certificate key", key,
               take_error() + ", for certificate \"" + certificate.path + "\"");
 }
@@ -112,7 +114,7 @@ bool set_protocols(SSL_CTX* context, Protocols protocols) {
 bool set_ciphers(SSL_CTX* context, const std::string& ciphers, Problems& problems) {
   ERR_clear_error();
   if (ciphers.empty() || SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1) return true;
-  problems.push_back({"", "no usable cipher in \"" + ciphers + "\": " + take_error(), false});
+  problems.push_back({ciphers, "no usable cipher in \"" + ciphers + "\": " + take_error(), false});
   return false;
 }
 

@@ -103,7 +103,7 @@ bool ServerContext::load(const ServerSettings& settings, std::vector<Problem>& p
   bool good = set_protocols(context, settings.protocols);
   good = set_ciphers(context, settings.ciphers, problems) && good;
   if (!groups_.empty() && SSL_CTX_set1_groups_list(context, groups_.c_str()) != 1) {
-    problems.push_back({"", "no usable curve in \"" + groups_ + "\": " + take_error(), false});
+    problems.push_back({groups_, "no usable curve in \"" + groups_ + "\": " + take_error(), false});
     good = false;
   }
   for (size_t i = 0; i < settings.certificates.size(); ++i) {
@@ -178,7 +178,7 @@ bool ServerContext::run_commands(const ServerSettings& settings, std::vector<Pro
   for (const auto& [name, value] : settings.commands) {
     ERR_clear_error();
     if (SSL_CONF_cmd(runner, name.c_str(), value.c_str()) == 2) continue;
-    problems.push_back({"", "the TLS command \"" + name + "\" \"" + value + "\" failed: " + take_error(), false});
+    problems.push_back({name + " " + value, "the TLS command \"" + name + "\" \"" + value + "\" failed: " + take_error(), false});
     good = false;
   }
   if (SSL_CONF_CTX_finish(runner) != 1) good = false;

@@ -67,7 +67,7 @@ struct ClientSettings {
 
 // One thing that is wrong, or doubtful, in settings.
 struct Problem {
-  std::string path;  // The file it is in; empty: none.
+  std::string path;  // The file it is in, or the word of the configuration that it is about; empty: none.
   std::string text;  // Whole, with the path.
   bool warning = false;
 };

@@ -785,6 +785,27 @@ class Configuration(TlsCase):
                 self.assertRegex(text, r"beamgate\.conf:\d+:\d+:")
         self.assertEqual(self.check(self.pair.directives() + "ssl_session_cache shared:SSL:10m;")[0], 0)
 
+    def test_a_mistake_is_told_once_and_where_it_is(self):
+        """Not what only follows from it, and not at the server that the setting stands in."""
+        elliptic = self.authority.issue("one.test", kind="ec")
+        rsa = self.authority.issue("one.test", kind="rsa")
+        for line, words in (
+                (f"ssl_certificate /nowhere.pem; ssl_certificate_key {self.pair.key};", "cannot read \"/nowhere.pem\""),
+                (f"ssl_certificate {self.pair.certificate}; ssl_certificate_key /nowhere.key;", "cannot read \"/nowhere.key\""),
+                (self.pair.directives() + "\nssl_client_certificate /nowhere.pem; ssl_verify_client on;", "cannot read"),
+                (f"ssl_certificate {rsa.certificate};\nssl_certificate_key {elliptic.key};", "different key types"),
+                (self.pair.directives() + "\nssl_ciphers NONSENSE;", "no usable cipher"),
+                (self.pair.directives() + "\nssl_ecdh_curve nonsense;", "no usable curve"),
+                (self.pair.directives() + "\nssl_conf_command Nonsense x;", "the TLS command")):
+            with self.subTest(line=line):
+                gateway = self.gateway(f"server {{ listen 127.0.0.1:0 ssl;\n{line}\n}}", start=False)
+                text = gateway.run("-t").stderr
+                errors = re.findall(r"\[emerg\] .*beamgate\.conf:(\d+):\d+: (.*)", text)
+                self.assertEqual(len(errors), 1, text)
+                self.assertIn(words, errors[0][1])
+                where = gateway.path("beamgate.conf").read_text().splitlines()[int(errors[0][0]) - 1]
+                self.assertEqual(where, line.splitlines()[-1])
+
     def test_an_expired_certificate_is_a_warning(self):
         old = self.authority.issue("one.test", expired=True)
         code, text = self.check(old.directives())
