@@ -33,6 +33,7 @@ void set_access(Setting& setting) {
   for (const auto& [word, access] : kWords) {
     if (setting.arg() != word) continue;
     setting.frame.channels->access = access;
+    if (access == Access::Token) setting.loader.words_at["subscribe token"] = setting.at(0);
     return;
   }
   setting.fail(0, "expected \"open\", \"token\", \"webhook\" or \"denied\"");

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "common/config/doubts.h"
 #include "common/config/field.h"
 #include "common/config/network.h"
 #include "common/config/regex.h"
@@ -156,6 +157,7 @@ void enter_location(Setting& setting) {
   setting.loader.run_block(frame, setting.statement.children);
   warn_of_idle_settings(setting, frame, location);
   warn_of_small_queue(setting, location);
+  doubt_location(setting, frame, location);
   order_script(location.script);
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
     location.action = Action::Static;
@@ -233,12 +235,15 @@ constexpr Directive kRows[] = {
      .scopes = kHttpServerLocation | kLocationIf,
      .set = set_root,
      .syntax = "directory",
-     .help = "Directory of files to serve; the request's path is appended."},
+     .help = "Directory of files to serve; the request's path is appended.  Symbolic links below it are followed to what is "
+             "below it too, and only where they are relative: an absolute one is refused with 403 even if it leads back, as is "
+             "one that leads out."},
     {.name = "alias",
      .scopes = kLocation,
      .set = set_alias,
      .syntax = "path",
-     .help = "Directory of files to serve; what follows the location's prefix is appended."},
+     .help = "Directory of files to serve; what follows the location's prefix is appended.  Symbolic links as with root: only "
+             "relative ones that stay below it."},
     {.name = "index",
      .scopes = kHttpServerLocation,
      .arity = at_least(1),

@@ -94,7 +94,8 @@ void set_proxy_pass(Setting& setting) {
   setting.choose(Action::Proxy);
   if (has_variable(authority)) {
     if (authority.starts_with("unix:")) return setting.fail(0, "the path of a unix socket can't have variables");
-    static_cast<void>(setting.parse_template(0, authority, proxy.host_template));
+    if (!setting.parse_template(0, authority, proxy.host_template)) return;
+    setting.loader.varied_hosts.emplace_back(proxy.host_template, setting.at(0));
     return;
   }
   const bool is_named = setting.loader.config->http.upstreams.contains(authority);
@@ -176,7 +177,10 @@ constexpr Directive kRows[] = {
      .set = add_header,
      .syntax = "field value",
      .help = "Sets a field of the request that is passed on; an empty value removes it.  Inherited only by "
-             "blocks without a proxy_set_header of their own."},
+             "blocks without a proxy_set_header of their own.  Unless set here, an application is sent X-Real-IP and "
+             "X-Forwarded-For (the client's address), X-Forwarded-Proto (its scheme) and X-Forwarded-Host (its Host), in place "
+             "of what the client says in them; what a proxy in set_real_ip_from says is continued.  "
+             "\"proxy_set_header X-Real-IP '';\" leaves one of them out."},
     {.name = "proxy_connect_timeout",
      .scopes = kHttpServerLocation,
      .set = store_time<kProxy, &ProxyAction::connect_timeout_ms>,

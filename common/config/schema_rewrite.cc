@@ -141,6 +141,7 @@ void set_try_files(Setting& setting) {
   } else if (!setting.parse_template(last, files.elsewhere)) {
     return;
   }
+  setting.loader.words_at[elsewhere] = setting.at(last);
   setting.frame.location->try_files = std::move(files);
 }
 
@@ -169,6 +170,7 @@ void add_error_page(Setting& setting) {
     page.statuses.push_back(static_cast<uint16_t>(*number));
   }
   if (!setting.parse_template(last, page.target)) return;
+  setting.loader.words_at[setting.arg(last)] = setting.at(last);
   pages.push_back(std::move(page));
 }
 
