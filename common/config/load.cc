@@ -3,10 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "common/config/canonical.h"
+#include "common/config/directive.h"
+#include "common/config/doubts.h"
 #include "common/config/embedded_file.h"
 #include "common/config/identity.h"
 #include "common/config/loader.h"
@@ -62,6 +65,19 @@ struct Reading {
   std::vector<Statement> statements;
 };
 
+// What -g says of a setting that may stand once in main counts instead of what the file says of it.
+void override_with_global(std::vector<Statement>& statements, size_t global) {
+  const auto overridden = [&](const Statement& statement) {
+    const Directive* row = find_directive(statement.name.text, kMain);
+    if (row == nullptr || row->body == Body::Block || (row->repeatable && row->name != "error_log")) return false;
+    return std::any_of(statements.begin(), statements.begin() + static_cast<std::ptrdiff_t>(global),
+                       [&](const Statement& said) { return said.name.text == statement.name.text; });
+  };
+  for (size_t i = statements.size(); i > global; --i) {
+    if (overridden(statements[i - 1])) statements.erase(statements.begin() + static_cast<std::ptrdiff_t>(i - 1));
+  }
+}
+
 void read_global_directives(Reading& reading, StatementReader& reader, const LoadOptions& options) {
   if (options.global_directives.empty()) return;
   // nginx forgives a missing ";" at the end of -g, as do we.
@@ -98,6 +114,7 @@ LoadResult build(Reading& reading, const LoadOptions& options) {
       check_tls_listens(loader.config->http, loader);
       refuse_map_cycles(loader);
       refuse_shared_lines(loader);
+      doubt_whole(loader);
     }
     if (!reading.diagnostics.has_errors()) {
       assign_ids(loader.config->http);
@@ -148,7 +165,9 @@ LoadResult load(const LoadOptions& options) {
   Reading reading;
   StatementReader reader(reading.result.sources, reading.diagnostics, directory_of(path));
   read_global_directives(reading, reader, options);
+  const size_t global = reading.statements.size();
   reader.read_file(path, {static_cast<uint32_t>(reading.result.sources.size()), 0, 0}, reading.statements);
+  override_with_global(reading.statements, global);
   return build(reading, options);
 }
 
@@ -156,7 +175,9 @@ LoadResult load_text(std::string_view text, const LoadOptions& options, std::str
   Reading reading;
   StatementReader reader(reading.result.sources, reading.diagnostics, prefix_of(options));
   read_global_directives(reading, reader, options);
+  const size_t global = reading.statements.size();
   reader.read_text(std::move(name), std::string(text), reading.statements);
+  override_with_global(reading.statements, global);
   return build(reading, options);
 }
 

@@ -546,6 +546,7 @@ struct Location {
   int64_t body_timeout_ms = 60'000;          // Between two reads of a body.
   int64_t send_timeout_ms = 60'000;          // Between two writes of a response.
   int64_t keepalive_timeout_ms = 75'000;     // 0: connections are not kept.
+  int64_t keepalive_header_ms = 0;           // What the field Keep-Alive tells clients; 0: there is none.
   uint32_t keepalive_requests = 1'000;
   bool server_tokens = true;
 };

@@ -63,7 +63,16 @@ bool read_access_log_words(Setting& setting, AccessLog& log) {
         return false;
       }
       setting.loader.check_variables(setting.frame, log.condition, setting.at(i));
-    } else if (word.find('=') != word.npos || named != 0) {
+    } else if (word.starts_with("buffer=") || word.starts_with("flush=")) {
+      const bool size = word.starts_with("buffer=");
+      const std::string_view value = std::string_view(word).substr(size ? 7 : 6);
+      if (size ? !parse_size(value).has_value() : !parse_time_ms(value).has_value()) {
+        setting.fail(i, size ? "expected a size after \"buffer=\"" : "expected a time after \"flush=\"");
+        return false;
+      }
+      setting.warn_at(setting.at(i), "\"" + word + "\" is ignored: lines are written together, and wait no longer than a "
+                                     "turn of the worker's loop");
+    } else if (word.find('=') != word.npos || word == "gzip" || named != 0) {
       setting.fail(i, "such parameters are not supported");
       return false;
     } else {
@@ -152,6 +161,17 @@ void set_header_buffers(Setting& setting) {
   setting.frame.server->request_line_bytes_max = *size;
 }
 
+// "65 60": nginx's second value is for the field Keep-Alive alone.
+void set_keepalive_timeout(Setting& setting) {
+  store_time<&Location::keepalive_timeout_ms>(setting);
+  Location& location = *setting.frame.location;
+  location.keepalive_header_ms = 0;
+  if (setting.count() < 2) return;
+  const auto told = parse_time_ms(setting.arg(1));
+  if (!told.has_value() || *told > *parse_time_ms(setting.row.max)) return setting.fail(1, expected_range(setting.row, "a time"));
+  location.keepalive_header_ms = *told;
+}
+
 void enter_http(Setting& setting) {
   Server prototype;
   Frame frame;
@@ -190,18 +210,20 @@ constexpr Directive kRows[] = {
      .help = "Defines a format of access logs, with variables; several texts are joined."},
     {.name = "access_log",
      .scopes = kHttpServerLocation | kLocationIf,
-     .arity = between(1, 3),
+     .arity = between(1, 5),
      .repeatable = true,
      .set = set_access_log,
      .syntax = "file | syslog:server=address[,facility=name][,severity=name][,tag=word][,nohostname] "
-               "[format] [if=condition] | off",
+               "[format] [if=condition] [buffer=size] [flush=time] | off",
      .fallback = "off",
      .applies = Applies::Now,
      .help = "Where requests are logged, and in which format; combined when none is named.  Several of them log to several "
              "places.  A syslog server is an address, whose port is 514 when none is given, or unix:path such as "
              "unix:/dev/log; without more words a line is of facility local7, severity info and tag beamgate.  With if= a "
-             "request is logged only when the condition is neither empty nor 0.  A full disk costs lines, which are counted, "
-             "and stops nothing."},
+             "request is logged only when the condition is neither empty nor 0.  buffer and flush are taken and ignored: "
+             "lines are written together anyway, and wait no longer than a turn of the worker's loop.  Of a request that is "
+             "refused because its head can't be read, $request is the first line as it came, 2 KiB of it at most.  A full "
+             "disk costs lines, which are counted, and stops nothing."},
     {.name = "types",
      .scopes = kHttpServerLocation,
      .arity = exactly(0),
@@ -296,12 +318,14 @@ constexpr Directive kRows[] = {
      .help = "Time between two writes of a response; then the connection is closed."},
     {.name = "keepalive_timeout",
      .scopes = kHttpServerLocation,
-     .set = store_time<&Location::keepalive_timeout_ms>,
-     .syntax = "time",
+     .arity = between(1, 2),
+     .set = set_keepalive_timeout,
+     .syntax = "time [time]",
      .fallback = "75s",
      .min = "0",
      .max = "1d",
-     .help = "How long an idle connection is kept; 0 closes after each response."},
+     .help = "How long an idle connection is kept; 0 closes after each response.  A second time is what clients are told "
+             "in the field Keep-Alive; without one, or where it is below a second, there is no such field."},
     {.name = "keepalive_requests",
      .scopes = kHttpServerLocation,
      .set = store_number<&Location::keepalive_requests>,

@@ -43,8 +43,13 @@ void set_worker_processes(Setting& setting) {
   store_number<&Config::worker_processes>(setting);
 }
 
+// There is one error log.  nginx has one for each server, and several at a time.
 void set_error_log(Setting& setting) {
   Config& config = *setting.loader.config;
+  if (setting.frame.scope != kMain || !setting.first(setting.row.name)) {
+    return setting.warn_at(setting.statement.name.at,
+                           "this \"error_log\" is ignored: one is written, which the first outside of all blocks names");
+  }
   if (setting.arg(0) == "stderr") {
     config.error_log_path = "stderr";
   } else if (!read_log_path(setting, config.error_log_path)) {
@@ -241,8 +246,9 @@ constexpr Directive kRows[] = {
          "A worker that has been stuck for this long is ended by its keeper, and the connection it was serving is "
          "closed; 0 waits for ever."},
     {.name = "error_log",
-     .scopes = kMain,
+     .scopes = kMain | kHttpServerLocation,
      .arity = between(1, 2),
+     .repeatable = true,
      .set = set_error_log,
      .syntax = "file | stderr | syslog:server=address[,facility=name][,tag=word][,nohostname] [level]",
      .fallback = "stderr notice",
@@ -250,7 +256,7 @@ constexpr Directive kRows[] = {
      .help =
          "Where and from which level on events are logged: debug, info, notice, warn, error (when no level "
          "is given), crit, alert, emerg.  A syslog server is given as for access_log; a journal that reads stderr is told "
-         "each event's level."},
+         "each event's level.  There is one error log: what stands in http, server and location, or a second time, is ignored."},
     {.name = "pid",
      .scopes = kMain,
      .set = set_pid,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/config/doubts.h"
 #include "common/config/network.h"
 #include "common/config/regex.h"
 #include "common/config/schema.h"
@@ -60,10 +61,15 @@ bool read_parameter(Setting& setting, size_t i, ListenParameters& out) {
     setting.fail(i, "expected a number from 1 to " + std::to_string(kBacklogMax));
     return false;
   }
-  static constexpr std::string_view kUnsupported[] = {
-      "quic",     "deferred",     "so_keepalive",
-      "rcvbuf", "sndbuf", "fastopen", "setfib",         "accept_filter"};
+  // How the kernel serves a socket, not what is served.
+  static constexpr std::string_view kIgnored[] = {"deferred", "so_keepalive", "rcvbuf", "sndbuf", "fastopen", "multipath"};
+  static constexpr std::string_view kUnsupported[] = {"quic", "setfib", "accept_filter"};
   const std::string name = text.substr(0, text.find('='));
+  if (std::find(std::begin(kIgnored), std::end(kIgnored), name) != std::end(kIgnored)) {
+    setting.warn_at(setting.at(i), "the parameter \"" + name +
+                                       "\" of \"listen\" is ignored: it is left to the kernel's settings");
+    return true;
+  }
   if (std::find(std::begin(kUnsupported), std::end(kUnsupported), name) != std::end(kUnsupported)) {
     setting.fail(i, "the parameter \"" + name + "\" is not supported");
   } else {
@@ -214,6 +220,7 @@ void enter_server(Setting& setting) {
   }
   warn_of_conflicts(setting, server);
   make_tls(setting, server);
+  check_named_locations(setting, server);
   order_script(server.fallback.script);
   if (!server.fallback.file.root.empty()) server.fallback.action = Action::Static;
   setting.loader.config->http.servers.push_back(std::move(server));
@@ -244,7 +251,8 @@ constexpr Directive kRows[] = {
          "which is what reuseport asks for elsewhere.  With proxy_protocol, given by any server of the address, a "
          "connection has to begin with a PROXY protocol header, of version 1 or 2, within client_header_timeout; one "
          "that doesn't is closed.  A TLS handshake comes behind it.  Whether its address becomes the client's is for "
-         "set_real_ip_from and real_ip_header."},
+         "set_real_ip_from and real_ip_header.  nginx's deferred, so_keepalive, rcvbuf, sndbuf, fastopen, multipath and bind "
+         "are taken and ignored."},
     {.name = "server_name",
      .scopes = kServer,
      .arity = at_least(1),

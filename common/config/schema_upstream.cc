@@ -28,6 +28,7 @@ void add_server(Setting& setting) {
   for (size_t i = 1; i < setting.count(); ++i) {
     if (!read_server_parameter(setting, i, server, resolve)) return;
   }
+  if (server.fail_timeout_ms == 0) server.max_fails = 0;  // It is put aside for no time at all.
   if (resolve && server.resolve.empty()) server.resolve = name_of(setting.arg(0));
   for (size_t i = 1; i < setting.count() && !server.resolve.empty(); ++i) {
     if (setting.arg(i) == "resolve") setting.replace(i, "resolve=" + server.resolve);

@@ -89,7 +89,7 @@ bool read_server_parameter(Setting& setting, size_t i, UpstreamServer& server, b
   if (parameter.named("weight")) return parameter.number(server.weight, 1, 65535);
   if (parameter.named("max_fails")) return parameter.number(server.max_fails, 0, kCountMax);
   if (parameter.named("max_conns")) return parameter.number(server.max_conns, 0, kCountMax);
-  if (parameter.named("fail_timeout")) return parameter.time(server.fail_timeout_ms, 1);
+  if (parameter.named("fail_timeout")) return parameter.time(server.fail_timeout_ms, 0);
   if (parameter.named("slow_start")) return parameter.time(server.slow_start_ms, 0);
   if (parameter.named("resolve") && !parameter.value().empty()) {  // As the dump says it.
     server.resolve = parameter.value();

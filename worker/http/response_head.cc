@@ -87,8 +87,13 @@ void write_response_head(const ResponseHead& head, const FramingChoice& choice,
   }
   if (!choice.keep_alive) {
     out += "Connection: close\r\n";
-  } else if (context.version_minor == 0) {
+  } else if (context.version_minor == 0 || context.keep_alive_s > 0) {
     out += "Connection: keep-alive\r\n";
+  }
+  if (choice.keep_alive && context.keep_alive_s > 0) {
+    out += "Keep-Alive: timeout=";
+    append_number(static_cast<uint64_t>(context.keep_alive_s), 10, out);
+    out += "\r\n";
   }
   out += "\r\n";
 }

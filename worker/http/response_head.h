@@ -22,6 +22,7 @@ struct ResponseContext {
   bool keep_alive = true;   // What both sides have agreed to so far.
   std::string_view date;    // IMF-fixdate.
   std::string_view server;  // Server's value.
+  int64_t keep_alive_s = 0;  // What Keep-Alive says of a connection that is kept; 0: nothing.
 };
 
 struct FramingChoice {

@@ -87,6 +87,7 @@ ResponseContext ServedExchange::response_context() {
   context.version_minor = request_.version_minor;
   context.date = parts_.date.now();
   context.server = request_.location->server_tokens ? "BeamGate/" BEAMGATE_VERSION : "BeamGate";
+  context.keep_alive_s = request_.location->keepalive_header_ms / 1'000;
   return context;
 }
 

@@ -385,6 +385,7 @@ void describe(Writer& w, const Location& location) {
   w.field("body_timeout", location.body_timeout_ms);
   w.field("send_timeout", location.send_timeout_ms);
   w.field("keepalive_timeout", location.keepalive_timeout_ms);
+  w.field("keepalive_header", location.keepalive_header_ms);
   w.field("keepalive_requests", location.keepalive_requests);
   w.field("server_tokens", location.server_tokens);
   w.field("nested", location.locations.size());

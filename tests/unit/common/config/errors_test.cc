@@ -54,6 +54,35 @@ std::string in(std::string_view block, std::string_view statement) {
 TEST(Errors, Unknown) {
   EXPECT_EQ(in("server", "  lisen 80;"), "f:2:3: unknown directive \"lisen\", did you mean \"listen\"?");
   EXPECT_EQ(in("main", "quite_unheard_of;"), "f:2:1: unknown directive \"quite_unheard_of\"");
+  EXPECT_EQ(in("server", "sss on;"), "f:2:1: unknown directive \"sss\", did you mean \"sse\"?");
+}
+
+// What an editor hides is shown, and what a terminal would act on never reaches it.
+TEST(Errors, InvisibleBytesAreShown) {
+  EXPECT_THAT(errors_of("\u00a0events { }"),
+              ElementsAre("f:1:1: unknown directive \"\\xC2\\xA0events\", did you mean \"events\"?"));
+  EXPECT_THAT(errors_of("daemon\u200b off;"), ElementsAre(HasSubstr("\"daemon\\xE2\\x80\\x8B\"")));
+  EXPECT_EQ(in("main", "daemon '\x1b[31m\r\nred';"),
+            "f:2:8: invalid value \"\\x1B[31m\\x0D\\x0Ared\" in \"daemon\" directive: expected \"on\" or \"off\"");
+  EXPECT_THAT(in("main", "daemon \xff\x9b;"), HasSubstr("\"\\xFF\\x9B\""));
+  EXPECT_THAT(in("main", "daemon \"größe 中\";"), HasSubstr("\"größe 中\""));
+  EXPECT_EQ(visible("a\tb\u202ec\x7f"), "a\\x09b\\xE2\\x80\\xAEc\\x7F");
+  const LoadResult marked = load_text("\xEF\xBB\xBFpid x;\n\xEF\xBB\xBF", {}, "f");
+  EXPECT_FALSE(marked.ok()) << "one at the beginning of a file is none elsewhere";
+  EXPECT_THAT(warnings_of("\xEF\xBB\xBFpid x;"), SizeIs(0));
+}
+
+// An unquoted "{4}" would open a block that nothing ends, and the error would stand at the end of the file.
+TEST(Errors, BracesOfRegularExpressions) {
+  EXPECT_EQ(in("server", "rewrite ^/user/([0-9]{4})/ /u/$1 permanent;"),
+            "f:2:22: a \"{\" outside of quotes begins a block: put what begins with \"^/user/([0-9]\" in quotes if the brace "
+            "belongs to it, as in a regular expression");
+  EXPECT_THAT(in("server", "location ~ ^/a{2}$ {\n}"), HasSubstr("f:2:15: a \"{\" outside of quotes"));
+  EXPECT_THAT(in("server", "location ~ ^/a{2,}b { }"), HasSubstr("\"^/a\" in quotes"));
+  EXPECT_EQ(in("server", "rewrite \"^/user/([0-9]{4})/\" /u/$1 permanent;"), "no error");
+  EXPECT_EQ(in("server", "location ~ '^/a{2}$' { }"), "no error");
+  EXPECT_EQ(in("server", "location /a{} location /b{return 200;}"), "no error");
+  EXPECT_EQ(in("location", "return 200 ${host}s;"), "no error");
 }
 
 TEST(Errors, WrongPlace) {
@@ -185,7 +214,9 @@ TEST(Errors, Listen) {
   EXPECT_THAT(in("server", "listen unix:/" + std::string(200, 'x') + ";"), HasSubstr("at most 107 bytes"));
   EXPECT_EQ(in("server", "listen 2 ssl;"),
             "f:2:1: no \"ssl_certificate\" is defined for the \"listen ... ssl\" of 0.0.0.0:2");
-  EXPECT_THAT(in("server", "listen 2 so_keepalive=on;"), HasSubstr("\"so_keepalive\" is not supported"));
+  EXPECT_THAT(warnings_of("http { server { listen 2 so_keepalive=on deferred; } }"),
+              ElementsAre("f:1:26: the parameter \"so_keepalive\" of \"listen\" is ignored: it is left to the kernel's settings",
+                          HasSubstr("\"deferred\"")));
   EXPECT_THAT(in("server", "listen 2 fast;"), HasSubstr("expected \"ssl\", \"http2\", \"default_server\""));
   EXPECT_THAT(in("server", "listen 2 quic;"), HasSubstr("\"quic\" is not supported"));
   EXPECT_EQ(in("server", "listen 2 http2;"), "no error");
@@ -261,7 +292,7 @@ TEST(Errors, MessagesThatNoQueueTakes) {
               ElementsAre("f:1:53: websocket_message_max lets clients send messages of 2097152 bytes, and a "
                           "websocket_send_queue of 1048576 takes none so large"));
   EXPECT_THAT(with("websocket raw; websocket_publish room;"), SizeIs(1));
-  EXPECT_THAT(with("websocket raw;"), SizeIs(0)) << "they are the application's";
+  EXPECT_THAT(with("websocket raw; websocket_subscribe room;"), SizeIs(0)) << "they are the application's";
   EXPECT_THAT(with("websocket echo; websocket_send_queue 2m;"), SizeIs(0));
 }
 
@@ -419,6 +450,80 @@ TEST(Errors, DirectivesOfNginxThatAreNoneHere) {
                                              HasSubstr("\"sendfile\" is ignored"), HasSubstr("\"tcp_nodelay\" is ignored")));
 }
 
+// Of the examples that everybody has: unicorn's, nginx's own, a WordPress site's.
+TEST(Errors, FilesOfNginxLoad) {
+  const LoadResult unicorn = load_text(R"(worker_processes 1; error_log /tmp/nginx.error.log;
+    events { worker_connections 1024; accept_mutex off; use epoll; }
+    http { include mime.types; default_type application/octet-stream; access_log /tmp/nginx.access.log combined;
+      sendfile on; tcp_nopush on; tcp_nodelay off;
+      upstream app_server { server unix:/path/to/.unicorn.sock fail_timeout=0; server 127.0.0.1:81 fail_timeout=0 max_fails=3; }
+      server { listen 80 default deferred; client_max_body_size 4G; server_name _; keepalive_timeout 5;
+        root /path/to/app/current/public; try_files $uri/index.html $uri.html $uri @app; error_log logs/one.log;
+        location @app { proxy_set_header Host $http_host; proxy_redirect off; proxy_pass http://app_server; }
+        error_page 500 502 503 504 /500.html; location = /500.html { root /path/to/app/current/public; } } })", {}, "f");
+  EXPECT_TRUE(unicorn.ok()) << report(unicorn);
+  if (unicorn.ok()) EXPECT_EQ(unicorn.config->http.upstreams.at("app_server")->servers[1].max_fails, 0u) << "never put aside";
+  const LoadResult packaged = load_text(R"(user root; worker_processes auto; pid /run/nginx.pid;
+    events { worker_connections 768; multi_accept on; }
+    http { sendfile on; tcp_nopush on; types_hash_max_size 2048; server_tokens off; keepalive_timeout 65 60; default_type text/html;
+      log_format main '$remote_addr - $remote_user [$time_local] "$request" $status'; access_log /var/log/access.log main buffer=32k flush=5s;
+      error_log /var/log/error.log; gzip on; gzip_vary on; ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;
+      server { listen 80 so_keepalive=on; listen [::]:80; root /var/www/html; index index.html index.htm; server_name _; autoindex off;
+        location / { try_files $uri $uri/ =404; } location ~ /\.ht { deny all; } } })", {}, "f");
+  EXPECT_TRUE(packaged.ok()) << report(packaged);
+}
+
+// None of them is a slip of somebody who meant another one.
+TEST(Errors, DirectivesOfNginxAreNoSlips) {
+  EXPECT_EQ(in("server", "ssl on;"), "f:2:1: unknown directive \"ssl\": \"listen ... ssl\" turns TLS on");
+  for (const char* text : {"port_in_redirect off;", "ssl_stapling_verify on;", "ssl_buffer_size 4k;", "lingering_timeout 5s;",
+                           "client_body_temp_path /tmp;", "ssl off;", "autoindex off;", "etag on;", "merge_slashes on;",
+                           "proxy_pass_request_body on;", "proxy_cache off;", "open_file_cache_valid 30s;"}) {
+    EXPECT_EQ(in("server", text), "no error") << text;
+    EXPECT_THAT(warnings_of("http { server { listen 1; " + std::string(text) + " } }"), ElementsAre(HasSubstr("is ignored: "))) << text;
+  }
+  for (const char* text : {"autoindex on;", "etag off;", "proxy_pass_request_body off;", "charset utf-8;", "expires 1h;",
+                           "sub_filter a b;", "uwsgi_pass x;", "limit_except GET { deny all; }"}) {
+    EXPECT_THAT(in("location", text), HasSubstr("unknown directive")) << text;
+    EXPECT_THAT(in("location", text), testing::Not(HasSubstr("did you mean"))) << text;
+  }
+}
+
+// What loads, and can hardly be meant so.
+TEST(Errors, Doubts) {
+  const auto in_location = [](const std::string& location, const std::string& http = "") {
+    return warnings_of("http { " + http + " server { listen 80;\nlocation / { " + location + " } } }");
+  };
+  EXPECT_THAT(in_location("websocket raw;"), ElementsAre("f:2:1: nothing comes of this \"websocket raw\": there is no webhook, "
+                                                         "websocket_publish, websocket_subscribe or websocket_token"));
+  EXPECT_THAT(in_location("websocket raw; websocket_subscribe a;"), SizeIs(0));
+  EXPECT_THAT(in_location("websocket raw; add_header X-Id $connection_id always;"), SizeIs(0));
+  EXPECT_THAT(in_location("websocket pusher;"), ElementsAre(HasSubstr("f:2:1: Pusher's clients and servers are refused here")));
+  EXPECT_THAT(in_location("websocket pusher;", "app a { id 1; key k; secret 0123456789abcdef; }"), SizeIs(0));
+  EXPECT_THAT(in_location("api on;"), ElementsAre("f:2:1: everybody may use this \"api\": it has no api_key, allow or deny"));
+  EXPECT_THAT(in_location("api on; allow 127.0.0.1; deny all;"), SizeIs(0));
+  EXPECT_THAT(in_location("api on; api_key 0123456789abcdef;"), SizeIs(0));
+  EXPECT_THAT(warnings_of("http { server { listen 127.0.0.1:80; listen unix:/x; location / { api on; } } }"), SizeIs(0));
+  const std::string rules = "channels a* {\nsubscribe token; }";
+  EXPECT_THAT(in_location("websocket raw; websocket_subscribe a;", rules), ElementsAre(HasSubstr("f:2:11: \"subscribe token\" lets nobody in")));
+  const std::string token = "token t { secret 0123456789abcdef0123456789abcdef; }";
+  EXPECT_THAT(in_location("websocket centrifuge; websocket_token t;", rules + token), SizeIs(0));
+  EXPECT_THAT(in_location("proxy_pass http://$host;"), ElementsAre(HasSubstr("f:2:25: \"$host\" is the name of no upstream")));
+  EXPECT_THAT(in_location("proxy_pass http://$host;", "upstream u { server 127.0.0.1; }"), SizeIs(0));
+  EXPECT_THAT(in_location("proxy_pass http://b_$host;", "upstream u { server 127.0.0.1; }"), SizeIs(1));
+  EXPECT_THAT(in_location("proxy_pass http://b_$host;", "upstream b_u { server 127.0.0.1; }"), SizeIs(0));
+  EXPECT_THAT(in_location("proxy_pass http://b_${arg_x}_c;", "upstream b__c { server 127.0.0.1; }"), SizeIs(0));
+  EXPECT_THAT(in_location("proxy_pass http://b_${arg_x}_c;", "upstream b_c { server 127.0.0.1; }"), SizeIs(1));
+}
+
+TEST(Errors, NamedLocationsThatThereAreNot) {
+  EXPECT_EQ(in("location", "error_page 404 @nope;"), "f:2:16: there is no location \"@nope\" in the server at f:1");
+  EXPECT_EQ(in("location", "try_files $uri @nope;"), "f:2:16: there is no location \"@nope\" in the server at f:1");
+  EXPECT_EQ(in("server", "error_page 404 = @nope; location / { } location /b { }"), "f:2:18: there is no location \"@nope\" in the server at f:1");
+  EXPECT_EQ(in("server", "error_page 404 @a; location / { try_files $uri @a; } location @a { return 200; }"), "no error");
+  EXPECT_EQ(in("location", "error_page 404 @$host;"), "no error") << "a request decides";
+}
+
 TEST(Errors, AuthoritiesOfWebhooks) {
   EXPECT_THAT(in("webhook", "tls_ca_file /nowhere/ca.pem;"), HasSubstr("f:2:13: cannot read \"/nowhere/ca.pem\""));
   EXPECT_THAT(errors_of("embedded_file /ca.pem AAAA; http { webhook w { url https://h/; secret 0123456789abcdef; tls_ca_file /ca.pem; } }"),
@@ -467,8 +572,19 @@ TEST(Errors, WebSockets) {
 TEST(Errors, Logs) {
   EXPECT_THAT(in("main", "error_log x loud;"), HasSubstr("f:2:13:"));
   EXPECT_THAT(in("main", "error_log syslog:tag=x;"), HasSubstr("expected \"server=\""));
+  const LoadResult several = load_text("error_log /a warn; error_log /b; http { error_log /c; server { listen 1; error_log /d; } }", {}, "f");
+  ASSERT_TRUE(several.ok()) << report(several);
+  EXPECT_EQ(several.config->error_log_path, "/a");
+  EXPECT_EQ(several.config->error_log_level, log::Level::Warn);
+  EXPECT_THAT(several.warnings, SizeIs(3));
+  EXPECT_EQ(several.warnings[0].text(),
+            "f:1:20: this \"error_log\" is ignored: one is written, which the first outside of all blocks names");
   EXPECT_THAT(in("http", "access_log x nosuch;"), HasSubstr("unknown log format"));
-  EXPECT_THAT(in("http", "access_log x combined buffer=1k;"), HasSubstr("such parameters are not supported"));
+  EXPECT_THAT(warnings_of("http { access_log x combined buffer=1k flush=5s; }"),
+              ElementsAre(HasSubstr("f:1:30: \"buffer=1k\" is ignored"), HasSubstr("f:1:40: \"flush=5s\" is ignored")));
+  EXPECT_THAT(in("http", "access_log x combined buffer=much;"), HasSubstr("expected a size after \"buffer=\""));
+  EXPECT_THAT(in("http", "access_log x combined flush=soon;"), HasSubstr("expected a time after \"flush=\""));
+  EXPECT_THAT(in("http", "access_log x combined gzip;"), HasSubstr("such parameters are not supported"));
   EXPECT_THAT(in("http", "access_log x gzip=1;"), HasSubstr("such parameters are not supported"));
   EXPECT_THAT(in("http", "log_format a escape=xml b;"), HasSubstr("after \"escape=\""));
   EXPECT_THAT(in("http", "log_format a escape=json;"), HasSubstr("has no format"));

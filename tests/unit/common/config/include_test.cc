@@ -127,9 +127,16 @@ TEST_F(Include, GlobalDirectivesStandBesideTheFile) {
   ASSERT_TRUE(result.ok()) << report(result);
   EXPECT_FALSE(result.config->daemon);
   EXPECT_EQ(result.config->worker_processes, 2u);
-  result = load_file(path, "pid q;");
+  result = load_file(path, "pid /q; error_log /log");
+  ASSERT_TRUE(result.ok()) << report(result);
+  EXPECT_EQ(result.config->pid_path, "/q") << "they count instead of what the file says";
+  EXPECT_EQ(result.config->error_log_path, "/log");
+  EXPECT_TRUE(load_text(result.config->dump).ok()) << "a worker reads what is left";
+  result = load_file(path, "pid q; pid r;");
   EXPECT_THAT(texts(result.errors),
-              ElementsAre(path + ":1:1: \"pid\" directive is duplicate, first at command line:1"));
+              ElementsAre("command line:1:8: \"pid\" directive is duplicate, first at command line:1"));
+  result = load_file(path, "http { } http { }");
+  EXPECT_THAT(texts(result.errors), testing::SizeIs(1)) << "blocks don't replace each other";
   result = load_file(path, "deamon off;");
   EXPECT_THAT(texts(result.errors),
               ElementsAre("command line:1:1: unknown directive \"deamon\", did you mean \"daemon\"?"));

@@ -108,6 +108,7 @@ TEST(Load, Http) {
   EXPECT_EQ(all.body_timeout_ms, 11'000);
   EXPECT_EQ(all.send_timeout_ms, 13'000);
   EXPECT_EQ(all.keepalive_timeout_ms, 14'000);
+  EXPECT_EQ(all.keepalive_header_ms, 12'000);
   EXPECT_EQ(all.keepalive_requests, 15u);
   EXPECT_FALSE(all.server_tokens);
 }

@@ -62,7 +62,7 @@ http {
     large_client_header_buffers 3 4k;
     client_header_fields_max 50;
     send_timeout 13s;
-    keepalive_timeout 14s;
+    keepalive_timeout 14s 12s;
     keepalive_requests 15;
     server_tokens off;
     tls_engine openssl;

@@ -35,6 +35,20 @@ TEST(ResponseHead, FramingTable) {
   EXPECT_EQ(write(ResponseHead{204, {}, 0}, "GET", 1, true).find("Content-Length"), std::string::npos);
 }
 
+// "keepalive_timeout 65 60": clients that are kept are told so, as nginx does.
+TEST(ResponseHead, KeepAliveSaysForHowLong) {
+  const auto told = [](int version_minor, bool keep_alive) {
+    const ResponseContext context{"GET", version_minor, keep_alive, "NOW", "BeamGate", 60};
+    const ResponseHead head{200, {}, 0};
+    std::string out;
+    write_response_head(head, choose_framing(head, context), context, out);
+    return out.substr(out.find("Content-Length: 0\r\n") + 19);
+  };
+  EXPECT_EQ(told(1, true), "Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n");
+  EXPECT_EQ(told(0, true), "Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n");
+  EXPECT_EQ(told(1, false), "Connection: close\r\n\r\n");
+}
+
 TEST(ResponseHead, ValuesCanNotEndALine) {
   const std::string hostile = std::string("a\r\nSet-Cookie: x\n\r\n") + '\0' + "b\x7f";
   const std::string text = write(ResponseHead{200, {{"X", hostile}}, 0}, "GET", 1, true);
