@@ -82,7 +82,7 @@ void write_row(const Directive& row, std::string& out) {
 
 constexpr std::string_view kHead =
     R"(.\" Written by man/generate.cc from the table of directives; do not edit.
-.TH BEAMGATE.CONF 5 "" "BeamGate" "File Formats"
+.TH BEAMGATE.CONF 5 "2026-12-01" "BeamGate" "File Formats"
 .ad l
 .SH NAME
 beamgate.conf \- configuration of the BeamGate gateway

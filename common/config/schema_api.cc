@@ -41,7 +41,8 @@ constexpr Directive kRows[] = {
      .syntax = "key",
      .secret = true,
      .help =
-         "A key that opens the API, sent as X-API-Key; 16 bytes or more.  Several may stand, for rotation.  "
+         "A key that opens the API, sent as X-API-Key; one shorter than 16 bytes can be guessed, and is warned of.  "
+         "Several may stand, for rotation.  "
          "Without any, whoever may reach the location may use it."},
     {.name = "grip_publish",
      .scopes = kLocation,
@@ -103,7 +104,8 @@ constexpr Directive kRows[] = {
      .set = set_dashboard_token,
      .syntax = "token",
      .secret = true,
-     .help = "What opens the dashboard: its login form asks for it; 16 bytes or more.  Several may stand, for rotation; one "
+     .help = "What opens the dashboard: its login form asks for it; one shorter than 16 bytes can be guessed, and is warned of.  "
+             "Several may stand, for rotation; one "
              "that is gone after a reload ends the sessions that it has opened.  To keep it in a file of its own, include "
              "that."},
 };
