@@ -97,7 +97,7 @@ void doubt_tokens(Loader& loader) {
 
 }  // namespace
 
-void doubt_location(Setting& setting, const Frame&, const Location& location) {
+void doubt_location(Setting& setting, const Location& location) {
   const Position at = setting.statement.name.at;
   if (location.action == Action::WebSocket && says_nothing(location)) {
     setting.warn_at(at, "nothing comes of this \"websocket raw\": there is no webhook, websocket_publish, "

@@ -6,7 +6,7 @@
 namespace beamgate::config {
 
 // At the end of a location's block.
-void doubt_location(Setting& setting, const Frame& frame, const Location& location);
+void doubt_location(Setting& setting, const Location& location);
 
 // At the end of a server's block: error_page and try_files lead to named locations of this server.
 void check_named_locations(Setting& setting, const Server& server);

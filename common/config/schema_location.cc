@@ -157,7 +157,7 @@ void enter_location(Setting& setting) {
   setting.loader.run_block(frame, setting.statement.children);
   warn_of_idle_settings(setting, frame, location);
   warn_of_small_queue(setting, location);
-  doubt_location(setting, frame, location);
+  doubt_location(setting, location);
   order_script(location.script);
   if (location.action == Action::None && !(location.file.root.empty() && location.file.alias.empty())) {
     location.action = Action::Static;

@@ -123,6 +123,7 @@ void set_control(Setting& setting) {
   loader.config->http.resolver = resolver;
   std::vector<Statement> statements = control_server(path);
   loader.run_block(frame, statements);
+  if (loader.config->http.servers.empty()) return;  // So many errors that nothing more is read.
   loader.config->http.servers.back().listens[0].owner_only = true;
   loader.config->control_path = path;
 }

@@ -174,6 +174,9 @@ TEST(Errors, NumberOfErrorsIsBounded) {
   std::string text;
   for (int i = 0; i < 1000; ++i) text += "nonsense;\n";
   EXPECT_EQ(errors_of(text).size(), Diagnostics::kDiagnosticsMax);
+  text.clear();
+  for (int i = 0; i < 60; ++i) text += "embedded_file a ?;\n";
+  EXPECT_EQ(errors_of(text + "control unix:/x;").size(), Diagnostics::kDiagnosticsMax) << "what it sets up is not read any more";
 }
 
 TEST(Errors, OneActionForEachLocation) {
@@ -353,7 +356,7 @@ TEST(Errors, Proxying) {
   EXPECT_THAT(in("upstream", "server 127.0.0.1 weight=0;"), HasSubstr("expected a number from 1 to 65535"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 route=a;"), HasSubstr("not supported"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 max_fails=x;"), HasSubstr("expected a number from 0 to"));
-  EXPECT_THAT(in("upstream", "server 127.0.0.1 fail_timeout=0;"), HasSubstr("expected a time from 1ms to 1d"));
+  EXPECT_THAT(in("upstream", "server 127.0.0.1 fail_timeout=2d;"), HasSubstr("expected a time from 0ms to 1d"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 slow_start=2d;"), HasSubstr("expected a time from 0ms to 1d"));
   EXPECT_THAT(in("upstream", "server 127.0.0.1 max_conns=-1;"), HasSubstr("expected a number"));
   EXPECT_EQ(in("upstream", "server 127.0.0.2 max_fails=0 max_conns=0 slow_start=0;"), "no error");
@@ -461,8 +464,8 @@ TEST(Errors, FilesOfNginxLoad) {
         root /path/to/app/current/public; try_files $uri/index.html $uri.html $uri @app; error_log logs/one.log;
         location @app { proxy_set_header Host $http_host; proxy_redirect off; proxy_pass http://app_server; }
         error_page 500 502 503 504 /500.html; location = /500.html { root /path/to/app/current/public; } } })", {}, "f");
-  EXPECT_TRUE(unicorn.ok()) << report(unicorn);
-  if (unicorn.ok()) EXPECT_EQ(unicorn.config->http.upstreams.at("app_server")->servers[1].max_fails, 0u) << "never put aside";
+  ASSERT_TRUE(unicorn.ok()) << report(unicorn);
+  EXPECT_EQ(unicorn.config->http.upstreams.at("app_server")->servers[1].max_fails, 0u) << "never put aside";
   const LoadResult packaged = load_text(R"(user root; worker_processes auto; pid /run/nginx.pid;
     events { worker_connections 768; multi_accept on; }
     http { sendfile on; tcp_nopush on; types_hash_max_size 2048; server_tokens off; keepalive_timeout 65 60; default_type text/html;
