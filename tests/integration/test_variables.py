@@ -41,6 +41,16 @@ class LogCase(beamgate.TestCase):
 
 
 class OfARequest(beamgate.TestCase):
+    def test_how_long_a_connection_is_kept_is_told(self):
+        """keepalive_timeout's second time, for HTTP/1.x, in the fields that nginx sends."""
+        gateway = self.gateway("""keepalive_timeout 65 60; server { listen 127.0.0.1:0; location / { return 200; }
+            location /silent { keepalive_timeout 65; return 200; } }""")
+        with http_client.Connection(gateway.address()) as client:
+            for target, told in (("/", ("keep-alive", "timeout=60")), ("/silent", (None, None))):
+                client.send_request("GET", target)
+                answer = client.read_response()
+                self.assertEqual((answer.header("connection"), answer.header("keep-alive")), told)
+
     def test_what_is_asked_for_and_where_it_lies(self):
         names = ("connection", "connection_id", "content_length", "content_type", "document_root", "document_uri", "hostname",
                  "http_x_y", "limit_conn_status", "nginx_version", "pid", "realip_remote_port", "realpath_root", "remote_port",
