@@ -64,6 +64,12 @@ bool is_rootless(const Arena& from, const Record& record) {
   return state == nullptr || state->batch == record::TlsBatch::Through;
 }
 
+// Somebody was told that it is there.
+bool is_waited_for(const Record& record) {
+  return record.phase == Phase::WebSocket || record.phase == Phase::EventStream || record.phase == Phase::Line ||
+         record.phase == Phase::LongPoll;
+}
+
 }  // namespace
 
 Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::Now& now, bool blame,
@@ -109,10 +115,10 @@ Connections::Adopted Connections::adopt_all(const Arena& from, const ipc::Life::
     if (is_served) served = id_of(record);
     if (was_frozen) unfreeze(record);
     if (record::uid_slot(record.uid) != slot) slot_of_uid_[record.uid] = slot;
-    if (whole) {
+    const bool known = whole && (rootless.contains(slot) || (is_served ? reconcile(from, record) : is_as_known(record)));
+    if (known || (whole && is_waited_for(record))) {
       living.push_back(id_of(record));
-      if (rootless.contains(slot)) continue;
-      if (!(is_served ? reconcile(from, record) : is_as_known(record))) torn.insert(slot);
+      if (!known) torn.insert(slot);
       continue;
     }
     ++adopted.lost;

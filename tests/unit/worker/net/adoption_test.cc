@@ -296,6 +296,7 @@ TEST_F(AdoptionTest, TheOneThatIsToBlameIsClosedAndNoOther) {
 TEST_F(AdoptionTest, OneThatItsClientResetsMeanwhileHasGone) {
   say(1, "!");
   worker([](Worker& worker) {
+    worker.connections->enter_phase(worker.arena.records()[1], Phase::WebSocket);
     worker.upper.on_letter = [](Record&, char) { _exit(0); };
     worker.turn();
   });
