@@ -5,8 +5,6 @@
 namespace beamgate::config {
 namespace {
 
-using Mode = WebSocketAction::Mode;
-
 bool tells_its_id(const Location& location) {
   return std::any_of(location.add_headers.begin(), location.add_headers.end(), [](const NameValue& field) {
     const auto& parts = field.value.parts();
@@ -18,7 +16,7 @@ bool tells_its_id(const Location& location) {
 // Nothing that such a client sends goes anywhere, and nobody can mean it: it has no channel, no user, and doesn't know its id.
 bool says_nothing(const Location& location) {
   const WebSocketAction& socket = location.websocket;
-  return socket.mode == Mode::Raw && socket.webhook == nullptr && socket.publish.empty() && socket.subscribe.empty() &&
+  return socket.mode == WebSocketAction::Mode::Raw && socket.webhook == nullptr && socket.publish.empty() && socket.subscribe.empty() &&
          socket.token == nullptr && !tells_its_id(location);
 }
 
@@ -103,7 +101,7 @@ void doubt_location(Setting& setting, const Location& location) {
     setting.warn_at(at, "nothing comes of this \"websocket raw\": there is no webhook, websocket_publish, "
                         "websocket_subscribe or websocket_token");
   }
-  const bool pusher = location.action == Action::WebSocket && location.websocket.mode == Mode::Pusher;
+  const bool pusher = location.action == Action::WebSocket && location.websocket.mode == WebSocketAction::Mode::Pusher;
   if ((pusher || location.action == Action::PusherApi) && setting.loader.config->http.apps.empty()) {
     setting.warn_at(at, "Pusher's clients and servers are refused here: http has no \"app\" block");
   }
