@@ -123,7 +123,7 @@ void ApiHandler::run_raw_publish(http::Exchange& exchange, std::string&& body) {
   if (!read_body(exchange.request(), std::move(body), payload, problem)) {
     return refuse(exchange, 400, ErrorCode::BadRequest, problem);
   }
-  if (payload.bytes.size() > payload_bytes_max()) {
+  if (payload.bytes.size() > context_.settings.publication_bytes_max()) {
     return refuse(exchange, 413, ErrorCode::LimitExceeded, "data too big");
   }
   publishing_.publish_payload(exchange.request().argument("channel"), payload, idempotency_key(exchange.request()),
