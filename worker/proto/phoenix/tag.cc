@@ -7,7 +7,7 @@
 namespace beamgate::proto::phoenix {
 namespace {
 
-constexpr char kPush = '\x1e';
+constexpr char kPushMark = '\x1e';
 constexpr char kText = 't';
 constexpr char kBinary = 'b';
 
@@ -16,7 +16,7 @@ constexpr char kBinary = 'b';
 std::string encode_pushes(const std::vector<Push>& pushes) {
   std::string out;
   for (const Push& push : pushes) {
-    out.append({kPush, push.binary ? kBinary : kText}).append(push.binary ? crypto::base64_encode(push.frame) : push.frame);
+    out.append({kPushMark, push.binary ? kBinary : kText}).append(push.binary ? crypto::base64_encode(push.frame) : push.frame);
   }
   return out;
 }
@@ -24,7 +24,7 @@ std::string encode_pushes(const std::vector<Push>& pushes) {
 std::vector<Push> decode_pushes(std::string_view text) {
   std::vector<Push> pushes;
   while (text.size() >= 2) {
-    const std::string_view push = text.substr(2, text.find(kPush, 2) - 2);
+    const std::string_view push = text.substr(2, text.find(kPushMark, 2) - 2);
     if (text[1] == kText) pushes.push_back({false, std::string(push)});
     if (text[1] == kBinary) pushes.push_back({true, crypto::base64_decode(push).value_or("")});
     text.remove_prefix(2 + push.size());
@@ -44,7 +44,7 @@ Tag decode_tag(std::string_view text) {
   const size_t second = text.find('\n', first + 1);
   if (second == std::string_view::npos) return {text.substr(0, first), text.substr(first + 1), {}};
   const std::string_view rest = text.substr(second + 1);
-  const size_t end = std::min(rest.find(kPush), rest.size());
+  const size_t end = std::min(rest.find(kPushMark), rest.size());
   return {text.substr(0, first), text.substr(first + 1, second - first - 1), rest.substr(0, end), rest.substr(end)};
 }
 
