@@ -122,7 +122,7 @@ void check_named_locations(Setting& setting, const Server& server) {
     });
     const auto said = loader.words_at.find(name);
     if (exists || said == loader.words_at.end()) return;
-    loader.diagnostics.error(said->second, "there is no location \"" + name + "\" in the server at " +
+    loader.diagnostics.warn(said->second, "there is no location \"" + name + "\" in the server at " +
                                                loader.place_of(setting.statement));
     loader.words_at.erase(said);  // Once is enough.
   };

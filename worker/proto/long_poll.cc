@@ -122,7 +122,8 @@ void LongPoll::on_joined(Record& record, std::string_view tag, const ipc::Channe
     if (!note_missed(record, {state.channel, state.epoch, state.offset})) return end(record, Metric::ClosesMemory);
   } else if (state.publications.empty()) {
     context_.hub.set_tag(record, state.channel, {});
-  } else if (missed_by(record).empty()) {
+  } else if (const auto missed = missed_by(record);
+             std::all_of(missed.begin(), missed.end(), [&](auto channel) { return is_standing(record, channel); })) {
     return answer(record, state);
   }
   answer_if_due(record);
@@ -153,14 +154,17 @@ std::vector<std::string_view> LongPoll::missed_by(const Record& record) const {
   return missed;
 }
 
+// That a cursor says nothing of a pattern is so each time, and said with what there is else.  Its tag has a place then.
+bool LongPoll::is_standing(const Record& record, std::string_view channel) const {
+  return context_.hub.tag_of(record, channel).size() > 1 && context_.hub.is_pattern(channel);
+}
+
 // A cursor that lacks a channel would be answered so again and again: what there is to say waits until all are joined.
-// That a cursor says nothing of a pattern is so each time, and said with what there is else; its tag has a place then.
 void LongPoll::answer_if_due(Record& record) {
   if (record.phase != Phase::LongPoll || beginning_ || record.subscription_count == 0 || !all_joined(record)) return;
   const auto channels = context_.hub.channels_of(record);
   const bool left_behind = std::any_of(channels.begin(), channels.end(), [&](std::string_view channel) {
-    const std::string_view tag = context_.hub.tag_of(record, channel);
-    return !tag.empty() && (tag.size() == 1 || !context_.hub.is_pattern(channel));
+    return !context_.hub.tag_of(record, channel).empty() && !is_standing(record, channel);
   });
   if (left_behind) answer(record, cursor_of(record), {});
 }

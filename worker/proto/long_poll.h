@@ -72,6 +72,7 @@ class LongPoll final : public ChannelReader {
   void end_with_token(record::Record& record, int64_t expires_s);
   bool note_missed(record::Record& record, const Reached& place);
   std::vector<std::string_view> missed_by(const record::Record& record) const;
+  bool is_standing(const record::Record& record, std::string_view channel) const;
   void put_off(record::Record& record);
   void answer_if_due(record::Record& record);
   void answer(record::Record& record, const ipc::ChannelState& state);
