@@ -57,8 +57,8 @@ FUZZ_TARGET(webhook_reply) {
   const std::string_view body = input.rest();
   in_pieces(body, Cut::Unevenly, [&](std::string_view piece) { return good = good && reader.on_body(piece); });
   check_grip(body);
-  const int64_t wait = hook::parse_retry_after(body, kNow);
-  BG_ASSERT(wait >= 0 && wait <= hook::kRetryAfterMaxMs);
+  const auto wait = hook::parse_retry_after(body, kNow);
+  BG_ASSERT(!wait || (*wait >= 0 && *wait <= hook::kRetryAfterMaxMs));
   if (!good) return;
   const hook::Reply reply = reader.finish(200, kNow);
   if (reply.outcome == hook::Outcome::Malformed) BG_ASSERT(reader.error()[0] != '\0');

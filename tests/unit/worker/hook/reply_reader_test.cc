@@ -52,8 +52,8 @@ TEST(ReplyReader, AUserThatNobodyCanBeIsNoAnswer) {
 }
 
 TEST(ReplyReader, StatusesAreThoseOfHttp) {
-  for (const uint16_t status : {200, 301, 404, 599}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Answered);
-  for (const uint16_t status : {0, 99, 600, 999}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Malformed);
+  for (const uint16_t status : std::initializer_list<uint16_t>{200, 301, 404, 599}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Answered);
+  for (const uint16_t status : std::initializer_list<uint16_t>{0, 99, 600, 999}) EXPECT_EQ(ReplyReader(1).finish(status, 0).outcome, Outcome::Malformed);
 }
 
 TEST(ReplyReader, OfWhatIsToldTheStatusAloneCounts) {
