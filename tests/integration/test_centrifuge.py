@@ -267,6 +267,24 @@ class Wire(Centrifuge):
                 asked = [request.header("beamgate-channel") for request in backend.seen("beamgate.subscribe")]
                 self.assertEqual(asked, ["hook-a", "hook-c", "hook-a"])
 
+    def test_who_has_left_stays_out_when_the_worker_dies(self):
+        backend = self.backend(Reply(204), secret="whsec_MDEyMzQ1Njc4OWFiY2RlZg==")
+        held = Held(Reply(204))
+        backend.on("beamgate.subscribe", held)
+        self.start(hook=HOOK % backend.port, workers=1)
+        socket = self.open()
+        socket.send('{"id":2,"subscribe":{"channel":"hook-a"}}')
+        backend.wait("beamgate.subscribe")
+        replies = self.exchange(socket, {"id": 3, "unsubscribe": {"channel": "hook-a"}}) + [self.receive(socket)]
+        self.assertEqual([reply["id"] for reply in replies], [2, 3])
+        self.server.expect_deaths()
+        os.kill(self.server.worker_pids()[0], SIGKILL)
+        backend.wait("beamgate.subscribe", count=2)  # Its successor doesn't know that it was asked.
+        socket.send('{"id":4,"subscribe":{"channel":"hook-b"}}')
+        held.release()
+        self.assertEqual(self.receive(socket), {"id": 4, "subscribe": {}})
+        self.assertEqual([self.subscribers("hook-a"), self.subscribers("hook-b")], [0, 1])
+
     def test_no_epoch_is_any(self):
         self.start()
         for number in range(3):
