@@ -40,10 +40,12 @@ class ConnectionCallsTest : public TwoWorkers {
  protected:
   static constexpr uint16_t kCode = 4001;
 
-  ConnectionCallsTest() { hub::serve_subscriber_counts(remote_, source_->hub); }
+  ConnectionCallsTest() : TwoWorkers("location = /room { websocket raw; websocket_subscribe $arg_a; }") {
+    hub::serve_subscriber_counts(remote_, source_->hub);
+  }
 
   Client client_of(const std::string& user, const std::string& channel = "room") {
-    Client client = connect("/hub?a=" + channel);
+    Client client = connect("/room?a=" + channel);
     EXPECT_TRUE(source_->ops.set_user(at(*source_, client), user).ok());
     source_->hear();
     return client;
@@ -78,7 +80,7 @@ class ConnectionCallsTest : public TwoWorkers {
 };
 
 TEST_F(ConnectionCallsTest, AUsersConnectionsAndNobodyElses) {
-  Client first = client_of("ann"), other = client_of("bob"), second = client_of("ann", "news"), nobody = connect("/hub?a=room");
+  Client first = client_of("ann"), other = client_of("bob"), second = client_of("ann", "news"), nobody = connect("/room?a=room");
   EXPECT_EQ(look("ann"), 2u);
   EXPECT_EQ(look("ann", "news"), 1u);
   EXPECT_EQ(look("an"), 0u);
@@ -91,7 +93,7 @@ TEST_F(ConnectionCallsTest, AUsersConnectionsAndNobodyElses) {
 }
 
 TEST_F(ConnectionCallsTest, AUserIsOneWithoutItsOwnChannelToo) {
-  Client left = client_of("ann"), early = connect("/hub?a=room");
+  Client left = client_of("ann"), early = connect("/room?a=room");
   source_->ops.unsubscribe(at(*source_, left), hub::user_channel("ann"));
   ASSERT_TRUE(source_->ops.set_user(at(*source_, early), "ann").ok());  // The bus hasn't confirmed it.
   EXPECT_EQ(source_->hub.local_subscribers(hub::user_channel("ann")), 0u);
@@ -111,7 +113,7 @@ TEST_F(ConnectionCallsTest, AUserWhoBecomesAnother) {
   source_->hear();
   source_->connections.close_now(at(*source_, client));
   EXPECT_EQ(look("ann"), 0u);
-  Client next = connect("/hub?a=room");  // In the same place.
+  Client next = connect("/room?a=room");  // In the same place.
   EXPECT_EQ(look("ann"), 0u);
   EXPECT_EQ(look("", "room"), 1u);
 }

@@ -117,7 +117,7 @@ TEST_F(AccessLogTest, RefusedAndLostRequestsAreLoggedToo) {
   exchange("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
   open();
   exchange("\x16\x03\x01");
-  EXPECT_EQ(logged(), "400 GET / HTTP/1.1\n400 -\n");
+  EXPECT_EQ(logged(), "400 GET / HTTP/1.1\n400 \\x16\\x03\\x01\n");
 }
 
 TEST_F(AccessLogTest, LinesGoToTheNewFileAfterARotation) {
