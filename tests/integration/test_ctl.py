@@ -156,7 +156,7 @@ class Looking(Ctl):
         for _, way, what in lines(4):
             self.assertEqual((way, what), (">", '"' + "x" * (65_536 - 1) + " ... (100002 bytes)"))
         http_client.request(self.address, "POST", f"/api/connections/{min(ids)}", {"Content-Type": "application/octet-stream"}, b"\x00\xff")
-        self.assertEqual(lines(1), [(min(ids), ">", "(binary) \\x00\udcff")])
+        self.assertEqual(lines(1), [(min(ids), ">", "(binary) \\x00\\xff")])
         anns[0].close(4001)
         self.assertEqual([rest[1:] for rest in lines(1)], [("*", "closed with 4001 by the client")])
         self.ctl("kick", f"user:{name}")
@@ -225,7 +225,7 @@ class Looking(Ctl):
 
     def test_taps_by_the_api(self):
         self.start(http="server { listen 127.0.0.1:0; location /api/ { api on; } location / { websocket raw; } }")
-        self.assertIn("tap user NAME", self.ctl("tap", "users", "ann", status=1))
+        self.assertIn("CHANNEL|user NAME", self.ctl("tap", "users", "ann", status=2))
         for target, status in (("taps/ann", 400), ("taps/ann?connection=0", 400), ("taps/ann?connection=x", 400), ("taps/", 404),
                                ("taps/ann?connection=0001000001000001", 200)):
             self.assertEqual(http_client.post(self.address, f"/api/{target}", "").status, status, target)
