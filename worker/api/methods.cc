@@ -140,7 +140,9 @@ void Methods::refresh(const json::Value& params, Done done) {
   if (!read_flag(params, "expired", call.expired)) {
     return done(Reply::failed(ErrorCode::BadRequest, "expired is not true or false"));
   }
-  if (!read_number(params, "expire_at", call.expires_s) || call.expires_s < 0) return done(Reply::failed(ErrorCode::BadRequest, "expire_at is no time"));
+  if (!read_number(params, "expire_at", call.expires_s) || call.expires_s < 0) {
+    return done(Reply::failed(ErrorCode::BadRequest, "expire_at is no time"));
+  }
   connections_.run(call, [done](ConnectionCalls::Outcome&& outcome) {
     if (!outcome.asked) return done(Reply::failed(ErrorCode::TooManyRequests, "the bus is full"));
     done(Reply());
