@@ -214,7 +214,7 @@ class Polls(phoenix.TestCase):
                 self.api("publish", {"channel": "t", "data": 1})
                 for token in tokens:
                     self.assertEqual(self.fetch(token, 1), [[None, None, "t", "message", 1]])
-        beamgate.until(lambda: "t" not in self.api("channels", {})["channels"], timeout=13, what="the sessions' end")
+        beamgate.until(lambda: "t" not in self.api("channels", {})["channels"], timeout=18, what="the sessions' end")
 
     def owner(self, token):
         """The process id of the worker that has the session."""
