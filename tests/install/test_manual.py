@@ -182,7 +182,7 @@ class Webhooks(unittest.TestCase):
 
     def test_members_of_the_document(self):
         members = set(re.findall(r'if \(name == "([a-z]+)"\)', self.code))
-        document = json_members(self.text[self.text.index("a string, an integer"):])
+        document = json_members(self.text[self.text.index("a string as above, an integer"):])
         self.assertEqual(members, document)
 
     def test_the_signature_of_the_example(self):
