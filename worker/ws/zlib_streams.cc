@@ -85,6 +85,7 @@ void Decompressor::prime(std::string_view window) {
 
 Decompressor::Outcome Decompressor::run(std::span<const char> payload, uint64_t bytes_max, Scratch& out) {
   ended_ = false;
+  final_blocks_ = 0;
   const Outcome outcome = feed({payload.data(), payload.size()}, bytes_max, out);
   // A sender that ended with a final block has flushed already (RFC 7692 section 7.2.3.4).
   if (outcome != Outcome::Done || ended_) return outcome;
@@ -109,6 +110,7 @@ Decompressor::Outcome Decompressor::feed(std::string_view bytes, uint64_t bytes_
     if (out.size() > bytes_max) return Outcome::TooBig;
     ended_ = result == Z_STREAM_END;
     if (ended_) {
+      if (++final_blocks_ > kFinalBlocksMax) return Outcome::Corrupt;
       go_on_behind_final_block();
       if (stream_.avail_in == 0) break;
     } else if (result == Z_MEM_ERROR) {

@@ -44,7 +44,9 @@ class Decompressor {
 
   [[nodiscard]] bool start(uint8_t window_bits);  // 8 to 15.
   void prime(std::string_view window);
-  // Fills `out` with the message that `payload` stands for, at most bytes_max.
+  // Fills `out` with the message that `payload` stands for, at most bytes_max.  Corrupt also above kFinalBlocksMax final
+  // blocks: each costs a window, however short it is.
+  static constexpr int kFinalBlocksMax = 1'000;
   Outcome run(std::span<const char> payload, uint64_t bytes_max, Scratch& out);
 
  private:
@@ -53,6 +55,7 @@ class Decompressor {
 
   z_stream stream_{};
   uint8_t window_bits_ = 0;
+  int final_blocks_ = 0;
   bool ended_ = false;  // The peer's last block was final, and nothing has followed.
 };
 

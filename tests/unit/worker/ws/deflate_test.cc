@@ -12,6 +12,7 @@
 
 #include "worker/record/journal.h"
 #include "worker/ws/history.h"
+#include "worker/ws/zlib_streams.h"
 
 namespace beamgate::ws {
 namespace {
@@ -91,6 +92,17 @@ TEST_F(DeflateTest, AWindowOutlivesAFinalBlock) {
   // The same with the final block's end left out.
   EXPECT_EQ(peer.text(deflate_, bytes({0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00})), "Hello");
   EXPECT_EQ(peer.text(deflate_, bytes({0xf2, 0x00, 0x11, 0x00, 0x00})), "Hello");
+}
+
+TEST_F(DeflateTest, FinalBlocksWithoutEndAreCorrupt) {
+  const auto finals = [](int count) {
+    std::string out;
+    for (int i = 0; i < count; ++i) out += bytes({0x03, 0x00});
+    return out;
+  };
+  DeflatePeer peer(arena_, 0);
+  EXPECT_EQ(peer.inflate(deflate_, finals(Decompressor::kFinalBlocksMax)).first, Outcome::Done);
+  EXPECT_EQ(peer.inflate(deflate_, finals(Decompressor::kFinalBlocksMax + 1)).first, Outcome::Corrupt);
 }
 
 TEST_F(DeflateTest, WhatIsNotDeflateIsCorrupt) {
