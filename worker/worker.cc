@@ -500,8 +500,10 @@ void Worker::close_everything() {
   connections_.for_each([this](Record& record) { connections_.close_now(record); });
   close_until_ms_ = monotonic_ms() + kEventsMs;
   webhooks_->drain(close_until_ms_, [] {});
-  bus_.send(ipc::Farewell{});
-  farewell_timer_.start(bus_.lost() ? 0 : kEventsMs);
+  // One that has given its connections away has nobody to tell of, and its master may be of a build before Farewell.
+  const bool says_farewell = !emptied_by_ && !bus_.lost();
+  if (says_farewell) bus_.send(ipc::Farewell{});
+  farewell_timer_.start(says_farewell ? kEventsMs : 0);
 }
 
 // What it was to tell of others' going is here.

@@ -3,8 +3,8 @@
 // Transport  One SOCK_SEQPACKET Unix socket pair per worker (common/ipc/channel.h).  A frame is
 //            u32 body length, u16 kind, u16 zero, body; many frames share a packet.
 // Version    kBusVersion changes when a message changes; Hello carries it and the master refuses another.  A binary of
-//            another one is refused before an upgrade begins (master/image.h).  A new kind needs no new version where
-//            a master that does not know it may end the worker for it, as for Farewell.
+//            another one is refused before an upgrade begins (master/image.h).  A new kind needs no new version where no
+//            master or worker of the build before gets it: a worker says Farewell when the gateway stops, never in a move.
 // Limits     kFrameBytesMax for a body.  A worker that sends a frame that can't be decoded is ended; the
 //            master itself never trusts a length or a count.
 // Order      What a worker sends is handled in that order.  Interest is confirmed by InterestAck before any
