@@ -1,7 +1,6 @@
 #include "worker/api/methods.h"
 
 #include "worker/api/arguments.h"
-
 #include "worker/record/uid.h"
 
 namespace beamgate::api {
