@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 
 namespace beamgate {
@@ -24,5 +25,12 @@ int limit() {
 int descriptors_above(int fd) { return limit() - 1 - fd; }
 
 int descriptors_kept() { return std::min(kKept, limit() / 4); }
+
+UniqueFd opened_for_client(UniqueFd fd) {
+  if (!fd.valid() || descriptors_above(fd.get()) >= descriptors_kept() / 2) return fd;
+  fd.reset();
+  errno = EMFILE;
+  return fd;
+}
 
 }  // namespace beamgate

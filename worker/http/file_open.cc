@@ -42,12 +42,7 @@ Result<OpenedFile> inspect(UniqueFd fd) {
 }
 
 UniqueFd open_root(const std::string& root) {
-  UniqueFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (fd.valid() && descriptors_above(fd.get()) < descriptors_kept() / 2) {
-    fd.reset();
-    errno = EMFILE;
-  }
-  return fd;
+  return opened_for_client(UniqueFd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
 }
 
 UniqueFd open_kernel_checked(int root, const std::string& relative) {

@@ -14,11 +14,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const config::Address& addr
                                                      Deadlines& deadlines, ConnectionUser& user,
                                                      const tls::Target& target) {
   const int family = address.storage.ss_family;
-  UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (socket.valid() && descriptors_above(socket.get()) < descriptors_kept() / 2) {
-    socket.reset();
-    errno = EMFILE;
-  }
+  UniqueFd socket = opened_for_client(UniqueFd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)));
   if (!socket.valid()) return system_error("can't make a socket");
   if (family != AF_UNIX) {
     const int on = 1;
