@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/base/bytes.h"
+#include "worker/record/counted_address.h"
 
 namespace beamgate::http {
 namespace {
@@ -24,10 +25,9 @@ bool same_prefix(const unsigned char* a, const unsigned char* b, unsigned bits) 
 
 // ::ffff:a.b.c.d is the IPv4 address it holds.
 void unmap(ClientAddress& address) {
-  constexpr unsigned char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (address.family != AF_INET6 || memcmp(address.bytes, kMapped, sizeof kMapped) != 0) return;
+  if (address.family != AF_INET6 || !record::is_mapped_ipv4(address.bytes)) return;
   address.family = AF_INET;
-  memmove(address.bytes, address.bytes + sizeof kMapped, 4);
+  memmove(address.bytes, address.bytes + 12, 4);
   memset(address.bytes + 4, 0, sizeof address.bytes - 4);
 }
 

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string_view>
 
@@ -11,13 +12,18 @@
 
 namespace beamgate::record {
 
+// ::ffff:a.b.c.d, whose last four bytes are the IPv4 address.
+inline bool is_mapped_ipv4(const uint8_t (&ipv6)[16]) {
+  constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return memcmp(ipv6, kMapped, sizeof kMapped) == 0;
+}
+
 // Views the record; empty for a Unix socket.
 inline std::string_view counted_address(const Record& record) {
-  constexpr unsigned char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   const std::string_view whole(reinterpret_cast<const char*>(record.peer_address), sizeof record.peer_address);
   if (record.peer_family == AF_INET) return whole.substr(0, 4);
   if (record.peer_family != AF_INET6) return {};
-  return memcmp(record.peer_address, kMapped, sizeof kMapped) == 0 ? whole.substr(sizeof kMapped) : whole.substr(0, 8);
+  return is_mapped_ipv4(record.peer_address) ? whole.substr(12) : whole.substr(0, 8);
 }
 
 }  // namespace beamgate::record
